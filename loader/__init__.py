@@ -1,0 +1,1 @@
+"""Signed Inboxroad webhooks in, an honest DuckDB warehouse and campaign reports out."""

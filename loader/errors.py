@@ -1,0 +1,29 @@
+"""The error tree: every failure the user can act on is a ``LoaderError`` with one clear sentence."""
+
+
+class LoaderError(Exception):
+    """Something was seen that stops the command; ``str(error)`` is one sentence for the user.
+
+    The sentence says what was seen, what was wanted and what to do. It never holds a secret,
+    an address or a header value.
+    """
+
+
+class SettingsError(LoaderError):
+    """A setting is missing or cannot be used."""
+
+
+class SpoolError(LoaderError):
+    """The spool cannot be written or read."""
+
+
+class WarehouseError(LoaderError):
+    """The warehouse cannot be opened, loaded or published."""
+
+
+class WarehouseBusy(WarehouseError):
+    """Another process is loading this warehouse; the sentence names it."""
+
+
+class ReportError(LoaderError):
+    """A report cannot be made."""

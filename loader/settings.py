@@ -1,0 +1,185 @@
+"""Environment and ``loader.toml`` → one frozen ``Settings``; the environment wins."""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from loader.errors import SettingsError
+
+SHORTEST_SECRET = 8
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """One webhook of the provider: its name is the last part of its path, ``/webhooks/<name>``."""
+
+    name: str
+    secrets: tuple[str, ...] = field(repr=False)
+    api_key: tuple[str, str] | None = field(default=None, repr=False)
+    """Header name and value that a request must also carry, or None."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a command needs to know about its surroundings."""
+
+    home: Path
+    webhooks: Mapping[str, Webhook]
+    timezone: str
+    warehouse: str
+    """A path, or ``ducklake:postgres:<dsn>``."""
+    lake_data: str | None
+    """Directory or ``s3://`` address of the lake's files; None for a warehouse file."""
+    max_body_bytes: int
+    workers: int
+    threads: int
+    retain_days: int | None
+    """Days that loaded, sealed segments are kept; None keeps them all."""
+    metrics_public: bool
+    """Serve ``/metrics`` on every interface instead of loopback only."""
+
+    @property
+    def spool(self) -> Path:
+        """Directory of the spool."""
+        return self.home / "spool"
+
+    @property
+    def reports(self) -> Path:
+        """Directory of the reports."""
+        return self.home / "reports"
+
+
+_KEYS = {
+    "LOADER_HOME": "data",
+    "LOADER_SECRETS": "",
+    "LOADER_API_KEY": "",
+    "LOADER_TIMEZONE": "UTC",
+    "LOADER_WAREHOUSE": "",
+    "LOADER_LAKE_DATA": "",
+    "LOADER_MAX_BODY": str(1024 * 1024),
+    "LOADER_WORKERS": "2",
+    "LOADER_THREADS": "32",
+    "LOADER_RETAIN_DAYS": "",
+    "LOADER_METRICS_PUBLIC": "",
+}
+
+
+def load_settings(environ: Mapping[str, str], directory: Path) -> Settings:
+    """Read the settings.
+
+    ``environ`` holds ``LOADER_…`` variables; ``directory`` is where ``loader.toml`` is looked for
+    unless ``LOADER_CONFIG`` names it. Raises ``SettingsError`` for what cannot be used; the
+    message names the key, never a secret's value.
+    """
+    document = _read_document(environ, directory)
+    text = {key: _text(key, environ, document) for key in _KEYS}
+    home = Path(text["LOADER_HOME"])
+    return Settings(
+        home=home,
+        webhooks=_webhooks(text, document),
+        timezone=_timezone(text["LOADER_TIMEZONE"]),
+        warehouse=text["LOADER_WAREHOUSE"] or str(home / "warehouse.duckdb"),
+        lake_data=text["LOADER_LAKE_DATA"] or None,
+        max_body_bytes=_whole(text, "LOADER_MAX_BODY", least=1),
+        workers=_whole(text, "LOADER_WORKERS", least=1),
+        threads=_whole(text, "LOADER_THREADS", least=1),
+        retain_days=_whole(text, "LOADER_RETAIN_DAYS", least=0)
+        if text["LOADER_RETAIN_DAYS"]
+        else None,
+        metrics_public=text["LOADER_METRICS_PUBLIC"].lower() in {"1", "true", "yes"},
+    )
+
+
+def _read_document(environ: Mapping[str, str], directory: Path) -> dict[str, Any]:
+    named = environ.get("LOADER_CONFIG")
+    path = Path(named) if named else directory / "loader.toml"
+    if not path.exists() and not named:
+        return {}
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read ({error.strerror}): name another.") from None
+    except ValueError:
+        # The parser's own message quotes the file, and the file holds secrets.
+        raise SettingsError(f"{path} is not valid TOML in UTF-8: mend it.") from None
+    unknown = sorted(set(document) - set(_KEYS) - {"webhooks"})
+    if unknown:
+        raise SettingsError(
+            f"{path} has an unknown key {unknown[0]!r}; known are {', '.join(_KEYS)}, [webhooks]."
+        )
+    return document
+
+
+def _text(key: str, environ: Mapping[str, str], document: Mapping[str, Any]) -> str:
+    if key in environ:
+        return environ[key].strip()
+    value = document.get(key, _KEYS[key])
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return " ".join(value)
+    if isinstance(value, (bool, int, str)):
+        return str(value).strip()
+    raise SettingsError(f"{key} in loader.toml is a {type(value).__name__}; write it as text.")
+
+
+def _webhooks(text: Mapping[str, str], document: Mapping[str, Any]) -> dict[str, Webhook]:
+    tables = document.get("webhooks", {})
+    if not isinstance(tables, dict):
+        raise SettingsError("webhooks in loader.toml is not a table: write [webhooks.<name>].")
+    found = {name: _webhook_table(name, table) for name, table in tables.items()}
+    if text["LOADER_SECRETS"] or (text["LOADER_API_KEY"] and "inboxroad" not in found):
+        found["inboxroad"] = _webhook("inboxroad", text["LOADER_SECRETS"], text["LOADER_API_KEY"])
+    return found
+
+
+def _webhook_table(name: str, table: object) -> Webhook:
+    if not _NAME.fullmatch(name):
+        raise SettingsError(f"webhook name {name!r}: use letters, digits, '-' and '_', at most 64.")
+    if not isinstance(table, dict) or not set(table) <= {"secrets", "api_key"}:
+        raise SettingsError(f"[webhooks.{name}] takes the keys secrets and api_key only.")
+    return _webhook(
+        name,
+        _text("secrets", {}, {"secrets": "", **table}),
+        _text("api_key", {}, {"api_key": "", **table}),
+    )
+
+
+def _webhook(name: str, secrets: str, api_key: str) -> Webhook:
+    if any(len(secret) < SHORTEST_SECRET for secret in secrets.split()):
+        raise SettingsError(
+            f"a secret of webhook {name!r} is shorter than {SHORTEST_SECRET} characters: "
+            "copy it again from the provider's page."
+        )
+    return Webhook(name, tuple(secrets.split()), _api_key(name, api_key))
+
+
+def _api_key(name: str, text: str) -> tuple[str, str] | None:
+    if not text:
+        return None
+    header, colon, value = text.partition(":")
+    if not colon or not _HEADER_NAME.fullmatch(header.strip()) or not value.strip():
+        raise SettingsError(
+            f"the API key of webhook {name!r} is not of the form 'Header-Name: value': mend it."
+        )
+    return header.strip(), value.strip()
+
+
+def _timezone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise SettingsError(
+            f"LOADER_TIMEZONE is {name!r}; an IANA zone such as Europe/Berlin is wanted."
+        ) from None
+    return name
+
+
+def _whole(text: Mapping[str, str], key: str, least: int) -> int:
+    if not text[key].isascii() or not text[key].isdigit() or int(text[key]) < least:
+        raise SettingsError(f"{key} is {text[key]!r}; a whole number from {least} is wanted.")
+    return int(text[key])

@@ -1,4 +1,4 @@
-"""The error tree: every failure the user can act on is a ``LoaderError`` with one clear sentence."""
+"""The error tree: every failure a user can act on is a ``LoaderError`` of one sentence."""
 
 
 class LoaderError(Exception):

@@ -1,0 +1,1 @@
+"""Tests, read together, are the specification."""

@@ -119,7 +119,7 @@ def _read_document(environ: Mapping[str, str], directory: Path) -> dict[str, Any
 def _text(key: str, environ: Mapping[str, str], document: Mapping[str, Any]) -> str:
     if key in environ:
         return environ[key].strip()
-    value = document.get(key, _KEYS[key])
+    value = document.get(key, _KEYS.get(key, ""))
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return " ".join(value)
     if isinstance(value, (bool, int, str)):
@@ -142,11 +142,7 @@ def _webhook_table(name: str, table: object) -> Webhook:
         raise SettingsError(f"webhook name {name!r}: use letters, digits, '-' and '_', at most 64.")
     if not isinstance(table, dict) or not set(table) <= {"secrets", "api_key"}:
         raise SettingsError(f"[webhooks.{name}] takes the keys secrets and api_key only.")
-    return _webhook(
-        name,
-        _text("secrets", {}, {"secrets": "", **table}),
-        _text("api_key", {}, {"api_key": "", **table}),
-    )
+    return _webhook(name, _text("secrets", {}, table), _text("api_key", {}, table))
 
 
 def _webhook(name: str, secrets: str, api_key: str) -> Webhook:

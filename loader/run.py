@@ -1,0 +1,58 @@
+"""``serve`` and ``ingest --follow`` side by side: the receiver must outlive a broken loader."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from types import FrameType
+
+from loader.errors import LoaderError
+
+_RETRY_SECONDS = 10.0
+_WATCH_SECONDS = 0.2
+
+
+def _start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-m", "loader", *arguments])
+
+
+def run(serve_arguments: Sequence[str]) -> None:
+    """Run the receiver and the following loader until SIGTERM or SIGINT; then stop both cleanly.
+
+    ``serve_arguments`` are passed to ``loader serve``. A loader that fails is started again after
+    ten seconds, because events go on being received and kept meanwhile. Raises ``LoaderError``
+    when the receiver itself stops.
+    """
+    stopping: list[int] = []
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        stopping.append(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    receiver = _start(["serve", *serve_arguments])
+    loader = _start(["ingest", "--follow"])
+    retry_at = 0.0
+    try:
+        while not stopping and receiver.poll() is None:
+            if loader.poll() is not None:
+                retry_at = retry_at or time.monotonic() + _RETRY_SECONDS
+                if time.monotonic() >= retry_at:
+                    loader, retry_at = _start(["ingest", "--follow"]), 0.0
+            time.sleep(_WATCH_SECONDS)
+    finally:
+        _stop(receiver, loader)
+    if not stopping:
+        raise LoaderError(
+            f"the receiver stopped with exit code {receiver.returncode}: its line above says why."
+        )
+
+
+def _stop(*children: subprocess.Popen[bytes]) -> None:
+    # The receiver first: what it still acknowledges, the loader's last pass then sees.
+    for child in children:
+        with suppress(ProcessLookupError):
+            child.terminate()
+        child.wait()

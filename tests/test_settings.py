@@ -1,0 +1,90 @@
+"""What the settings promise."""
+
+from pathlib import Path
+
+import pytest
+
+from loader.errors import SettingsError
+from loader.settings import load_settings
+
+
+def test_defaults(tmp_path: Path) -> None:
+    """Without any setting everything is written below ./data, and nothing verifies."""
+    settings = load_settings({}, tmp_path)
+
+    assert settings.home == Path("data")
+    assert settings.spool == Path("data/spool")
+    assert settings.warehouse == "data/warehouse.duckdb"
+    assert settings.timezone == "UTC"
+    assert settings.webhooks == {}
+
+
+def test_environment_wins(tmp_path: Path) -> None:
+    """The environment wins over loader.toml, key by key."""
+    (tmp_path / "loader.toml").write_text(
+        'LOADER_HOME = "/srv/mail"\nLOADER_TIMEZONE = "Asia/Kolkata"\nLOADER_WORKERS = 3\n'
+    )
+
+    settings = load_settings({"LOADER_TIMEZONE": "Europe/Berlin"}, tmp_path)
+
+    assert (settings.home, settings.timezone) == (Path("/srv/mail"), "Europe/Berlin")
+    assert settings.workers == 3
+
+
+def test_several_webhooks_with_several_secrets(tmp_path: Path) -> None:
+    """Every webhook has its own active secrets and API key; LOADER_SECRETS is inboxroad's."""
+    (tmp_path / "loader.toml").write_text(
+        "[webhooks.staging]\n"
+        'secrets = ["staging-new-secret", "staging-old-secret"]\n'
+        'api_key = "X-Api-Key: staging-key"\n'
+    )
+
+    webhooks = load_settings(
+        {"LOADER_SECRETS": " first-secret\n second-secret "}, tmp_path
+    ).webhooks
+
+    assert webhooks["inboxroad"].secrets == ("first-secret", "second-secret")
+    assert webhooks["staging"].secrets == ("staging-new-secret", "staging-old-secret")
+    assert webhooks["staging"].api_key == ("X-Api-Key", "staging-key")
+
+
+def test_a_secret_is_never_printed(tmp_path: Path) -> None:
+    """The settings' own text holds no secret and no API key."""
+    settings = load_settings(
+        {"LOADER_SECRETS": "very-secret-value", "LOADER_API_KEY": "X-Key: key-value"}, tmp_path
+    )
+
+    assert "very-secret-value" not in repr(settings)
+    assert "key-value" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("environ", "document"),
+    [
+        ({"LOADER_TIMEZONE": "Mars/Olympus"}, ""),
+        ({"LOADER_SECRETS": "short"}, ""),
+        ({"LOADER_API_KEY": "no colon here"}, ""),
+        ({"LOADER_MAX_BODY": "-5"}, ""),
+        ({"LOADER_WORKERS": "0"}, ""),
+        ({"LOADER_RETAIN_DAYS": "a week"}, ""),
+        ({"LOADER_CONFIG": "nowhere.toml"}, ""),
+        ({}, "LOADER_HOMES = 'x'"),
+        ({}, "LOADER_SECRETS = 'unclosed-secret-value"),
+        ({}, "webhooks = 3"),
+        ({}, "[webhooks.'a/b']\nsecrets = 'long-enough'"),
+        ({}, "[webhooks.a]\nsecret = 'long-enough'"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence(
+    tmp_path: Path, environ: dict[str, str], document: str
+) -> None:
+    """A setting that cannot be used stops the start with one sentence that shows no secret."""
+    (tmp_path / "loader.toml").write_text(document)
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings(environ, tmp_path)
+
+    sentence = str(caught.value)
+    assert sentence.endswith(".")
+    assert "\n" not in sentence
+    assert "unclosed-secret-value" not in sentence

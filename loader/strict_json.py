@@ -22,7 +22,7 @@ _INTEGER_DIGITS = 20  # of the largest, so that a million digits are never conve
 class NotStrict(ValueError):
     """The text is not strict JSON; ``reason`` is one short stable word."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str) -> None:  # noqa: D107
         super().__init__(reason)
         self.reason = reason
 

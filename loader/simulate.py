@@ -1,0 +1,443 @@
+"""Plan → signed bodies: believable traffic, the same bytes for the same plan.
+
+Nothing here sends mail, and no address is meant to be anyone's: the local parts begin with an
+underscore, with which the mailbox providers open no account; the rest are reserved domains.
+"""
+
+import http.client
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from queue import Full, Queue
+from threading import Event, Lock, Thread
+from urllib.parse import SplitResult, urlsplit
+
+import orjson
+import polars as pl
+import pyarrow as pa
+
+from loader import signature, spool
+from loader.errors import LoaderError, SettingsError
+from loader.scenario import BOUNCES, LISTS, PROVIDERS, RENAMED, Campaign, Plan, campaigns
+from loader.settings import Settings
+from loader.traffic import (
+    BOUNCE,
+    CHANGE,
+    CLICK,
+    COMPLAINT,
+    DELIVERED,
+    OPEN,
+    Mailing,
+    arriving,
+    micros,
+)
+
+__all__ = ["Plan", "Progress", "bodies", "to_spool", "to_url"]
+
+Progress = Callable[[int, float], None]
+"""Takes the events done so far and the share of the simulated messages sent by then, 0 to 1."""
+
+WEBHOOK = "inboxroad"
+CONNECTIONS = 16
+APPEND_BYTES = 4 * 1024 * 1024
+ATTEMPTS = 60
+TEST_BUTTON = b'{"kind":"test","message":"This is a test of your webhook","timestamp":"%s"}'
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def bodies(plan: Plan) -> Iterator[tuple[datetime, bytes]]:
+    """Yield (when it arrives, aware UTC; JSON body) in the order of arrival."""
+    for arrived, texts, _ in _batches(plan):
+        for micro, text in zip(arrived, texts, strict=True):
+            yield _EPOCH + timedelta(microseconds=micro), text.encode()
+
+
+# ── events as text ───────────────────────────────────────────────────────────────────────────
+
+
+def _batches(plan: Plan) -> Iterator[tuple[pl.Series, pl.Series, float]]:
+    """Yield (arrival in microseconds, bodies, share sent) in the order of arrival."""
+    planned = campaigns(plan)
+    mailing = Mailing(plan, max(one.messages for one in planned))
+    until = micros(plan.until) if plan.until else 2**62
+    yield pl.Series([micros(plan.start)]), pl.Series([_test_button(plan)]), 0.0
+    for batch in arriving(plan, mailing, planned):
+        events = batch.events.filter(pl.col("arrived") <= until)
+        if events.height:
+            yield events["arrived"], _texts(events, planned, mailing.people), batch.sent
+        if events.height < batch.events.height:
+            return
+
+
+def _test_button(plan: Plan) -> str:
+    return (TEST_BUTTON % f"{plan.start.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}".encode()).decode()
+
+
+def _texts(events: pl.DataFrame, planned: Sequence[Campaign], people: pl.DataFrame) -> pl.Series:
+    """Return the JSON bodies of events, in their order."""
+    events = events.with_row_index("order").with_columns(
+        recipient=_recipients(events, people),
+        uuid=_uuids(events),
+        domain=_gather("campaign", [one.sender.partition("@")[2] for one in planned]),
+        sender=_gather("campaign", [one.sender for one in planned]),
+        campaign_json=_campaign_json(planned),
+        timestamp=pl.from_epoch("occurred", "us").dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+    parts = [
+        events.filter(pl.col("kind") == kind).select("order", body=body(planned))
+        for kind, body in _BODIES.items()
+    ]
+    return pl.concat(parts).sort("order")["body"]
+
+
+def _gather(index: str, values: Sequence[str]) -> pl.Expr:
+    return pl.lit(pl.Series(values, dtype=pl.String)).gather(pl.col(index))
+
+
+def _recipients(events: pl.DataFrame, people: pl.DataFrame) -> pl.Series:
+    """Return addresses; a person below 0 is a stranger, to whom a message was forwarded."""
+    domains = pl.Series([name for one in PROVIDERS for name in one.domains])
+    person = events["person"]
+    known = people[pl.select(pl.when(person < 0).then(-1 - person).otherwise(person)).to_series()]
+    frame = known.select("typed", domain=domains.gather(known["domain"])).with_columns(person)
+    number = pl.col("person").abs().cast(pl.String).str.zfill(6)
+    start = (
+        pl.when(pl.col("person") < 0)
+        .then(pl.lit("_fwd"))
+        .otherwise(
+            # A few people typed their address with a capital, and the list kept it so.
+            pl.when("typed").then(pl.lit("_Sim")).otherwise(pl.lit("_sim"))
+        )
+    )
+    return frame.select(pl.concat_str(start, number, pl.lit("@"), "domain")).to_series()
+
+
+def _uuids(events: pl.DataFrame) -> pl.Series:
+    """Return version 4 UUIDs of the messages' random words."""
+    digits = pl.DataFrame({"high": _hex(events["id_high"]), "low": _hex(events["id_low"])})
+    high, low = pl.col("high").str.slice, pl.col("low").str.slice
+    uuid = pl.format("{}-{}-4{}-a{}-{}", high(0, 8), high(8, 4), high(13), low(1, 3), low(4))
+    return digits.select(uuid).to_series()
+
+
+def _hex(words: pl.Series) -> pl.Series:
+    words_array = words.rechunk().to_arrow()
+    buffers = [None, words_array.buffers()[1]]
+    array = pa.Array.from_buffers(pa.binary(8), len(words), buffers, offset=words_array.offset)
+    return pl.Series(array, dtype=pl.Binary).bin.encode("hex")
+
+
+def _campaign_json(planned: Sequence[Campaign]) -> pl.Expr:
+    """Return the ``campaign`` object; of the renamed one, the name it had when it happened."""
+    first = _gather("campaign", [one.json(one.name) for one in planned])
+    if len(planned) <= RENAMED:
+        return first
+    renamed = planned[RENAMED]
+    at = micros(renamed.sent_at + timedelta(hours=renamed.send_hours / 2))
+    later = pl.lit(renamed.json(renamed.later_name))
+    is_later = (pl.col("campaign") == RENAMED) & (pl.col("occurred") >= at)
+    return pl.when(is_later).then(later).otherwise(first)
+
+
+# The order of the keys and the two forms of message_id are those of the provider's guide.
+
+
+def _delivered(_planned: Sequence[Campaign]) -> pl.Expr:
+    return _json("delivered", _SENDER, _RECIPIENT, _BRACKETED, _TIMESTAMP, _CAMPAIGN)
+
+
+def _open(_planned: Sequence[Campaign]) -> pl.Expr:
+    return _json("open", _SENDER, _RECIPIENT, _BARE, _TIMESTAMP, _CAMPAIGN)
+
+
+def _click(planned: Sequence[Campaign]) -> pl.Expr:
+    links = pl.DataFrame(
+        [(one.index, at, _text(url)) for one in planned for at, url in enumerate(one.links)],
+        schema={"campaign": pl.Int16, "detail": pl.Int16, "url": pl.String},
+        orient="row",
+    )
+    start = {one.index: sum(len(o.links) for o in planned[: one.index]) for one in planned}
+    row = pl.col("campaign").replace_strict(start, return_dtype=pl.Int64) + pl.col("detail")
+    url = ("url", pl.lit(links["url"]).gather(row))
+    return _json("click", _SENDER, _RECIPIENT, url, _BARE, _TIMESTAMP, _CAMPAIGN)
+
+
+def _bounce(_planned: Sequence[Campaign]) -> pl.Expr:
+    """Return the guide's two forms: one bounce in twelve says no more than who and when."""
+    sync = [_text("async" if way.fate == "late" else "sync") for way in BOUNCES]
+    full = _json(
+        "bounce",
+        ("sync_type", _gather("detail", sync)),
+        _SENDER,
+        _RECIPIENT,
+        ("dsn_status", _gather("detail", [_text(way.dsn_status) for way in BOUNCES])),
+        ("bounce_category", _gather("detail", [_text(way.category) for way in BOUNCES])),
+        ("bounce_type", _gather("detail", [_text(way.bounce_type) for way in BOUNCES])),
+        _BRACKETED,
+        _TIMESTAMP,
+    )
+    named = pl.concat_str(full.str.head(-1), pl.lit(',"campaign":'), "campaign_json", pl.lit("}"))
+    short = _json("bounce", _RECIPIENT, _TIMESTAMP, _BRACKETED)
+    is_short = ~pl.col("named") & (pl.col("id_low") % 12 == 0)
+    return pl.when("named").then(named).when(is_short).then(short).otherwise(full)
+
+
+def _changed(_planned: Sequence[Campaign]) -> pl.Expr:
+    lists = [orjson.dumps({"id": id_, "name": name}).decode() for id_, name in LISTS]
+    return _json(
+        "subscription_changed",
+        ("change", _gather("detail", ['"unsubscribe"', '"resubscribe"'])),
+        _SENDER,
+        _RECIPIENT,
+        _BARE,
+        _TIMESTAMP,
+        _CAMPAIGN,
+        ("contact_list", pl.lit(pl.Series(lists)).gather(pl.col("campaign") % len(lists))),
+    )
+
+
+def _complaint(_planned: Sequence[Campaign]) -> pl.Expr:
+    feedback = ("feedback_type", pl.lit('"abuse"'))
+    return _json("complaint", _SENDER, _RECIPIENT, _BRACKETED, _TIMESTAMP, _CAMPAIGN, feedback)
+
+
+def _json(kind: str, *fields: tuple[str, pl.Expr]) -> pl.Expr:
+    """Return a JSON object of the kind and of fields whose values are JSON texts already."""
+    parts = [pl.lit(f'{{"kind":"{kind}"')]
+    for name, value in fields:
+        parts += [pl.lit(f',"{name}":'), value]
+    return pl.concat_str(*parts, pl.lit("}"))
+
+
+def _text(value: str) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _quoted(*parts: pl.Expr) -> pl.Expr:
+    return pl.concat_str(pl.lit('"'), *parts, pl.lit('"'))
+
+
+_SENDER = ("sender", _quoted(pl.col("sender")))
+_RECIPIENT = ("recipient", _quoted(pl.col("recipient")))
+_TIMESTAMP = ("timestamp", _quoted(pl.col("timestamp")))
+_CAMPAIGN = ("campaign", pl.col("campaign_json"))
+_BARE = ("message_id", _quoted(pl.col("uuid")))
+_BRACKETED = (
+    "message_id",
+    _quoted(pl.lit("<"), pl.col("uuid"), pl.lit("@"), pl.col("domain"), pl.lit(">")),
+)
+_BODIES = {
+    DELIVERED: _delivered,
+    OPEN: _open,
+    CLICK: _click,
+    BOUNCE: _bounce,
+    CHANGE: _changed,
+    COMPLAINT: _complaint,
+}
+
+
+# ── into a spool ─────────────────────────────────────────────────────────────────────────────
+
+
+def to_spool(plan: Plan, settings: Settings, progress: Progress | None = None) -> int:
+    """Write the events into the spool as the receiver would have, and return how many.
+
+    The bytes, and in a spool without them the segments' names too, follow from the plan and the
+    secret. Done twice it is the same traffic received twice: exact duplicates. Raises
+    ``LoaderError`` without a secret, ``SpoolError`` when the spool cannot be written.
+    """
+    secret = _secret(settings)
+    clock = _Clock(plan.start.timestamp())
+    done = 0
+    with spool.Writer(
+        settings.spool,
+        clock=clock.now,
+        monotonic=clock.now,
+        token=lambda: _token(plan, settings),
+        rotate_seconds=float("inf"),
+    ) as writer:
+        for arrived, texts, share in _batches(plan):
+            for lines in _chunks(_lines(arrived, texts, secret), APPEND_BYTES):
+                clock.seconds = max(clock.seconds, _arrival(lines[0]))
+                writer.append(b"".join(lines))
+                done += len(lines)
+                if progress:
+                    progress(done, share)
+    return done
+
+
+@dataclass
+class _Clock:
+    """The simulation's time, which names the segments."""
+
+    seconds: float
+
+    def now(self) -> float:
+        return self.seconds
+
+
+def _secret(settings: Settings) -> str:
+    webhook = settings.webhooks.get(WEBHOOK)
+    if webhook is None or not webhook.secrets:
+        raise SettingsError("no secret is set for webhook inboxroad: set LOADER_SECRETS.")
+    return webhook.secrets[0]
+
+
+def _token(plan: Plan, settings: Settings) -> str:
+    """Return a segment's last name: from the plan, and counted up when it has been there."""
+    plain = sha256(repr(plan).encode()).hexdigest()[:8]
+    taken = sum(1 for one in spool.list_segments(settings.spool) if plain in one.name)
+    return f"{plain}-{taken:03}"
+
+
+def _lines(arrived: pl.Series, texts: pl.Series, secret: str) -> Iterator[bytes]:
+    for micro, text in zip(arrived, texts, strict=True):
+        body = text.encode()
+        moment = _EPOCH + timedelta(microseconds=micro)
+        yield spool.frame(moment, WEBHOOK, signature.sign(body, secret), "event", body)
+
+
+def _arrival(line: bytes) -> float:
+    framed = spool.unframe(line)
+    assert framed is not None  # noqa: S101 - made by frame just now
+    return datetime.fromisoformat(framed.received_at).timestamp()
+
+
+def _chunks(lines: Iterator[bytes], size: int) -> Iterator[list[bytes]]:
+    """Yield lists of lines of at least ``size`` bytes together, the last one smaller."""
+    chunk: list[bytes] = []
+    held = 0
+    for line in lines:
+        chunk.append(line)
+        held += len(line)
+        if held >= size:
+            yield chunk
+            chunk, held = [], 0
+    if chunk:
+        yield chunk
+
+
+# ── to a receiver ────────────────────────────────────────────────────────────────────────────
+
+
+def to_url(
+    plan: Plan,
+    url: str,
+    secret: str,
+    api_key: tuple[str, str] | None = None,
+    progress: Progress | None = None,
+    *,
+    connections: int = CONNECTIONS,
+) -> int:
+    """Post the events, signed, over ``connections`` kept-alive connections; return how many.
+
+    Every event has been answered 2xx when it returns. A 503 or a lost connection is tried again
+    after the answer's Retry-After (so an event may be received twice, as from the provider).
+    Raises ``LoaderError`` when the receiver refuses an event or stays unreachable.
+    """
+    door = _Door(_target(url), secret, api_key)
+    threads = [Thread(target=door.work, daemon=True) for _ in range(connections)]
+    for thread in threads:
+        thread.start()
+    done = 0
+    for arrived, texts, share in _batches(plan):
+        done += len(arrived)
+        for text in texts:
+            door.put(text.encode())
+        if progress:
+            progress(done - door.queue.qsize(), share)
+    for _ in threads:
+        door.put(None)
+    for thread in threads:
+        thread.join()
+    if door.error is not None:
+        raise door.error
+    return door.accepted
+
+
+def _target(url: str) -> SplitResult:
+    parts = urlsplit(url)
+    with suppress(ValueError):
+        if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0:
+            return parts
+    raise LoaderError(f"{url!r} is no address to post to: give http://host:port/webhooks/name.")
+
+
+class _Door:
+    """One receiver: bodies are put in at one end and posted by threads at the other."""
+
+    def __init__(self, url: SplitResult, secret: str, api_key: tuple[str, str] | None) -> None:
+        self.queue: Queue[bytes | None] = Queue(maxsize=512)
+        self.accepted = 0
+        self.error: LoaderError | None = None
+        self._url, self._secret = url, secret
+        self._headers = {"Content-Type": "application/json", **dict([api_key] if api_key else [])}
+        self._path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        self._lock = Lock()
+        self._failed = Event()
+
+    def put(self, body: bytes | None) -> None:
+        """Hand over a body, or None to end one thread; raise what the threads met."""
+        while True:
+            if self.error is not None:
+                raise self.error
+            with suppress(Full):
+                return self.queue.put(body, timeout=0.2)
+
+    def work(self) -> None:
+        """Post until None comes, or until an event cannot be posted."""
+        connection = self._connect()
+        try:
+            while not self._failed.is_set() and (body := self.queue.get()) is not None:
+                self._post(connection, body)
+        except LoaderError as error:
+            self.error = self.error or error
+            self._failed.set()
+        finally:
+            connection.close()
+
+    def _connect(self) -> http.client.HTTPConnection:
+        kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
+        host = self._url.hostname or ""
+        return kinds[self._url.scheme](host, self._url.port, timeout=60)
+
+    def _post(self, connection: http.client.HTTPConnection, body: bytes) -> None:
+        headers = {**self._headers, "X-Signature": signature.sign(body, self._secret)}
+        wait = 0.0
+        for attempt in range(ATTEMPTS):
+            if attempt and self._failed.wait(wait):
+                return
+            try:
+                status, wait = self._ask(connection, body, headers)
+            except (OSError, http.client.HTTPException):
+                connection.close()  # the next request opens it again
+                status, wait = 0, min(5.0, 0.1 * 2.0**attempt)
+            if 200 <= status < 300:
+                with self._lock:
+                    self.accepted += 1
+                return
+            if status not in {0, 429, 503}:
+                raise LoaderError(_REFUSED.get(status, _UNEXPECTED).format(status))
+            if status == 0 and attempt >= 8:
+                raise LoaderError("the receiver cannot be reached: start it, or mend the address.")
+        raise LoaderError("the receiver cannot store events (503): look at its log and its disk.")
+
+    def _ask(
+        self, connection: http.client.HTTPConnection, body: bytes, headers: dict[str, str]
+    ) -> tuple[int, float]:
+        """Return the status, and the seconds after which the receiver wants to be asked again."""
+        connection.request("POST", self._path, body, headers)
+        answer = connection.getresponse()
+        answer.read()
+        after = answer.headers.get("Retry-After", "1")
+        return answer.status, min(float(after), 30.0) if after.isdigit() else 1.0
+
+
+_REFUSED = {
+    401: "the receiver answered 401: its LOADER_SECRETS and these differ, or the name is unknown.",
+    403: "the receiver answered 403: give the API key that it wants in LOADER_API_KEY.",
+    404: "the receiver answered 404: the address ends in /webhooks/<name>.",
+}
+_UNEXPECTED = "the receiver answered {}: 200 was wanted; look at its log."

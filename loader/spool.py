@@ -318,6 +318,20 @@ class Writer:
             _finish(segment)
 
 
+def prepare(spool: Path) -> None:
+    """Make the directory ``spool`` and see that this process may write there.
+
+    Raises ``SpoolError`` when it may not. A full disk is not an error here: a receiver that
+    starts on one answers 503 until there is space.
+    """
+    try:
+        _make_directory(spool)
+    except OSError as error:
+        raise SpoolError(f"{spool} cannot be made ({error.strerror}): mend LOADER_HOME.") from None
+    if not os.access(spool, os.R_OK | os.W_OK | os.X_OK):
+        raise SpoolError(f"{spool} may not be written by this user: mend LOADER_HOME.")
+
+
 def _write(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:  # a disk that fills up writes a part first, and says so only at the next call

@@ -1,0 +1,214 @@
+"""HTTP → spool: a signed body is on disk before it is answered with 200.
+
+The application knows no database and no business rule. It verifies the signature over the exact
+bytes, frames a spool line, appends, and answers.
+"""
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from hmac import compare_digest
+from ipaddress import ip_address
+from typing import IO, Any
+
+import orjson
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from loader.errors import SettingsError, SpoolError
+from loader.metrics import Metrics
+from loader.settings import Settings, Webhook
+from loader.signature import verify
+from loader.spool import Writer, frame
+from loader.strict_json import form
+
+RETRY_AFTER_SECONDS = 5
+_FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
+_log = logging.getLogger("loader.receiver")
+
+
+class Refusal(Exception):
+    """A request that is not stored; ``str(refusal)`` is the sentence of the answer."""
+
+    def __init__(self, status: int, sentence: str) -> None:  # noqa: D107
+        super().__init__(sentence)
+        self.status = status
+
+
+def create_app(
+    settings: Settings,
+    writer: Writer,
+    *,
+    metrics: Metrics | None = None,
+    clock: Callable[[], float] = time.time,
+    draining: Callable[[], bool] = lambda: False,
+) -> Flask:
+    """Return the WSGI application that appends to ``writer``.
+
+    ``clock`` gives seconds since 1970. ``draining`` says whether the process is about to stop, so
+    that ``/healthz`` sends traffic elsewhere. Raises ``SettingsError`` when a webhook has no
+    secret, or there is no webhook.
+    """
+    refuse_without_secrets(settings)
+    counted = metrics or Metrics()
+    door = _Door(settings)
+    app = Flask(__name__, static_folder=None)
+    app.url_map.merge_slashes = False
+    app.url_map.strict_slashes = True
+
+    def webhook(name: str) -> Response:
+        body, signature = door.admit(name, request.environ)
+        verdict = form(body)
+        now = datetime.fromtimestamp(clock(), UTC)
+        writer.append(frame(now, name, signature, verdict.key, body))
+        counted.accepted(verdict.events)
+        counted.answered(200)
+        if verdict.reason is None:
+            return _json(200, {"accepted": verdict.events})
+        return _json(200, {"accepted": 0, "kept": 1, "reason": verdict.reason})
+
+    def healthz() -> Response:
+        if draining():
+            raise SpoolError("the receiver is shutting down.")
+        writer.ready()
+        return _json(200, {"status": "ok"})
+
+    def metrics_text() -> Response:
+        if not (settings.metrics_public or _is_local(request.environ)):
+            raise Refusal(404, "there is nothing here.")
+        return Response(counted.render(settings.spool), content_type="text/plain; version=0.0.4")
+
+    def answer(error: Exception) -> Response:
+        refusal = _refusal(error)
+        if request.endpoint == "webhook" or request.path.startswith("/webhooks/"):
+            counted.answered(refusal.status)
+        if refusal.status in {500, 503} and not isinstance(error, Refusal):
+            _log.error("not stored: %s", refusal)
+        return _json(refusal.status, {"error": str(refusal)}, _headers(refusal, error))
+
+    rules: list[tuple[str, str, Callable[..., Response], list[str]]] = [
+        ("/webhooks/<name>", "webhook", webhook, ["POST"]),
+        ("/healthz", "healthz", healthz, ["GET"]),
+        ("/metrics", "metrics", metrics_text, ["GET"]),
+    ]
+    for path, endpoint, view, methods in rules:
+        app.add_url_rule(path, endpoint, view, methods=methods, provide_automatic_options=False)
+    app.register_error_handler(Exception, answer)
+    return app
+
+
+def refuse_without_secrets(settings: Settings) -> None:
+    """Raise ``SettingsError`` unless there is a webhook and every one has a secret."""
+    if not settings.webhooks:
+        raise SettingsError("no webhook has a secret: set LOADER_SECRETS to the provider's secret.")
+    for name, webhook in settings.webhooks.items():
+        if not any(webhook.secrets):
+            raise SettingsError(f"webhook {name!r} has no secret: set one, or take it out.")
+
+
+class _Door:
+    """Admits a request or raises ``Refusal``.
+
+    For a name that no webhook has, the same work is done with secrets that nobody knows, as many
+    as the webhook with the most has: neither the answer nor the time tells which names exist.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._webhooks = settings.webhooks
+        self._limit = settings.max_body_bytes
+        most = max(len(webhook.secrets) for webhook in settings.webhooks.values())
+        self._decoys = tuple(secrets.token_hex(32) for _ in range(most))
+
+    def admit(self, name: str, environ: dict[str, Any]) -> tuple[bytes, str]:
+        """Return the body and the signature that verified it."""
+        body = _read_body(environ, self._limit)
+        webhook = self._webhooks.get(name)
+        known = webhook.secrets if webhook else ()
+        candidates = known + self._decoys[len(known) :]
+        offered = environ.get("HTTP_X_SIGNATURE", "")
+        signature = verify(body, [offered.encode("latin-1", "replace")], candidates)
+        if signature is None or webhook is None:
+            raise Refusal(401, "X-Signature does not verify this body under an active secret.")
+        _check_api_key(webhook, environ)
+        return body, signature
+
+
+def _read_body(environ: dict[str, Any], limit: int) -> bytes:
+    """Read the whole body, but never more than ``limit`` bytes and one.
+
+    Werkzeug's own limit truncates a chunked body in silence, so the stream is read directly.
+    """
+    encoding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
+    if encoding not in {"", "identity"}:
+        raise Refusal(415, "a body with a Content-Encoding is not read: send it as it is.")
+    declared = environ.get("CONTENT_LENGTH") or ""
+    too_large = Refusal(413, f"the body is larger than {limit} bytes.")
+    if declared.isdigit() and int(declared) > limit:
+        raise too_large
+    body = _drain(environ["wsgi.input"], limit + 1)
+    if len(body) > limit:
+        raise too_large
+    if declared.isdigit() and len(body) < int(declared):
+        raise Refusal(400, "the body ended before its Content-Length.")
+    return body
+
+
+def _drain(stream: IO[bytes], size: int) -> bytes:
+    try:
+        return stream.read(size)
+    except Exception:
+        # Whatever a server raises on a malformed chunk or a broken connection quotes the body.
+        raise Refusal(400, "the body could not be read to its end.") from None
+
+
+def _check_api_key(webhook: Webhook, environ: dict[str, Any]) -> None:
+    if webhook.api_key is None:
+        return
+    header, expected = webhook.api_key
+    offered = environ.get("HTTP_" + header.upper().replace("-", "_"), "")
+    if not compare_digest(offered.encode("latin-1", "replace"), expected.encode()):
+        raise Refusal(403, "the configured API key header is missing or wrong.")
+
+
+def _is_local(environ: dict[str, Any]) -> bool:
+    """Say whether the request comes from this machine itself, not through a proxy on it."""
+    if any(name in environ for name in _FORWARDED):
+        return False
+    try:
+        address = ip_address(environ.get("REMOTE_ADDR", ""))
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+_SENTENCES = {
+    404: "there is nothing here: webhooks are at /webhooks/<name>.",
+    405: "only POST is answered here.",
+}
+
+
+def _refusal(error: Exception) -> Refusal:
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, SpoolError):
+        return Refusal(503, str(error))
+    if isinstance(error, HTTPException) and error.code:
+        return Refusal(error.code, _SENTENCES.get(error.code, "this request is not understood."))
+    # Not logged with its text or trace: either may quote the body.
+    return Refusal(500, f"something is wrong in the receiver ({type(error).__name__}).")
+
+
+def _headers(refusal: Refusal, error: Exception) -> Iterable[tuple[str, str]]:
+    if refusal.status == 503:
+        return [("Retry-After", str(RETRY_AFTER_SECONDS))]
+    if isinstance(error, HTTPException) and refusal.status == 405:
+        return [(name, value) for name, value in error.get_headers() if name == "Allow"]
+    return []
+
+
+def _json(status: int, value: dict[str, Any], headers: Iterable[tuple[str, str]] = ()) -> Response:
+    answer = Response(orjson.dumps(value), status, content_type="application/json")
+    answer.headers.extend(headers)
+    return answer

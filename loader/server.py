@@ -1,0 +1,234 @@
+"""Settings → the receiver under gunicorn, until it is told to stop.
+
+gunicorn's own error answers are HTML and quote the request, and its log lines quote headers and
+bodies; here both are replaced: answers are JSON, log lines are JSON and hold neither.
+"""
+
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import struct
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
+from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
+from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+from gunicorn.http import errors as http_errors  # type: ignore[import-untyped]
+from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
+
+from loader.errors import LoaderError
+from loader.settings import Settings
+
+if TYPE_CHECKING:
+    from loader.spool import Writer
+
+GRACE_SECONDS = 30
+STALLED_SECONDS = 10
+"""A client that sends nothing for so long in the middle of a request is let go."""
+_WORKER_MEMORY = Path("/dev/shm")  # noqa: S108
+
+
+def serve(settings: Settings, host: str, port: int) -> None:
+    """Answer webhook requests at ``host:port`` until SIGTERM or SIGINT; does not return before.
+
+    Writes one line to stdout when it is listening, ``listening on http://HOST:PORT``, with the
+    port that was chosen when ``port`` is 0; everything else goes to stderr as JSON lines. Raises
+    ``LoaderError`` when it cannot start: no secret, the address is taken, the spool's directory
+    cannot be made.
+    """
+    _become_private()
+    listener = _listen(host, port)
+    counts = tempfile.mkdtemp(prefix="loader-metrics-", dir=_memory_directory())
+    # prometheus-client reads it when it is imported, so what imports it is imported after this.
+    # The files are mapped into memory: on a disk that fills up they would kill the process.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts
+    owner = os.getpid()
+    try:
+        _check(settings)
+        _Arbiter(_Application(settings, listener)).run()
+    except SystemExit as error:
+        if error.code:
+            raise LoaderError("the receiver stopped; its log says why.") from None
+    finally:
+        if os.getpid() == owner:
+            shutil.rmtree(counts, ignore_errors=True)
+
+
+def _become_private() -> None:
+    os.umask(0o077)
+
+
+def _check(settings: Settings) -> None:
+    from loader.receiver import refuse_without_secrets  # noqa: PLC0415
+    from loader.spool import prepare  # noqa: PLC0415
+
+    refuse_without_secrets(settings)
+    prepare(settings.spool)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.create_server(address[:2], family=family, backlog=2048)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or "no such port"
+        raise LoaderError(
+            f"cannot listen on {host}:{port} ({reason}): choose another --host or --port."
+        ) from None
+    listener.set_inheritable(True)
+    return listener
+
+
+def _memory_directory() -> str | None:
+    usable = _WORKER_MEMORY.is_dir() and os.access(_WORKER_MEMORY, os.W_OK)
+    return str(_WORKER_MEMORY) if usable else None
+
+
+class _Application(BaseApplication):  # type: ignore[misc]
+    """gunicorn's view of the receiver: its configuration, and the app made in each worker."""
+
+    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+        self._settings, self._listener = settings, listener
+        self._writer: Writer | None = None
+        self.worker: _Worker | None = None
+        super().__init__()
+
+    def load_config(self) -> None:
+        options: dict[str, Any] = {
+            "bind": f"fd://{self._listener.detach()}",
+            "workers": self._settings.workers,
+            "threads": self._settings.threads,
+            "worker_class": _Worker,
+            "worker_connections": max(1000, 2 * self._settings.threads),
+            "worker_tmp_dir": _memory_directory(),
+            "logger_class": _JsonLogger,
+            "graceful_timeout": GRACE_SECONDS,
+            "keepalive": 15,  # longer than a proxy's pause between two requests
+            "http_parser": "python",
+            "forwarded_allow_ips": "",
+            "forwarder_headers": "",
+            "control_socket_disable": True,
+            "proc_name": "loader",
+            "when_ready": _say_where,
+            "post_fork": lambda _arbiter, worker: setattr(self, "worker", worker),
+            "worker_exit": lambda _arbiter, _worker: self._close(),
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Callable[..., Any]:
+        from loader.metrics import Metrics  # noqa: PLC0415
+        from loader.receiver import create_app  # noqa: PLC0415
+        from loader.spool import Writer  # noqa: PLC0415
+
+        metrics = Metrics()
+        self._writer = Writer(self._settings.spool, synced=metrics.synced)
+        return create_app(self._settings, self._writer, metrics=metrics, draining=self._is_draining)
+
+    def _is_draining(self) -> bool:
+        return self.worker is not None and not self.worker.alive
+
+    def _close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+def _say_where(arbiter: Arbiter) -> None:
+    for listener in arbiter.LISTENERS:
+        host, port = listener.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        print(f"listening on http://{shown}:{port}", flush=True)
+
+
+class _Arbiter(Arbiter):  # type: ignore[misc]
+    def handle_int(self) -> None:
+        """Ctrl-C stops as gently as SIGTERM does."""
+        self.handle_term()
+
+
+class _Worker(ThreadWorker):  # type: ignore[misc]
+    def init_signals(self) -> None:
+        super().init_signals()
+        # Ctrl-C reaches the workers too; the arbiter tells them to stop.
+        signal.signal(signal.SIGINT, self.handle_exit)
+        signal.siginterrupt(signal.SIGINT, False)
+
+    def handle(self, conn: TConn) -> Any:
+        patience = struct.pack("ll", STALLED_SECONDS, 0)
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
+        return super().handle(conn)
+
+    def handle_error(self, _request: Any, client: socket.socket, _address: Any, error: Any) -> None:
+        status, reason = _answer_to(error)
+        if status == 500:
+            self.log.error("a request failed: %s", type(error).__name__)
+        body = json.dumps({"error": reason}).encode()
+        phrase = HTTPStatus(status).phrase
+        head = (
+            f"HTTP/1.1 {status} {phrase}\r\nConnection: close\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        try:
+            client.sendall(head.encode() + body)
+        except OSError:
+            self.log.debug("a client left before its answer")
+
+
+_ANSWERS: list[tuple[type[Exception], int, str]] = [
+    (http_errors.LimitRequestLine, 414, "the request line is too long."),
+    (http_errors.LimitRequestHeaders, 431, "the headers are too large."),
+    (http_errors.UnsupportedTransferCoding, 501, "this Transfer-Encoding is not read."),
+    (http_errors.ExpectationFailed, 417, "this expectation is not met."),
+    (http_errors.ConfigurationProblem, 500, "the receiver is not configured for this request."),
+    (http_errors.InvalidResponseHeader, 500, "something is wrong in the receiver."),
+    (http_errors.InvalidResponseHeaderName, 500, "something is wrong in the receiver."),
+    (http_errors.ParseException, 400, "this is not a well-formed HTTP request."),
+]
+
+
+def _answer_to(error: Exception) -> tuple[int, str]:
+    for kind, status, sentence in _ANSWERS:
+        if isinstance(error, kind):
+            return status, sentence
+    return 500, "something is wrong in the receiver."
+
+
+class _JsonLogger(Logger):  # type: ignore[misc]
+    """gunicorn's messages as JSON lines on stderr, without what they quote of a request."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(_JsonFormatter())
+        for name in ("gunicorn.error", "loader.receiver"):
+            log = logging.getLogger(name)
+            log.handlers[:], log.propagate = [handler], False
+            log.setLevel(logging.INFO)
+
+    def exception(self, _message: str, *_values: Any, **_more: Any) -> None:
+        # Both the message and the traceback may quote a body or a header: keep the type.
+        kind = sys.exc_info()[0]
+        self.error_log.error("an exception was handled: %s", kind.__name__ if kind else "none")
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line = {
+            "time": f"{moment}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "process": record.process,
+            "message": record.getMessage(),
+        }
+        return json.dumps(line)

@@ -81,9 +81,7 @@ BLANK = " \t\r\n\f\v"
 """What is stripped from recipients and message ids: ASCII white space, the same in every engine."""
 
 UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-DSN_FORM = (
-    r"(?:^|[^0-9.])([245]\.[0-9]{1,3}\.[0-9]{1,3})(?:[^0-9.]|\.[^0-9]|\.?$)"
-)
+DSN_FORM = r"(?:^|[^0-9.])([245]\.[0-9]{1,3}\.[0-9]{1,3})(?:[^0-9.]|\.[^0-9]|\.?$)"
 """An enhanced status code (RFC 3463) that is not part of a longer dotted number, such as an
 address; without look-around, so that Python, polars and DuckDB read it alike."""
 
@@ -99,6 +97,7 @@ class SetAside(ValueError):
     """The line or event cannot be loaded; ``reason`` is one of ``REASONS``."""
 
     def __init__(self, reason: str) -> None:
+        """``reason`` becomes the attribute of that name."""
         super().__init__(reason)
         self.reason = reason
 
@@ -291,8 +290,9 @@ def read_time(text: str, field: str) -> datetime:
         raise SetAside(f"not_a_time:{field}")
     year, month, day, hour, minute, second = (int(part or 0) for part in found.groups()[:6])
     micros = int(f"{found[7] or '0':0<6.6}")
+    zone = _zone(found, field)
     try:
-        local = datetime(year, month, day, hour, minute, second, micros, _zone(found, field))
+        local = datetime(year, month, day, hour, minute, second, micros, zone)
         return local.astimezone(UTC).replace(tzinfo=None)
     except (ValueError, OverflowError):
         raise SetAside(f"not_a_time:{field}") from None

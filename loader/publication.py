@@ -1,0 +1,102 @@
+"""The private database file → the published one, which readers open as long as they like.
+
+The published file is never changed in place: a complete copy takes its name, so a reader has
+either the old one or the new one, and an open connection keeps what it opened.
+"""
+
+import fcntl
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from loader.errors import WarehouseError
+
+_FICLONE = 0x40049409
+_COPY_BYTES = 64 * 1024 * 1024
+
+
+def private_path(published: Path) -> Path:
+    """Return where the loader's own database file stands: beside the published one."""
+    return published.with_name(f"{published.stem}.private{published.suffix}")
+
+
+def beside(published: Path, role: str) -> Path:
+    """Return the path of a file that belongs to ``published``, such as its lock."""
+    return published.with_name(f"{published.stem}.{role}")
+
+
+def publish(source: int, published: Path) -> None:
+    """Give the name ``published`` to a read-only copy of the open file ``source``.
+
+    ``source`` is a descriptor of a checkpointed database. When this returns, the copy and its
+    name are on disk. Raises ``WarehouseError``; then the old file stands.
+    """
+    aside = beside(published, "publishing")
+    try:
+        with suppress(FileNotFoundError):
+            aside.unlink()
+        _copy(source, aside)
+        # DuckDB would replay the log of an older file into the new one, without a word.
+        with suppress(FileNotFoundError):
+            wal(published).unlink()
+        aside.rename(published)
+        sync_directory(published.parent)
+    except OSError as error:
+        with suppress(OSError):
+            aside.unlink()
+        raise WarehouseError(
+            f"{published} cannot be published ({error.strerror}): free space, or mend the disk."
+        ) from None
+
+
+def wal(path: Path) -> Path:
+    """Return the path of DuckDB's write-ahead log of ``path``."""
+    return path.with_name(path.name + ".wal")
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in ``path`` durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_file(path: Path) -> None:
+    """Make the contents of ``path`` durable."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _copy(source: int, target: Path) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    fd = os.open(target, flags, 0o600)
+    try:
+        if not _clone(source, fd):
+            _copy_bytes(source, fd)
+        os.fchmod(fd, stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _clone(source: int, target: int) -> bool:
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError:
+        return False  # only some file systems share blocks between files
+    return True
+
+
+def _copy_bytes(source: int, target: int) -> None:
+    size, done = os.fstat(source).st_size, 0
+    while done < size:
+        copied = os.copy_file_range(source, target, min(_COPY_BYTES, size - done), done, done)
+        if copied == 0:
+            raise OSError(0, "the private file became shorter")
+        done += copied

@@ -1,0 +1,237 @@
+"""The command ``loader``: parses words, calls one function, prints.
+
+What a command needs is imported when it runs, so that ``loader --help`` answers at once.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from loader.errors import LoaderError, SettingsError
+from loader.settings import Settings, load_settings
+
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+_host = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
+_port = click.option("--port", default=8000, show_default=True, help="Port; 0 takes a free one.")
+
+
+def main() -> None:
+    """Run the command line; what a user can mend is one line on stderr and exit code 1."""
+    os.umask(0o077)  # what is written holds addresses: for its owner only
+    try:
+        cli(prog_name="loader")
+    except LoaderError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename or 'the system'}: {error.strerror or error}.")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _fail(sentence: str) -> None:
+    if "--json" in sys.argv:
+        click.echo(json.dumps({"error": sentence}))
+    click.echo(f"loader: {sentence}", err=True)
+    sys.exit(1)
+
+
+def _settings() -> Settings:
+    return load_settings(os.environ, Path.cwd())
+
+
+def _answer(as_json: bool, result: dict[str, Any], sentence: str) -> None:
+    click.echo(json.dumps(result, default=str, ensure_ascii=False) if as_json else sentence)
+
+
+def _note(sentence: str) -> None:
+    click.echo(sentence, err=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="inboxroad-loader")
+def cli() -> None:
+    """Signed Inboxroad webhooks in, an honest DuckDB warehouse and campaign reports out."""
+
+
+@cli.command(epilog="Example: loader serve --port 8000")
+@_host
+@_port
+@_json
+def serve(host: str, port: int, as_json: bool) -> None:
+    """Receive webhooks; 2xx means on disk. Stops cleanly on SIGTERM."""
+    from loader.server import serve
+
+    serve(_settings(), host, port)
+    _answer(as_json, {"stopped": True}, "stopped")
+
+
+@cli.command(epilog="Example: loader ingest --follow")
+@click.option("--follow", is_flag=True, help="Go on loading what arrives until stopped.")
+@click.option("--rebuild", is_flag=True, help="Build the warehouse anew from the whole spool.")
+@_json
+def ingest(follow: bool, rebuild: bool, as_json: bool) -> None:
+    """Load what is new in the spool into the warehouse. Safe to run twice, or to kill."""
+    from loader.ingest import ingest
+    from loader.progress import shown
+
+    with shown("Loading") as report:
+        result = ingest(
+            _settings(),
+            follow=follow,
+            rebuild=rebuild,
+            progress=lambda events, done, total: report(events, done / max(total, 1)),
+        )
+    sentence = (
+        f"read {result.read:,} events: {result.inserted:,} inserted, {result.duplicates:,} "
+        f"duplicates, {result.quarantined:,} quarantined, in {result.seconds:.1f} s"
+    )
+    _answer(as_json, result.as_dict(), sentence)
+
+
+@cli.command(epilog="Example: loader run --port 8000")
+@_host
+@_port
+@_json
+def run(host: str, port: int, as_json: bool) -> None:
+    """Receive and load in one: serve and ingest --follow side by side."""
+    from loader.run import run
+
+    run(["--host", host, "--port", str(port)])
+    _answer(as_json, {"stopped": True}, "stopped")
+
+
+@cli.command(epilog="Example: loader status --json")
+@_json
+def status(as_json: bool) -> None:
+    """Say how fresh and complete the warehouse is, and what to know before believing a rate."""
+    from loader.status import sentences, status
+
+    found = status(_settings())
+    _answer(as_json, found, "\n".join(sentences(found)))
+
+
+@cli.command(
+    epilog="Example: loader simulate --messages 5000 --to http://127.0.0.1:8000/webhooks/inboxroad"
+)
+@click.option("--campaigns", default=12, show_default=True, help="Campaigns sent.")
+@click.option("--messages", default=20_000, show_default=True, help="Messages in all.")
+@click.option("--seed", default=1, show_default=True, help="The same seed gives the same bytes.")
+@click.option("--to", "url", metavar="URL", help="Post to a receiver, signed.")
+@click.option("--spool", "into_spool", is_flag=True, help="Write into LOADER_HOME/spool.")
+@_json
+def simulate(
+    campaigns: int, messages: int, seed: int, url: str | None, into_spool: bool, as_json: bool
+) -> None:
+    """Make believable signed traffic, deterministic from its seed. No mail is sent."""
+    from loader.progress import shown
+    from loader.simulate import Plan, to_spool, to_url
+
+    if bool(url) == into_spool:
+        raise click.UsageError("say where to: --to URL, or --spool.")
+    settings, plan = _settings(), Plan(campaigns=campaigns, messages=messages, seed=seed)
+    with shown("Simulating") as report:
+        if url:
+            webhook = settings.webhooks.get(url.rstrip("/").rpartition("/")[2])
+            if not webhook or not webhook.secrets:
+                raise SettingsError(
+                    f"no secret is set for the webhook of {url}: set LOADER_SECRETS."
+                )
+            done = to_url(plan, url, webhook.secrets[0], webhook.api_key, report)
+        else:
+            done = to_spool(plan, settings, report)
+    _answer(as_json, {"events": done}, f"{done:,} events of {campaigns} campaigns, seed {seed}")
+
+
+@cli.command(epilog="Example: loader report 9d76d4b4 --output september.pdf")
+@click.argument("campaign", required=False)
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="F.html, F.pdf; a folder for --all."
+)
+@click.option("--all", "all_campaigns", is_flag=True, help="A folder: an index and every campaign.")
+@_json
+def report(campaign: str | None, output: Path | None, all_campaigns: bool, as_json: bool) -> None:
+    """Write a report as one self-contained file: all campaigns, or the CAMPAIGN of an id or name."""
+    from loader.report import report
+
+    if campaign and all_campaigns:
+        raise click.UsageError("give a CAMPAIGN or --all, not both.")
+    path = report(_settings(), campaign, output, all_campaigns, _note)
+    _answer(as_json, {"report": str(path.resolve())}, str(path.resolve()))
+
+
+@cli.command(epilog="Example: loader notebooks --no-browser --port 8888")
+@_host
+@click.option("--port", default=8888, show_default=True, help="Port; 0 takes a free one.")
+@click.option("--browser/--no-browser", default=True, help="Open the browser on it.")
+@_json
+def notebooks(host: str, port: int, browser: bool, as_json: bool) -> None:
+    """Open JupyterLab on a working copy of the notebooks, wired to this warehouse."""
+    from loader.lab import open_lab
+
+    code = open_lab(_settings(), browser=browser, host=host, port=port, say=_note)
+    _answer(as_json, {"exit_code": code}, "stopped")
+    sys.exit(1 if code else 0)
+
+
+@cli.command(epilog='Example: loader sql "select * from campaign_report" --csv')
+@click.argument("query")
+@click.option("--csv", "as_csv", is_flag=True, help="CSV, safe to open in a spreadsheet.")
+@click.option("--parquet", type=click.Path(path_type=Path), help="Write a Parquet file.")
+@_json
+def sql(query: str, as_csv: bool, parquet: Path | None, as_json: bool) -> None:
+    """Ask the published warehouse, read-only; times are UTC."""
+    from loader import query as answers
+
+    frame = answers.ask(_settings(), query)
+    if parquet:
+        answers.write_parquet(frame, parquet)
+        _answer(as_json, {"rows": frame.height, "file": str(parquet)}, str(parquet))
+    elif as_json:
+        click.echo(answers.to_json(frame))
+    else:
+        click.echo(answers.to_csv(frame) if as_csv else answers.to_table(frame), nl=not as_csv)
+
+
+@cli.command(epilog="Example: loader quarantine --retry")
+@click.option("--retry", is_flag=True, help="Read the lines again, after a fix.")
+@_json
+def quarantine(retry: bool, as_json: bool) -> None:
+    """List what was set aside and why; read it again with --retry."""
+    from loader.quarantine import retry as read_again
+    from loader.quarantine import sentences, summary
+
+    found = read_again(_settings()) if retry else summary(_settings())
+    _answer(as_json, found, "\n".join(sentences(found)))
+
+
+@cli.command(epilog="Example: loader verify")
+@_json
+def verify(as_json: bool) -> None:
+    """Check every signature in the spool again, and every segment against the ledger."""
+    from loader.progress import shown
+    from loader.status import loaded_offsets
+    from loader.verify import verify
+
+    settings = _settings()
+    with shown("Verifying") as report:
+        findings = verify(settings, loaded_offsets(settings), report)
+    listed = [str(finding) for finding in findings]
+    _answer(as_json, {"findings": listed}, "\n".join(listed) or "everything holds")
+    sys.exit(1 if findings else 0)
+
+
+@cli.command(epilog="Example: loader demo")
+@click.option("--home", type=click.Path(path_type=Path), help="Where; default: a new directory.")
+@click.option("--campaigns", default=12, show_default=True, help="Campaigns sent.")
+@click.option("--messages", default=12_000, show_default=True, help="Messages in all.")
+@_json
+def demo(home: Path | None, campaigns: int, messages: int, as_json: bool) -> None:
+    """Show all of it on simulated campaigns: serve, post, ingest, the table, the reports."""
+    from loader.demo import demo
+
+    reports = demo(home, campaigns, messages, _note if as_json else click.echo)
+    _answer(as_json, {"reports": str(reports)}, f"Open these in a browser: {reports}/*.html")

@@ -1,0 +1,104 @@
+"""The whole path on simulated campaigns in a scratch home, with nothing replaced: ``loader demo``.
+
+Each step is the command a user would run, in a process of its own.
+"""
+
+import os
+import re
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from loader.errors import LoaderError
+
+CAMPAIGN_TABLE = """
+select campaign_name as campaign, attempted, accepted,
+    round(100 * delivery_rate, 1) as "delivery %", round(100 * bounce_rate, 1) as "bounce %",
+    round(100 * open_rate, 1) as "open %", round(100 * click_rate, 1) as "click %", maturity
+from campaign_report order by first_delivered_at desc nulls last
+"""
+_PERCENT_OF_DISPLAY = 200
+
+
+def demo(home: Path | None, campaigns: int, messages: int, say: Callable[[str], None]) -> Path:
+    """Serve, post, ingest, print the campaign table, write the report; return the report's path.
+
+    ``home`` is the scratch home, a new directory below the system's temporary one by default.
+    ``say`` gets one line before each step. Raises ``LoaderError`` naming the step that failed.
+    """
+    home = home or Path(tempfile.mkdtemp(prefix="inboxroad-demo-"))
+    environ = _environment(home)
+    size = ["--campaigns", str(campaigns), "--messages", str(messages)]
+    say(f"Scratch home: {home}")
+    with _receiver(environ) as url:
+        say(f"1/4  The receiver listens at {url}; simulated campaigns are posted to it, signed")
+        _loader(environ, "simulate", *size, "--to", f"{url}/webhooks/inboxroad")
+    say("2/4  loader ingest: spool → warehouse")
+    _loader(environ, "ingest")
+    say("3/4  The campaigns, from the view campaign_report")
+    _loader(environ, "sql", CAMPAIGN_TABLE)
+    say("4/4  loader report: the notebooks, executed, as pages without network")
+    for arguments in ([], [_largest_campaign(environ)]):
+        _loader(environ, "report", *arguments)
+    return home / "reports"
+
+
+def _environment(home: Path) -> dict[str, str]:
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("LOADER_")}
+    empty = home / "loader.toml"
+    home.mkdir(parents=True, exist_ok=True)
+    empty.touch()
+    return kept | {
+        "LOADER_HOME": str(home),
+        "LOADER_SECRETS": secrets.token_urlsafe(32),
+        "LOADER_CONFIG": str(empty),
+        "COLUMNS": os.environ.get("COLUMNS", str(_terminal_columns())),
+    }
+
+
+def _terminal_columns() -> int:
+    try:
+        return os.get_terminal_size().columns
+    except OSError:
+        return _PERCENT_OF_DISPLAY
+
+
+@contextmanager
+def _receiver(environ: Mapping[str, str]) -> Iterator[str]:
+    server = subprocess.Popen(
+        [sys.executable, "-m", "loader", "serve", "--port", "0"],
+        env=environ,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        found = re.search(r"http://[^\s/]+", server.stdout.readline() if server.stdout else "")
+        if not found:
+            raise LoaderError("the receiver did not start: its lines above say why.")
+        yield found.group()
+    finally:
+        server.terminate()
+        server.communicate()
+
+
+def _loader(environ: Mapping[str, str], *arguments: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "loader", *arguments], env=environ, check=False)
+    if done.returncode:
+        raise LoaderError(f"loader {arguments[0]} failed: its line above says why.")
+
+
+def _largest_campaign(environ: Mapping[str, str]) -> str:
+    query = "select campaign_id from campaign_report where campaign_id is not null \
+order by attempted desc, campaign_id limit 1"
+    done = subprocess.run(
+        [sys.executable, "-m", "loader", "sql", query, "--csv"],
+        env=environ,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.splitlines()[-1]

@@ -1,0 +1,87 @@
+"""What the house promises: data flows one way, functions stay small, nothing private travels."""
+
+import ast
+import json
+import statistics
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "loader"
+
+# module: what it may import of us. The arrows of the flow point from right to left.
+MAY_IMPORT = {
+    "errors": "",
+    "assets": "",
+    "strict_json": "",
+    "signature": "",
+    "settings": "errors",
+    "spool": "errors",
+    "receiver": "settings signature strict_json spool errors",
+    "server": "receiver settings spool errors",
+    "cli": "*",
+    "__main__": "cli",
+    "__init__": "",
+}
+
+
+def imported(module: Path) -> set[str]:
+    """Return the names of our modules that a module imports."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("loader"):
+            parts = node.module.split(".")[1:]
+            found |= {parts[0]} if parts else {alias.name for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {a.name.split(".")[1] for a in node.names if a.name.startswith("loader.")}
+    return found
+
+
+@pytest.mark.parametrize("module", sorted(PACKAGE.glob("*.py")), ids=lambda path: path.stem)
+def test_data_flows_one_way(module: Path) -> None:
+    """A module knows only the modules before it in the flow."""
+    allowed = MAY_IMPORT[module.stem]
+
+    assert allowed == "*" or imported(module) <= set(allowed.split())
+
+
+def test_functions_stay_small() -> None:
+    """Functions have a median of about 8 lines and a 90th percentile of about 28."""
+    sizes = sorted(
+        node.end_lineno - node.lineno + 1
+        for module in PACKAGE.glob("*.py")
+        for node in ast.walk(ast.parse(module.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef) and node.end_lineno
+    )
+
+    assert statistics.median(sizes) <= 10
+    assert statistics.quantiles(sizes, n=10)[-1] <= 30
+
+
+def test_notebooks_are_committed_without_outputs() -> None:
+    """No notebook in the repository holds an output: outputs embed data, so addresses."""
+    notebooks = sorted((ROOT / "notebooks").glob("*.ipynb"))
+    cells = [cell for path in notebooks for cell in json.loads(path.read_text("utf-8"))["cells"]]
+
+    assert notebooks
+    assert not [cell for cell in cells if cell.get("outputs") or cell.get("execution_count")]
+
+
+def test_sql_is_a_file_an_object() -> None:
+    """Every SQL file states its grain or use first and creates the one object it is named after."""
+    for path in sorted((ROOT / "sql").glob("*/*.sql")):
+        text = path.read_text("utf-8")
+
+        assert text.startswith("-- "), path
+        assert all(len(line) <= 100 for line in text.splitlines()), path
+
+
+def test_changelog_sections_are_ordered() -> None:
+    """The changelog's newest version stands first."""
+    lines = (ROOT / "CHANGELOG.md").read_text("utf-8").splitlines()
+    versions = [line.split()[1] for line in lines if line.startswith("## ")]
+
+    assert versions
+    assert all(newer > older for newer, older in pairwise(versions))

@@ -154,7 +154,7 @@ def simulate(
 @click.option("--all", "all_campaigns", is_flag=True, help="A folder: an index and every campaign.")
 @_json
 def report(campaign: str | None, output: Path | None, all_campaigns: bool, as_json: bool) -> None:
-    """Write a report as one self-contained file: all campaigns, or the CAMPAIGN of an id or name."""
+    """Write a report, one self-contained file: all campaigns, or CAMPAIGN (an id or a name)."""
     from loader.report import report
 
     if campaign and all_campaigns:

@@ -5,6 +5,7 @@ underscore, with which the mailbox providers open no account; the rest are reser
 """
 
 import http.client
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from urllib.parse import SplitResult, urlsplit
 
 import orjson
 import polars as pl
-import pyarrow as pa
 
 from loader import signature, spool
 from loader.errors import LoaderError, SettingsError
@@ -36,14 +36,16 @@ from loader.traffic import (
 
 __all__ = ["Plan", "Progress", "bodies", "to_spool", "to_url"]
 
-Progress = Callable[[int, float], None]
-"""Takes the events done so far and the share of the simulated messages sent by then, 0 to 1."""
+Progress = Callable[[int, int], None]
+"""Takes the events done so far, and how many they will be (an estimate until the end)."""
 
 WEBHOOK = "inboxroad"
 CONNECTIONS = 16
 APPEND_BYTES = 4 * 1024 * 1024
-ATTEMPTS = 60
+PATIENCE_SECONDS = 120.0
+"""How long one event is posted again before the run gives up."""
 TEST_BUTTON = b'{"kind":"test","message":"This is a test of your webhook","timestamp":"%s"}'
+_FOUR_DIGITS = pl.Series([f"{number:04x}" for number in range(0x10000)])
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -57,16 +59,16 @@ def bodies(plan: Plan) -> Iterator[tuple[datetime, bytes]]:
 # ── events as text ───────────────────────────────────────────────────────────────────────────
 
 
-def _batches(plan: Plan) -> Iterator[tuple[pl.Series, pl.Series, float]]:
-    """Yield (arrival in microseconds, bodies, share sent) in the order of arrival."""
+def _batches(plan: Plan) -> Iterator[tuple[pl.Series, pl.Series, int]]:
+    """Yield (arrival in microseconds, bodies, events expected) in the order of arrival."""
     planned = campaigns(plan)
     mailing = Mailing(plan, max(one.messages for one in planned))
     until = micros(plan.until) if plan.until else 2**62
-    yield pl.Series([micros(plan.start)]), pl.Series([_test_button(plan)]), 0.0
+    yield pl.Series([micros(plan.start)]), pl.Series([_test_button(plan)]), plan.messages
     for batch in arriving(plan, mailing, planned):
         events = batch.events.filter(pl.col("arrived") <= until)
         if events.height:
-            yield events["arrived"], _texts(events, planned, mailing.people), batch.sent
+            yield events["arrived"], _texts(events, planned, mailing.people), batch.expected + 1
         if events.height < batch.events.height:
             return
 
@@ -115,18 +117,17 @@ def _recipients(events: pl.DataFrame, people: pl.DataFrame) -> pl.Series:
 
 
 def _uuids(events: pl.DataFrame) -> pl.Series:
-    """Return version 4 UUIDs of the messages' random words."""
-    digits = pl.DataFrame({"high": _hex(events["id_high"]), "low": _hex(events["id_low"])})
-    high, low = pl.col("high").str.slice, pl.col("low").str.slice
-    uuid = pl.format("{}-{}-4{}-a{}-{}", high(0, 8), high(8, 4), high(13), low(1, 3), low(4))
-    return digits.select(uuid).to_series()
+    """Return the messages' random words as version 4 UUIDs."""
+    high, low = ([_hex(word, at) for at in range(4)] for word in ("id_high", "id_low"))
+    version, variant = _hex("id_high", 2, 0x1000, 0x4000), _hex("id_low", 0, 0x4000, 0x8000)
+    groups = pl.format("{}{}-{}-{}-{}-{}{}{}", *high[:2], high[3], version, variant, *low[1:])
+    return events.select(groups).to_series()
 
 
-def _hex(words: pl.Series) -> pl.Series:
-    words_array = words.rechunk().to_arrow()
-    buffers = [None, words_array.buffers()[1]]
-    array = pa.Array.from_buffers(pa.binary(8), len(words), buffers, offset=words_array.offset)
-    return pl.Series(array, dtype=pl.Binary).bin.encode("hex")
+def _hex(word: str, at: int, below: int = 0x10000, plus: int = 0) -> pl.Expr:
+    """Return the ``at``-th sixteen bits of a word, modulo ``below``, as four digits."""
+    digits = (pl.col(word) // 2 ** (16 * at)) % below + plus
+    return pl.lit(_FOUR_DIGITS).gather(digits)
 
 
 def _campaign_json(planned: Sequence[Campaign]) -> pl.Expr:
@@ -258,13 +259,13 @@ def to_spool(plan: Plan, settings: Settings, progress: Progress | None = None) -
         token=lambda: _token(plan, settings),
         rotate_seconds=float("inf"),
     ) as writer:
-        for arrived, texts, share in _batches(plan):
+        for arrived, texts, expected in _batches(plan):
             for lines in _chunks(_lines(arrived, texts, secret), APPEND_BYTES):
                 clock.seconds = max(clock.seconds, _arrival(lines[0]))
                 writer.append(b"".join(lines))
                 done += len(lines)
                 if progress:
-                    progress(done, share)
+                    progress(done, max(done, expected))
     return done
 
 
@@ -334,33 +335,34 @@ def to_url(
     """Post the events, signed, over ``connections`` kept-alive connections; return how many.
 
     Every event has been answered 2xx when it returns. A 503 or a lost connection is tried again
-    after the answer's Retry-After (so an event may be received twice, as from the provider).
+    after the answer's Retry-After, for two minutes (so an event may be received twice, as from the provider).
     Raises ``LoaderError`` when the receiver refuses an event or stays unreachable.
     """
     door = _Door(_target(url), secret, api_key)
     threads = [Thread(target=door.work, daemon=True) for _ in range(connections)]
     for thread in threads:
         thread.start()
-    done = 0
-    for arrived, texts, share in _batches(plan):
-        done += len(arrived)
-        for text in texts:
+    for _, texts, expected in _batches(plan):
+        for number, text in enumerate(texts):
             door.put(text.encode())
-        if progress:
-            progress(done - door.queue.qsize(), share)
+            if progress and number % 64 == 0:
+                progress(door.accepted, max(door.accepted, expected))
     for _ in threads:
         door.put(None)
     for thread in threads:
         thread.join()
     if door.error is not None:
         raise door.error
+    if progress:
+        progress(door.accepted, door.accepted)
     return door.accepted
 
 
 def _target(url: str) -> SplitResult:
-    parts = urlsplit(url)
-    with suppress(ValueError):
-        if parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0:
+    with suppress(ValueError):  # of a port that is no number, or a host that is no name
+        parts = urlsplit(url)
+        known = parts.scheme in {"http", "https"} and parts.port != 0
+        if known and (parts.hostname or "").encode("idna"):
             return parts
     raise LoaderError(f"{url!r} is no address to post to: give http://host:port/webhooks/name.")
 
@@ -399,45 +401,46 @@ class _Door:
             connection.close()
 
     def _connect(self) -> http.client.HTTPConnection:
-        kinds = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
-        host = self._url.hostname or ""
-        return kinds[self._url.scheme](host, self._url.port, timeout=60)
+        host, port = self._url.hostname or "", self._url.port
+        if self._url.scheme == "https":
+            return http.client.HTTPSConnection(host, port, timeout=60)
+        return http.client.HTTPConnection(host, port, timeout=60)
 
     def _post(self, connection: http.client.HTTPConnection, body: bytes) -> None:
+        """Post until it is answered 2xx; raise ``LoaderError`` when that will not be."""
         headers = {**self._headers, "X-Signature": signature.sign(body, self._secret)}
-        wait = 0.0
-        for attempt in range(ATTEMPTS):
-            if attempt and self._failed.wait(wait):
-                return
-            try:
-                status, wait = self._ask(connection, body, headers)
-            except (OSError, http.client.HTTPException):
-                connection.close()  # the next request opens it again
-                status, wait = 0, min(5.0, 0.1 * 2.0**attempt)
-            if 200 <= status < 300:
-                with self._lock:
-                    self.accepted += 1
-                return
-            if status not in {0, 429, 503}:
+        give_up = time.monotonic() + PATIENCE_SECONDS
+        status, wait = self._ask(connection, body, headers)
+        while not 200 <= status < 300:
+            if status not in _PASSING or time.monotonic() + wait > give_up:
                 raise LoaderError(_REFUSED.get(status, _UNEXPECTED).format(status))
-            if status == 0 and attempt >= 8:
-                raise LoaderError("the receiver cannot be reached: start it, or mend the address.")
-        raise LoaderError("the receiver cannot store events (503): look at its log and its disk.")
+            if self._failed.wait(wait):
+                return
+            status, wait = self._ask(connection, body, headers)
+        with self._lock:
+            self.accepted += 1
 
     def _ask(
         self, connection: http.client.HTTPConnection, body: bytes, headers: dict[str, str]
     ) -> tuple[int, float]:
-        """Return the status, and the seconds after which the receiver wants to be asked again."""
-        connection.request("POST", self._path, body, headers)
-        answer = connection.getresponse()
-        answer.read()
+        """Return the status, 0 without an answer, and the seconds to wait before asking again."""
+        try:
+            connection.request("POST", self._path, body, headers)
+            answer = connection.getresponse()
+            answer.read()
+        except (OSError, http.client.HTTPException):
+            connection.close()  # the next request opens it again
+            return 0, 0.2
         after = answer.headers.get("Retry-After", "1")
-        return answer.status, min(float(after), 30.0) if after.isdigit() else 1.0
+        return answer.status, min(float(after), 30.0) if after.isdecimal() else 1.0
 
 
+_PASSING = {0, 429, 503}
 _REFUSED = {
+    0: "the receiver cannot be reached: start it with loader serve, or mend the address.",
     401: "the receiver answered 401: its LOADER_SECRETS and these differ, or the name is unknown.",
     403: "the receiver answered 403: give the API key that it wants in LOADER_API_KEY.",
     404: "the receiver answered 404: the address ends in /webhooks/<name>.",
+    503: "the receiver goes on answering 503: look at its log and at its disk.",
 }
 _UNEXPECTED = "the receiver answered {}: 200 was wanted; look at its log."

@@ -371,10 +371,11 @@ def _sync_parents(directory: Path) -> None:
     spool = directory.parent
     for parent in (spool, spool.parent, spool.parent.parent):
         with suppress(PermissionError):  # the home may stand where we may look up but not read
-            _sync_directory(parent)
+            sync_directory(parent)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Make the entries of a directory durable: a new, renamed or removed name is on disk."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -393,7 +394,7 @@ def _create(path: Path, opened: float) -> _Open:
         made.append(fd)
         segment = _Open(path, fd, companion, opened)
         os.pwrite(companion, b"%020d %020d\n" % (0, 0), 0)
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
     except OSError:
         for name in (path, _companion(path)):
             with suppress(OSError):
@@ -507,6 +508,12 @@ def is_active(segment: Segment) -> bool:
     return _watermark(segment.path) is not None
 
 
+def ends_whole(segment: Segment) -> bool:
+    """Say whether the last line of a plain segment has its newline."""
+    with _readable(segment) as (fd, path):
+        return path is not None and segment_end(segment) == os.fstat(fd).st_size
+
+
 def _files(spool: Path) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
         if not (isinstance(error, FileNotFoundError) or error.filename == str(spool)):
@@ -587,7 +594,7 @@ def _written_twice(companion: int) -> int:
 def _adopt(path: Path, fd: int) -> None:
     """Make what a dead writer left durable, so that what is read now is never taken back."""
     os.fsync(fd)
-    _sync_directory(path.parent)
+    sync_directory(path.parent)
     # In a spool that may only be read the companion stays, and the next reader syncs again.
     with suppress(OSError):
         if os.fstat(fd).st_size == 0:

@@ -12,13 +12,14 @@ from math import pi
 from random import Random
 
 import polars as pl
-import pyarrow as pa
 
 from loader.scenario import BOUNCES, PROVIDERS, Campaign, Plan
 
 SLICE = 40_000
 SECOND = 1_000_000
 HOUR = 3600 * SECOND
+OUTAGE = (timedelta(days=8, hours=10), timedelta(days=8, hours=10, minutes=45))
+"""When after the start the receiver is down; the provider delivers what it missed afterwards."""
 KINDS = ("delivered", "open", "click", "bounce", "subscription_changed", "complaint")
 DELIVERED, OPEN, CLICK, BOUNCE, CHANGE, COMPLAINT = range(len(KINDS))
 _EVENT = {
@@ -41,8 +42,7 @@ class _Draws:
 
     def words(self, count: int) -> pl.Series:
         """Return ``count`` 64-bit words."""
-        buffers = [None, pa.py_buffer(self._random.randbytes(8 * count))]
-        return pl.Series(pa.Array.from_buffers(pa.uint64(), count, buffers))
+        return _column(self._random.randbytes(8 * count), pl.UInt64(), 8)
 
     def uniform(self, count: int) -> pl.Series:
         """Return ``count`` floats in (0, 1)."""
@@ -53,6 +53,14 @@ class _Draws:
         return frame.with_columns(self.uniform(frame.height).alias(name) for name in names)
 
 
+def _column(raw: bytes, dtype: pl.DataType, width: int) -> pl.Series:
+    """Read little-endian integers of ``width`` bytes."""
+    if not raw:
+        return pl.Series([], dtype=dtype)
+    array = pl.Array(dtype, len(raw) // width)
+    return pl.Series([raw]).bin.reinterpret(dtype=array, endianness="little").explode()
+
+
 def _pick(draws: pl.Series, weights: list[float]) -> pl.Series:
     """Turn uniform draws into indices that fall by weight."""
     edges = pl.Series(weights, dtype=pl.Float64).cum_sum()
@@ -60,9 +68,12 @@ def _pick(draws: pl.Series, weights: list[float]) -> pl.Series:
 
 
 def _around(draw: str, median: float, spread: float) -> pl.Expr:
-    """Microseconds by a log-logistic law: ``median`` in seconds, heavy to the right."""
+    """Microseconds by a log-logistic law: ``median`` in seconds, heavy to the right.
+
+    In whole milliseconds, so that another machine's last bit of a power does not show.
+    """
     odds = pl.col(draw) / (1 - pl.col(draw))
-    return (median * SECOND * odds.pow(spread)).clip(0, 30 * 24 * HOUR).cast(pl.Int64)
+    return (median * 1000 * odds.pow(spread)).clip(0, 30 * 24 * 3.6e6).cast(pl.Int64) * 1000
 
 
 def _evenly(draw: str, low: float, high: float) -> pl.Expr:
@@ -120,8 +131,8 @@ class Mailing:
         frame = pl.DataFrame(
             {
                 "person": pl.int_range(low, low + self._window, dtype=pl.Int32, eager=True),
-                "gone": _flags(self._gone, low, self._window),
-                "dead": _flags(self._dead, low, self._window) == 1,
+                "gone": self._flags(self._gone, low),
+                "dead": self._flags(self._dead, low) == 1,
             }
         )
         frame = draws.onto(frame, "order", "u_dead").sort("gone", "order").head(campaign.messages)
@@ -129,6 +140,9 @@ class Mailing:
         frame = frame.sort("order").select("person", dead=died)
         self._bury(frame.filter("dead")["person"], draws)
         return frame
+
+    def _flags(self, flags: bytearray, low: int) -> pl.Series:
+        return _column(bytes(flags[low : low + self._window]), pl.UInt8(), 1)
 
     def _bury(self, persons: pl.Series, draws: _Draws) -> None:
         """Remember the dead; most senders stop mailing them, some lists keep a few."""
@@ -140,11 +154,6 @@ class Mailing:
         """Take people who unsubscribed off the list."""
         for person in persons:
             self._gone[person] = 1
-
-
-def _flags(flags: bytearray, low: int, count: int) -> pl.Series:
-    taken = pa.py_buffer(bytes(flags[low : low + count]))
-    return pl.Series(pa.Array.from_buffers(pa.uint8(), count, [None, taken]))
 
 
 def _messages(campaign: Campaign, part: pl.DataFrame, low: int, draws: _Draws) -> pl.DataFrame:
@@ -336,17 +345,17 @@ def _strays(messages: pl.DataFrame, draws: _Draws) -> Iterator[pl.DataFrame]:
     yield _events(some, OPEN, pl.col("accepted") + _around("u_when", 6 * 3600, 0.9))
 
 
-def _slice_events(campaign: Campaign, messages: pl.DataFrame, draws: _Draws) -> pl.DataFrame:
+def _happenings(campaign: Campaign, messages: pl.DataFrame, draws: _Draws) -> pl.DataFrame:
     accepted = messages.filter(pl.col("fate").is_in(["accepted", "late"]))
     parts = [_events(accepted, DELIVERED, pl.col("accepted"))]
     parts += _bounces(campaign, messages, draws)
     if campaign.tracked:
         parts += _reactions(campaign, accepted.filter(pl.col("fate") == "accepted"), draws)
         parts += _strays(accepted, draws)
-    return _arrivals(pl.concat(parts), draws)
+    return pl.concat(parts)
 
 
-def _arrivals(events: pl.DataFrame, draws: _Draws) -> pl.DataFrame:
+def _arrivals(plan: Plan, events: pl.DataFrame, draws: _Draws) -> pl.DataFrame:
     """Add ``arrived``: seconds later, some by hours, some twice, neighbours out of order."""
     events = draws.onto(events, "u", "u_late", "u_again", "u_when")
     soon, late = _around("u", 1.4, 0.6), _around("u_late", 2400, 0.9)
@@ -354,19 +363,23 @@ def _arrivals(events: pl.DataFrame, draws: _Draws) -> pl.DataFrame:
     events = events.with_columns(arrived=pl.col("occurred") + wait.otherwise(soon))
     again = events.filter(pl.col("u_again") < 0.012)
     again = again.with_columns(arrived=pl.col("arrived") + SECOND + _around("u_when", 60, 1.1))
-    return pl.concat([events, again]).select(*_EVENT, "arrived")
+    down, up = (micros(plan.start + after) for after in OUTAGE)
+    held_back = pl.when(pl.col("arrived").is_between(down, up)).then(up + _evenly("u", 0, 900))
+    both = pl.concat([events, again])
+    return both.select(*_EVENT, arrived=held_back.otherwise(pl.col("arrived")))
 
 
 @dataclass(frozen=True)
 class Arrived:
-    """Events in arrival order, and the share of the plan's messages that is sent by then."""
+    """Events in arrival order, and how many there will be."""
 
     events: pl.DataFrame
     """``kind`` (index in KINDS), ``campaign``, ``person`` (below 0: a stranger), ``id_high``,
     ``id_low``, ``detail`` (of a click the link, of a bounce the row of BOUNCES, of a change 1 when
     the person comes back), ``named`` (a bounce that carries its campaign), ``occurred`` and
     ``arrived`` in microseconds since 1970."""
-    sent: float
+    expected: int
+    """Events of the whole plan, as they can be estimated by now; at the end their number."""
 
 
 @dataclass(frozen=True)
@@ -394,19 +407,25 @@ def _slices(planned: list[Campaign]) -> list[_Slice]:
 
 def arriving(plan: Plan, mailing: Mailing, planned: list[Campaign]) -> Iterator[Arrived]:
     """Yield the events in arrival order; how they are cut into frames means nothing."""
-    pool: list[pl.DataFrame] = []
+    pool = pl.DataFrame(schema={**_EVENT, "arrived": pl.Int64})
     audiences: dict[int, pl.DataFrame] = {}
-    sent = 0
+    sent = made = 0
     for part in _slices(planned):
-        early, pool = _split(pool, part.starts)
-        yield Arrived(early, sent / plan.messages)
+        is_early = pl.col("arrived") < part.starts
+        early, pool = pool.filter(is_early), pool.filter(~is_early)
+        yield Arrived(_in_order(early), made * plan.messages // max(sent, 1))
         if part.low == 0:
             audiences[part.campaign.index] = mailing.audience(part.campaign)
-        pool.append(_play(plan, mailing, part, audiences[part.campaign.index]))
-        sent += part.high - part.low
+        events = _play(plan, mailing, part, audiences[part.campaign.index])
+        pool = pl.concat([pool, events])
+        sent, made = sent + part.high - part.low, made + events.height
         if part.high == part.campaign.messages:
             del audiences[part.campaign.index]
-    yield Arrived(_split(pool, None)[0], 1.0)
+    yield Arrived(_in_order(pool), made)
+
+
+def _in_order(events: pl.DataFrame) -> pl.DataFrame:
+    return events.sort("arrived", maintain_order=True)
 
 
 def _play(plan: Plan, mailing: Mailing, part: _Slice, audience: pl.DataFrame) -> pl.DataFrame:
@@ -415,17 +434,6 @@ def _play(plan: Plan, mailing: Mailing, part: _Slice, audience: pl.DataFrame) ->
     people = pl.concat([people, mailing.people[people["person"]]], how="horizontal")
     draws = _Draws(plan.seed, part.campaign.index, part.low)
     messages = _messages(part.campaign, people, part.low, draws)
-    events = _slice_events(part.campaign, messages, draws)
+    events = _arrivals(plan, _happenings(part.campaign, messages, draws), draws)
     mailing.leave(events.filter(pl.col("kind") == CHANGE, pl.col("detail") == 0)["person"])
     return events
-
-
-def _split(pool: list[pl.DataFrame], before: int | None) -> tuple[pl.DataFrame, list[pl.DataFrame]]:
-    """Return what arrived before a time in order, and what has still to arrive."""
-    if not pool:
-        return pl.DataFrame(schema={**_EVENT, "arrived": pl.Int64}), []
-    events = pl.concat(pool)
-    if before is None:
-        return events.sort("arrived", maintain_order=True), []
-    arrived = pl.col("arrived") < before
-    return events.filter(arrived).sort("arrived", maintain_order=True), [events.filter(~arrived)]

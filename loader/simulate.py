@@ -36,8 +36,8 @@ from loader.traffic import (
 
 __all__ = ["Plan", "Progress", "bodies", "to_spool", "to_url"]
 
-Progress = Callable[[int, int], None]
-"""Takes the events done so far, and how many they will be (an estimate until the end)."""
+Progress = Callable[[int, float], None]
+"""Takes the events done so far and their share of all, 0 to 1; estimated until the end."""
 
 WEBHOOK = "inboxroad"
 CONNECTIONS = 16
@@ -265,7 +265,7 @@ def to_spool(plan: Plan, settings: Settings, progress: Progress | None = None) -
                 writer.append(b"".join(lines))
                 done += len(lines)
                 if progress:
-                    progress(done, max(done, expected))
+                    progress(done, done / max(done, expected))
     return done
 
 
@@ -334,9 +334,9 @@ def to_url(
 ) -> int:
     """Post the events, signed, over ``connections`` kept-alive connections; return how many.
 
-    Every event has been answered 2xx when it returns. A 503 or a lost connection is tried again
-    after the answer's Retry-After, for two minutes (so an event may be received twice, as from the provider).
-    Raises ``LoaderError`` when the receiver refuses an event or stays unreachable.
+    Every event has been answered 2xx when it returns. After a 503 or a lost connection it is
+    posted again, at the time that Retry-After says, for two minutes; so one may be received twice,
+    as from the provider. Raises ``LoaderError`` when the receiver refuses an event or stays unreachable.
     """
     door = _Door(_target(url), secret, api_key)
     threads = [Thread(target=door.work, daemon=True) for _ in range(connections)]
@@ -346,7 +346,7 @@ def to_url(
         for number, text in enumerate(texts):
             door.put(text.encode())
             if progress and number % 64 == 0:
-                progress(door.accepted, max(door.accepted, expected))
+                progress(door.accepted, door.accepted / max(door.accepted, expected))
     for _ in threads:
         door.put(None)
     for thread in threads:
@@ -354,7 +354,7 @@ def to_url(
     if door.error is not None:
         raise door.error
     if progress:
-        progress(door.accepted, door.accepted)
+        progress(door.accepted, 1.0)
     return door.accepted
 
 

@@ -335,8 +335,9 @@ def to_url(
     """Post the events, signed, over ``connections`` kept-alive connections; return how many.
 
     Every event has been answered 2xx when it returns. After a 503 or a lost connection it is
-    posted again, at the time that Retry-After says, for two minutes; so one may be received twice,
-    as from the provider. Raises ``LoaderError`` when the receiver refuses an event or stays unreachable.
+    posted again, when Retry-After says so and for two minutes, so one may be received twice, as
+    from the provider. Raises ``LoaderError`` when the receiver refuses an event or stays
+    unreachable.
     """
     door = _Door(_target(url), secret, api_key)
     threads = [Thread(target=door.work, daemon=True) for _ in range(connections)]

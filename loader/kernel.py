@@ -1,0 +1,61 @@
+"""The Python that runs notebooks: this very interpreter, wired to one warehouse, knowing no secret.
+
+A kernel of the same name that a user installed elsewhere is never taken by mistake.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ipykernel.kernelspec import make_ipkernel_cmd
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+
+from loader.settings import Settings
+
+NAME = "python3"
+
+
+class OwnKernelSpecs(KernelSpecManager):
+    """Knows one kernel: the interpreter and packages that this process itself runs on."""
+
+    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
+        """Return that kernel, whatever name a notebook asks for."""
+        return KernelSpec(
+            argv=make_ipkernel_cmd(executable=sys.executable),
+            display_name="Python 3 (inboxroad-loader)",
+            language="python",
+            name=NAME,
+            resource_dir=str(Path(sys.prefix) / "share" / "jupyter" / "kernels" / NAME),
+        )
+
+    def find_kernel_specs(self) -> dict[str, str]:
+        """Return the one kernel's name and resource directory."""
+        return {NAME: self.get_kernel_spec(NAME).resource_dir}
+
+    def get_all_specs(self) -> dict[str, Any]:
+        """Return the one kernel as the server's kernel list shows it."""
+        spec = self.get_kernel_spec(NAME)
+        return {NAME: {"resource_dir": spec.resource_dir, "spec": spec.to_dict()}}
+
+
+def kernel_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment in which a kernel finds the warehouse, and none of the secrets.
+
+    Paths are made absolute, because a notebook's working directory is its own.
+    """
+    inherited = {name: value for name, value in environ.items() if not name.startswith("LOADER_")}
+    return {
+        **inherited,
+        "LOADER_HOME": str(settings.home.resolve()),
+        "LOADER_WAREHOUSE": _absolute(settings.warehouse),
+        "LOADER_LAKE_DATA": settings.lake_data or "",
+        "LOADER_TIMEZONE": settings.timezone,
+        "LOADER_CONFIG": os.devnull,
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    }
+
+
+def _absolute(warehouse: str) -> str:
+    return warehouse if warehouse.startswith("ducklake:") else str(Path(warehouse).resolve())

@@ -1,0 +1,96 @@
+"""Notebooks of the package → JupyterLab on a working copy, wired to the published warehouse."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from loader.assets import asset
+from loader.errors import ReportError
+from loader.kernel import kernel_environment
+from loader.settings import Settings
+
+_CONFIG = Path(__file__).resolve().with_name("lab_config.py")
+_FIRST = "00_start_here.ipynb"
+
+
+def open_lab(
+    settings: Settings,
+    *,
+    browser: bool = True,
+    host: str = "127.0.0.1",
+    port: int = 8888,
+    say: Callable[[str], None] | None = None,
+) -> int:
+    """Open JupyterLab on the working copy in ``settings.home/notebooks`` until it is stopped.
+
+    ``port`` 0 takes any free one; ``browser`` opens the user's own. ``say`` hears one sentence
+    for each notebook that is kept because the user changed it. Returns the server's exit code.
+    Raises ``ReportError`` when the copy cannot be written.
+    """
+    folder = settings.home.resolve() / "notebooks"
+    for sentence in copy_notebooks(folder):
+        (say or (lambda _: None))(sentence)
+    command = lab_command(folder, browser=browser, host=host, port=port)
+    environment = kernel_environment(settings, os.environ)
+    process = subprocess.Popen(command, env=environment, cwd=folder)
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:  # JupyterLab got it too, asks, and shuts its kernels down
+            continue
+
+
+def lab_command(folder: Path, *, browser: bool, host: str, port: int) -> Sequence[str]:
+    """Return the command line that serves ``folder``, with our configuration and no other's."""
+    return (
+        *(sys.executable, "-m", "jupyterlab", f"--config={_CONFIG}"),
+        *(f"--ServerApp.root_dir={folder}", f"--ip={host}", f"--port={port}"),
+        *(() if browser else ("--no-browser",)),
+        *(("--allow-root",) if os.geteuid() == 0 else ()),
+        *(f"--LabApp.default_url=/lab/tree/{_FIRST}",),
+    )
+
+
+def copy_notebooks(folder: Path) -> Iterator[str]:
+    """Bring the working copy up to date; yield a sentence for each notebook left alone.
+
+    A notebook that the user changed is kept. What counts as a change is the text of its cells:
+    outputs and saved positions do not.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for source in sorted(asset("notebooks").glob("*.ipynb")):
+            yield from _copy(source, folder)
+    except OSError as error:
+        raise ReportError(f"{folder} cannot be written ({error.strerror}): free it.") from None
+
+
+def _copy(source: Path, folder: Path) -> Iterator[str]:
+    target, ledger = folder / source.name, folder / ".copied" / f"{source.stem}.json"
+    packaged = source.read_text("utf-8")
+    cells = _cells(packaged)
+    if target.exists():
+        held = _cells(target.read_text("utf-8"))
+        if held == cells:
+            return
+        if not ledger.exists() or held != json.loads(ledger.read_text("utf-8")):
+            yield f"{target.name} is kept as you changed it; delete it to get ours back."
+            return
+    target.write_text(packaged, "utf-8")
+    target.chmod(0o600)
+    ledger.parent.mkdir(exist_ok=True)
+    ledger.write_text(json.dumps(cells), "utf-8")
+
+
+def _cells(text: str) -> list[str]:
+    try:
+        read: NotebookNode = nbformat.reads(text, as_version=4)
+    except ValueError:  # half written by someone: theirs, whatever it is
+        return []
+    return [str(cell.source) for cell in read.cells]

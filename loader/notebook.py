@@ -1,0 +1,137 @@
+"""Settings → what a notebook needs: the published warehouse as frames, and the campaign picker.
+
+A notebook never writes and never locks: it reads the published file through ``loader.query``.
+"""
+
+import html
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from loader import charts, query, wording
+from loader.page import Html
+from loader.settings import Settings, load_settings
+
+_open: dict[str, duckdb.DuckDBPyConnection] = {}
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """The published warehouse at one moment: every query of a run sees the same load."""
+
+    connection: duckdb.DuckDBPyConnection
+
+    def frame(self, sql: str, **parameters: object) -> pl.DataFrame:
+        """Run one query, with ``$name`` bound from ``parameters``, and return its rows.
+
+        Whole numbers come as Int64 and decimals as Float64, whatever SQL made of a sum.
+        """
+        relation = self.connection.sql(sql, params=parameters or None)
+        return _plain_numbers(relation.pl())
+
+
+def _plain_numbers(frame: pl.DataFrame) -> pl.DataFrame:
+    # HUGEINT and DECIMAL have no JSON form that Altair knows.
+    wide = [name for name, kind in frame.schema.items() if kind == pl.Int128]
+    exact = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Decimal)]
+    return frame.with_columns(pl.col(wide).cast(pl.Int64), pl.col(exact).cast(pl.Float64))
+
+
+def open_warehouse(environ: Mapping[str, str] | None = None) -> Warehouse:
+    """Open the newest published warehouse and switch charts to the one look.
+
+    ``environ`` is where the settings are (the process's own by default). Without a warehouse, an
+    empty one with every view is opened in memory, so that pages say what is missing instead of
+    failing. Called again, it closes what it opened before: DuckDB would otherwise hand out the
+    file of the first call, however often a newer one was published.
+    """
+    charts.enable()
+    settings = load_settings(os.environ if environ is None else environ, Path.cwd())
+    if "last" in _open:
+        _open.pop("last").close()
+    _open["last"] = _connect(settings)
+    return Warehouse(_open["last"])
+
+
+def _connect(settings: Settings) -> duckdb.DuckDBPyConnection:
+    if settings.warehouse.startswith("ducklake:") or Path(settings.warehouse).exists():
+        return query.connect(settings)
+    return query.connect_empty(settings)
+
+
+def resolve(warehouse: Warehouse, campaign: str | None) -> str | None:
+    """Return the id of the campaign meant by an id, a name or the beginning of an id.
+
+    An empty text means the newest campaign. None when nothing fits; of several campaigns with
+    the name the newest is taken, and an ambiguous beginning fits nothing.
+    """
+    listed = _listed(warehouse)
+    if not campaign:
+        return None if listed.is_empty() else str(listed["campaign_id"][0])
+    for column in ("campaign_id", "campaign_name"):
+        exact = listed.filter(pl.col(column) == campaign)
+        if not exact.is_empty():
+            return str(exact["campaign_id"][0])
+    begun = listed.filter(pl.col("campaign_id").str.starts_with(campaign))
+    return str(begun["campaign_id"][0]) if begun.height == 1 else None
+
+
+def campaign_ids(warehouse: Warehouse) -> list[str]:
+    """Return the id of every campaign, the newest first."""
+    return _listed(warehouse)["campaign_id"].to_list()
+
+
+def _listed(warehouse: Warehouse) -> pl.DataFrame:
+    return warehouse.frame(
+        "select campaign_id, campaign_name, sent_date, attempted "
+        "from campaign_list order by recency"
+    )
+
+
+@dataclass(frozen=True, repr=False)
+class Picker(Html):
+    """The list to choose a campaign from, in JupyterLab; ``campaign_id`` is the chosen one."""
+
+    campaign_id: str | None
+
+
+_CHANGE = """
+const app = window.jupyterapp;
+if (!app) { this.nextElementSibling.hidden = false; return; }
+const panel = app.shell.currentWidget;
+const cells = panel.content.widgets;
+panel.content.activeCellIndex = cells.findIndex(cell => cell.node.contains(this));
+const code = "campaign = " + JSON.stringify(this.value);
+panel.sessionContext.session.kernel.requestExecute({code: code, silent: true}).done.then(
+  () => app.commands.execute("notebook:run-all-below"));
+"""
+
+
+def pick(warehouse: Warehouse, campaign: str | None) -> Picker:
+    """Offer every campaign to choose from; choosing one runs the cells below again with it.
+
+    ``campaign`` is what the parameters say: an id, a name, or empty for the newest.
+    """
+    listed = _listed(warehouse)
+    chosen = resolve(warehouse, campaign) or resolve(warehouse, "")
+    options = "".join(_option(row, chosen) for row in listed.iter_rows(named=True))
+    fallback = " Here, write the campaign's id into the parameters cell and run all cells."
+    markup = (
+        '<label style="font:14px system-ui,sans-serif">Campaign: '
+        f'<select class="ld-pick" style="font:inherit;max-width:560px;padding:3px" '
+        f'onchange="{html.escape(_CHANGE)}">{options}</select>'
+        f"<span hidden>{fallback}</span></label>"
+    )
+    return Picker(markup, f"{wording.plural(listed.height, 'campaign')} to choose from", chosen)
+
+
+def _option(row: Mapping[str, object], chosen: str | None) -> str:
+    name = wording.short(str(row["campaign_name"] or row["campaign_id"]), 70)
+    label = f"{row['sent_date']}  {name} ({wording.count(row['attempted'])})"  # type: ignore[arg-type]
+    selected = " selected" if row["campaign_id"] == chosen else ""
+    value = html.escape(str(row["campaign_id"]))
+    return f'<option value="{value}"{selected}>{html.escape(label)}</option>'

@@ -1,0 +1,163 @@
+"""Frames of marts → the words at the top and the bottom of a page: head, tiles, notes, limits.
+
+Every piece is an ``Html``: shown by Jupyter, exported as it stands, printable. All text that came
+from outside (campaign names, addresses, DSN texts) is escaped here and nowhere else.
+"""
+
+import hashlib
+import html
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from loader import wording
+
+_STYLE = """<style>
+.ld{font:15px/1.5 Inter,"Segoe UI","Helvetica Neue",Arial,"Noto Sans CJK JP",sans-serif;color:#1d2733;background:#fff;max-width:760px;padding:2px 0}
+.ld *{box-sizing:border-box}
+.ld h1{font-size:27px;line-height:1.2;margin:0 0 4px;font-weight:680;overflow-wrap:anywhere;
+letter-spacing:-.01em;color:#1d2733;border:0;padding:0}
+.ld .meta{color:#5b6875;font-size:13px;margin:0 0 12px;overflow-wrap:anywhere}
+.ld .lead{font-size:18px;line-height:1.45;margin:0;max-width:700px}
+.ld .badge{display:inline-block;font-size:12px;font-weight:600;border-radius:99px;
+padding:2px 10px;margin-right:8px;border:1px solid currentColor}
+.ld .comparable{color:#1b4f8a;background:#edf3fa}
+.ld .maturing{color:#7a5200;background:#fdf4e0}
+.ld .preliminary{color:#8c3b12;background:#fdeee6}
+.ld.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(138px,1fr));gap:10px}
+.ld .tile{border:1px solid #dde3e9;border-top:4px solid var(--c);border-radius:6px;
+padding:10px 12px 11px;min-width:0;break-inside:avoid}
+.ld .tile .name{font-size:13px;font-weight:600;color:#3c4855}
+.ld .tile .rate{font-size:27px;line-height:1.2;font-weight:680;letter-spacing:-.02em}
+.ld .tile .small{font-size:12px;line-height:1.4;color:#5b6875}
+.ld .tile .than{font-size:12px;line-height:1.35;margin-top:6px;padding-top:6px;
+border-top:1px solid #eef1f4;color:#5b6875}
+.ld .tile .than b{color:#1d2733}.ld .tile .than .worth{color:#8c2a1f}
+.ld .few .rate{color:#9aa4ae}
+.ld.note{border-left:4px solid #c3ccd5;background:#f5f7f9;padding:10px 14px;color:#3c4855}
+.ld.limits ul{margin:0;padding-left:18px}.ld.limits li{margin:3px 0}
+</style>"""
+
+COLOUR = {
+    "delivery": "#8aa0b6",
+    "open": "#4a90d0",
+    "click": "#174a7e",
+    "bounce": "#b3261e",
+    "unsubscribe": "#7d4f9e",
+}
+_NAME = {
+    "delivery": "Accepted",
+    "open": "Opened",
+    "click": "Clicked",
+    "bounce": "Bounced",
+    "unsubscribe": "Unsubscribed",
+}
+_DENOMINATOR = {"delivery": "attempted", "bounce": "attempted"}
+
+
+@dataclass(frozen=True, repr=False)
+class Html:
+    """A piece of a page: ``markup`` for the screen, ``plain`` for a terminal."""
+
+    markup: str
+    plain: str
+
+    def _repr_html_(self) -> str:
+        return self.markup
+
+    def __repr__(self) -> str:
+        """Return the plain text, which is what a terminal shows."""
+        return self.plain
+
+
+TITLE_MIME = "application/vnd.loader.title"
+"""Beside a head's HTML stands its title as plain text, for the window of an exported page."""
+
+
+@dataclass(frozen=True, repr=False)
+class Head(Html):
+    """The top of a page; it also says the page's title to whatever exports it."""
+
+    title: str
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        return {"text/html": self.markup, "text/plain": self.plain, TITLE_MIME: self.title}
+
+
+def file_name(campaign_id: str) -> str:
+    """Return the file name of a campaign's page: safe everywhere, and different for every id."""
+    plain = re.sub(r"[^A-Za-z0-9-]+", "-", campaign_id).strip("-")[:64]
+    if plain == campaign_id:
+        return f"campaign-{plain}.html"
+    return f"campaign-{plain}-{hashlib.sha256(campaign_id.encode()).hexdigest()[:8]}.html"
+
+
+def note(sentence: str) -> Html:
+    """Show one sentence where a chart or table would stand, for instance when nothing is there."""
+    return Html(f'{_STYLE}<div class="ld note">{html.escape(sentence)}</div>', sentence)
+
+
+def head(title: str, lead: str, *, meta: str = "", badge: str | None = None) -> Head:
+    """Show the top of a page.
+
+    ``title`` is the campaign or the question, ``meta`` the small line below it, ``lead`` the
+    answer in one sentence, ``badge`` a maturity word (comparable, maturing, preliminary).
+    """
+    word = html.escape(badge or "")
+    mark = f'<span class="badge {word}">{word}</span>' if badge else ""
+    markup = (
+        f'{_STYLE}<div class="ld head"><h1>{html.escape(title)}</h1>'
+        f'<p class="meta">{mark}{html.escape(meta)}</p>'
+        f'<p class="lead">{html.escape(lead)}</p></div>'
+    )
+    return Head(markup, f"{title}: {lead}", title)
+
+
+def tiles(measures: pl.DataFrame) -> Html:
+    """Show a tile per row of ``campaign_measure`` or ``period_measure``.
+
+    Columns: measure, numerator, denominator, rate, rate_lo, rate_hi, is_too_few; beside it
+    ``comparison`` (a phrase such as "median of 12 earlier campaigns"), compared_rate, difference,
+    is_notable. A tile never stands without its denominator.
+    """
+    if measures.is_empty():
+        return note("Nothing has been delivered yet, so there is nothing to measure.")
+    rows = list(measures.iter_rows(named=True))
+    plain = "; ".join(f"{_NAME[row['measure']]} {wording.percent(row['rate'])}" for row in rows)
+    return Html(f'{_STYLE}<div class="ld tiles">{"".join(map(_tile, rows))}</div>', plain)
+
+
+def _tile(row: Mapping[str, Any]) -> str:
+    measure = row["measure"]
+    unit = _DENOMINATOR.get(measure, "accepted")
+    few = " few" if row["is_too_few"] else ""
+    interval = wording.interval(row["rate_lo"], row["rate_hi"])
+    small = "not tracked" if row["rate"] is None else f"95%: {interval}"
+    return (
+        f'<div class="tile{few}" style="--c:{COLOUR[measure]}">'
+        f'<div class="name">{_NAME[measure]}</div>'
+        f'<div class="rate">{wording.percent(row["rate"])}</div>'
+        f'<div class="small">{small}<br>'
+        f"{wording.count(row['numerator'])} of {wording.count(row['denominator'])} {unit}"
+        f"{'<br>too few to tell' if few else ''}</div>{_compared(row)}</div>"
+    )
+
+
+def _compared(row: Mapping[str, Any]) -> str:
+    if row.get("difference") is None:
+        return '<div class="than">nothing to compare with yet</div>'
+    mark = ' class="worth"' if row["is_notable"] else ""
+    return (
+        f'<div class="than"><b{mark}>{wording.points(row["difference"])}</b> against '
+        f"{wording.percent(row['compared_rate'])}, {html.escape(row['comparison'])}</div>"
+    )
+
+
+def limits(sentences: Iterable[str]) -> Html:
+    """Show what a reader must know before trusting the page; only sentences that apply."""
+    said = [sentence for sentence in sentences if sentence]
+    items = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in said)
+    return Html(f'{_STYLE}<div class="ld limits"><ul>{items}</ul></div>', "\n".join(said))

@@ -1,0 +1,316 @@
+"""Notebook → file: executed, stripped of its code, and exported as one self-contained page or PDF.
+
+A page carries everything it needs: no request leaves it, and its content policy forbids any.
+"""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import vl_convert
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbconvert.exporters import HTMLExporter
+from nbconvert.preprocessors import Preprocessor
+from nbformat import NotebookNode
+from traitlets import Unicode
+from traitlets.config import Config
+
+from loader import charts, notebook, page
+from loader.assets import asset
+from loader.errors import ReportError
+from loader.kernel import OwnKernelSpecs, kernel_environment
+from loader.settings import Settings
+
+OVERVIEW, CAMPAIGN = "01_overview", "02_campaign"
+CELL_SECONDS = 300
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+_GLOBALS = "window.vegaEmbed = vegaEmbed; window.vega = vega; window.vegaLite = vegaLite;"
+_TEMPLATES = Path(__file__).resolve().parent / "templates"
+Progress = Callable[[str], None]
+
+
+def report(
+    settings: Settings,
+    campaign: str | None = None,
+    output: Path | None = None,
+    all_campaigns: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Write a report and return its path.
+
+    ``campaign`` is an id, a name or the beginning of an id; without it the report is the overview
+    of all campaigns. ``output`` ends in ``.html`` or ``.pdf`` and defaults to a name in
+    ``settings.reports``. With ``all_campaigns``, ``output`` is a folder that receives
+    ``index.html`` (the overview, whose names are links) and a page per campaign. ``progress``
+    hears one short sentence per step. Raises ``ReportError``; a file appears whole or not at all.
+    """
+    say = progress or (lambda _: None)
+    pages = [_one_page(settings, campaign, output)]
+    if all_campaigns:
+        pages = list(_all_pages(settings, output or settings.reports / "all"))
+    with _kernel(settings) as client:
+        for position, wanted in enumerate(pages, start=1):
+            say(f"{position} of {len(pages)}: {wanted.output.name}")
+            _write(client, wanted)
+    return pages[0].output
+
+
+@dataclass(frozen=True)
+class _Page:
+    notebook: str
+    parameters: dict[str, object]
+    output: Path
+
+
+def _one_page(settings: Settings, campaign: str | None, output: Path | None) -> _Page:
+    if output is not None and output.suffix.lower() not in {".html", ".pdf"}:
+        raise ReportError(f"{output.name} is neither .html nor .pdf: give one of these endings.")
+    if campaign is None:
+        return _Page(OVERVIEW, {}, output or settings.reports / "overview.html")
+    found = notebook.resolve(_warehouse(settings), campaign)
+    if found is None:
+        raise ReportError(
+            "no campaign has that id or name, or several ids begin so: "
+            "`loader sql 'select campaign_id, campaign_name from campaign_report'` lists them."
+        )
+    path = output or settings.reports / page.file_name(found)
+    return _Page(CAMPAIGN, {"campaign": found}, path)
+
+
+def _all_pages(settings: Settings, folder: Path) -> Iterator[_Page]:
+    if folder.exists() and not folder.is_dir():
+        raise ReportError(f"{folder} is a file; name a folder for the pages of all campaigns.")
+    yield _Page(OVERVIEW, {"linked": True}, folder / "index.html")
+    for found in notebook.campaign_ids(_warehouse(settings)):
+        yield _Page(CAMPAIGN, {"campaign": found}, folder / page.file_name(found))
+
+
+def _warehouse(settings: Settings) -> notebook.Warehouse:
+    return notebook.open_warehouse(kernel_environment(settings, os.environ))
+
+
+@contextmanager
+def _kernel(settings: Settings) -> Iterator[NotebookClient]:
+    """Start one kernel for every page of a run: starting is the slow part."""
+    with tempfile.TemporaryDirectory(prefix="loader-") as scratch:
+        client = NotebookClient(
+            nbformat.v4.new_notebook(),
+            km=AsyncKernelManager(
+                kernel_spec_manager=OwnKernelSpecs(),
+                # A socket in a directory of our own: nobody else on the machine can listen in.
+                **({"transport": "ipc", "ip": f"{scratch}/k"} if os.name == "posix" else {}),
+            ),
+            timeout=CELL_SECONDS,
+            extra_arguments=["--HistoryManager.enabled=False", "--InteractiveShell.colors=nocolor"],
+        )
+        environment = kernel_environment(settings, os.environ) | {"IPYTHONDIR": scratch}
+        with client.setup_kernel(cleanup_kc=True, env=environment, cwd=scratch):
+            yield client
+
+
+def _write(client: NotebookClient, wanted: _Page) -> None:
+    path = asset("notebooks") / f"{wanted.notebook}.ipynb"
+    ran = execute(client, nbformat.read(path, as_version=4), wanted.parameters)
+    _replace(wanted.output, _rendered(ran, wanted.output.suffix.lower()))
+
+
+def execute(
+    client: NotebookClient, source: NotebookNode, parameters: dict[str, object]
+) -> NotebookNode:
+    """Run every cell of ``source`` in the client's kernel, with ``parameters`` set, and return it.
+
+    Raises ``ReportError`` that names the notebook's error without its traceback.
+    """
+    client.nb = with_parameters(source, parameters)
+    client.reset_execution_trackers()
+    try:
+        for index, cell in enumerate(client.nb.cells):
+            client.execute_cell(cell, index, store_history=False)
+    except CellExecutionError as error:
+        raise ReportError(
+            f"the notebook stopped with {error.ename}: {error.evalue.splitlines()[0][:200]} "
+            "Run `loader ingest`, then try again."
+        ) from None
+    except (CellTimeoutError, DeadKernelError):
+        raise ReportError(
+            f"the notebook's kernel died or took over {CELL_SECONDS} s: free memory, try again."
+        ) from None
+    return client.nb
+
+
+def with_parameters(source: NotebookNode, parameters: dict[str, object]) -> NotebookNode:
+    """Return a copy of the notebook with a cell behind its parameters cell that sets them.
+
+    Raises ``ReportError`` for a parameter that the notebook does not declare.
+    """
+    copy = nbformat.from_dict(source)
+    index = next(
+        (i for i, cell in enumerate(copy.cells) if "parameters" in cell.metadata.get("tags", ())),
+        None,
+    )
+    declared = copy.cells[index].source if index is not None else ""
+    for name in parameters:
+        if not re.search(rf"^{name}\s*=", declared, re.MULTILINE):
+            raise ReportError(f"the notebook has no parameter {name!r}: restore its first cells.")
+    if parameters and index is not None:
+        lines = "\n".join(f"{name} = {value!r}" for name, value in parameters.items())
+        copy.cells.insert(index + 1, nbformat.v4.new_code_cell(lines))
+    return copy
+
+
+def _rendered(ran: NotebookNode, suffix: str) -> bytes:
+    if suffix == ".pdf":
+        return _pdf(to_html(ran, printed=True))
+    return to_html(ran).encode()
+
+
+def to_html(ran: NotebookNode, *, printed: bool = False) -> str:
+    """Return an executed notebook as one page without code; ``printed`` opens what folds."""
+    config = Config()
+    config.HTMLExporter.preprocessors = []
+    exporter = HTMLExporter(
+        config=config, template_name="report", extra_template_basedirs=[str(_TEMPLATES)]
+    )
+    exporter.exclude_anchor_links = True
+    exporter.mathjax_url = exporter.require_js_url = ""
+    nonce = secrets.token_urlsafe(12)
+    drawn, _ = InlineCharts(nonce=nonce).preprocess(ran, {})
+    question, definitions = _opening(drawn)
+    body, _ = exporter.from_notebook_node(
+        drawn,
+        resources={
+            "nonce": nonce,
+            "question": question,
+            "definitions": definitions,
+            "report_title": _headline(drawn) or question,
+            "cells_shown": [cell for cell in drawn.cells[1:] if _is_shown(cell)],
+            "printed": printed,
+            "footer": "Made by inboxroad-loader from signed webhook events. "
+            "Intervals are 95 % Wilson intervals.",
+        },
+    )
+    return str(body)
+
+
+def _opening(ran: NotebookNode) -> tuple[str, str]:
+    """Split the first cell into its question (the H1) and its definitions (the rest)."""
+    first = str(ran.cells[0].source)
+    heading, _, rest = first.partition("\n")
+    return heading.lstrip("# ").strip(), rest.strip()
+
+
+def _headline(ran: NotebookNode) -> str | None:
+    """The page's own title, for the window: what the head says in its ``loader.title``."""
+    for cell in ran.cells:
+        for output in cell.get("outputs", ()):
+            title = output.get("data", {}).get(page.TITLE_MIME)
+            if title:
+                return str(title)
+    return None
+
+
+def _is_shown(cell: NotebookNode) -> bool:
+    return "lab-only" not in cell.metadata.get("tags", ())
+
+
+class InlineCharts(Preprocessor):
+    """Replace Vega-Lite outputs by scripts that draw them from one bundle inlined in the page.
+
+    It stands in ``loader report`` and in JupyterLab's own export. Nothing in a chart's data can
+    end the script it stands in: every ``<`` is written as an escape.
+    """
+
+    nonce = Unicode("", help="What the page's content policy demands of a script, if it has one.")
+
+    def preprocess(
+        self, nb: NotebookNode, resources: dict[str, Any]
+    ) -> tuple[NotebookNode, dict[str, Any]]:
+        """Return a copy of the notebook with every chart as self-contained HTML."""
+        copy = nbformat.from_dict(nb)
+        for number, data in enumerate(_chart_data(copy.cells)):
+            spec = data.pop(charts.MIME)
+            data.clear()
+            data["text/html"] = self._script(_bundle()) if number == 0 else ""
+            data["text/html"] += self._embedded(f"ld-chart-{number}", spec)
+        return copy, resources
+
+    def _embedded(self, name: str, spec: dict[str, Any]) -> str:
+        written = {key: value for key, value in spec.items() if key != "$schema"}
+        text = json.dumps(written, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+        text = text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+        return f'<div class="ld-chart" id="{name}"></div>' + self._script(
+            f'vegaEmbed("#{name}", {text}, {{mode: "vega-lite", ast: true}});'
+        )
+
+    def _script(self, code: str) -> str:
+        nonce = f' nonce="{self.nonce}"' if self.nonce else ""
+        return f"<script{nonce}>{code}</script>"
+
+
+def _chart_data(cells: Iterable[NotebookNode]) -> Iterator[dict[str, Any]]:
+    for cell in cells:
+        for output in cell.get("outputs", ()):
+            if charts.MIME in output.get("data", {}):
+                yield output["data"]
+
+
+def _bundle() -> str:
+    bundle = vl_convert.javascript_bundle(_GLOBALS)
+    # Only these could end the script or hide its end; escaped they mean the same to JavaScript.
+    return re.sub(r"<(?=/script|!--|script)", r"\\x3c", str(bundle), flags=re.IGNORECASE)
+
+
+def _pdf(markup: str) -> bytes:
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        raise ReportError(
+            "a PDF is printed by Chromium or Chrome, and neither is installed: "
+            "install one (Debian: `apt install chromium`), or write .html."
+        )
+    with tempfile.TemporaryDirectory(prefix="loader-pdf-") as scratch:
+        source, printed = Path(scratch, "page.html"), Path(scratch, "page.pdf")
+        source.write_text(markup, "utf-8")
+        _print(browser, source, printed, Path(scratch, "profile"))
+        if not printed.is_file():
+            raise ReportError(f"{Path(browser).name} printed nothing: write .html and print that.")
+        return printed.read_bytes()
+
+
+def _print(browser: str, source: Path, printed: Path, profile: Path) -> None:
+    arguments: Sequence[str] = (
+        *("--headless", "--disable-gpu", "--no-first-run", "--disable-dev-shm-usage"),
+        *("--disable-background-networking", "--disable-extensions", "--hide-scrollbars"),
+        *("--virtual-time-budget=20000", "--no-pdf-header-footer"),
+        *(("--no-sandbox",) if os.geteuid() == 0 else ()),
+        *(f"--user-data-dir={profile}", f"--print-to-pdf={printed}"),
+    )
+    try:
+        subprocess.run(
+            [browser, *arguments, source.as_uri()], capture_output=True, check=False, timeout=120
+        )
+    except subprocess.TimeoutExpired:
+        raise ReportError("the browser took over 120 s to print: write .html instead.") from None
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write aside and rename, readable by the owner only: a report may be half a list of names."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        Path(aside).replace(path)
+    except OSError as error:
+        raise ReportError(f"{path} cannot be written ({error.strerror}): choose another.") from None

@@ -1,0 +1,358 @@
+"""Frames of marts → great_tables, in the formats that the charts and tiles use.
+
+Every text that came from outside is escaped here; only http and https addresses become links.
+"""
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import polars as pl
+from great_tables import GT, loc, style
+
+from loader import page, wording
+from loader.charts import COLOUR, FONT
+from loader.page import Html, note
+
+Cell: TypeAlias = Callable[[Mapping[str, Any]], str]
+"""A row of the mart → the markup of one cell."""
+
+_SORT = """<script data-ld="sort">
+if (!window.ldSort) {
+  window.ldSort = true;
+  const value = (row, column) => {
+    const text = row.cells[column].textContent.trim();
+    const number = parseFloat(text.replace(/[,%]/g, "").replace("\\u2212", "-"));
+    return isNaN(number) ? text : number;
+  };
+  document.addEventListener("click", event => {
+    const head = event.target.closest(".ld-sortable thead th");
+    if (!head) return;
+    const body = head.closest("table").tBodies[0], column = head.cellIndex;
+    const down = head.dataset.down = head.dataset.down === "1" ? "" : "1";
+    const rows = [...body.rows].sort((a, b) => {
+      const x = value(a, column), y = value(b, column);
+      if (typeof x !== typeof y) return typeof x === "number" ? -1 : 1;
+      return (x < y ? -1 : x > y ? 1 : 0) * (down ? -1 : 1);
+    });
+    body.append(...rows);
+  });
+}
+</script>"""
+
+
+def _table(
+    frame: pl.DataFrame,
+    columns: Mapping[str, tuple[str, Cell]],
+    *,
+    left: Sequence[str] = (),
+    sortable: bool = False,
+    name: str,
+) -> Html:
+    """Build a table of ``columns`` (key → heading and cell) with one row for each of the frame."""
+    rows = list(frame.iter_rows(named=True))
+    cells = pl.DataFrame(
+        {key: [cell(row) for row in rows] for key, (_, cell) in columns.items()},
+        schema=dict.fromkeys(columns, pl.Utf8),
+    )
+    built = (
+        GT(cells, id=name)
+        .fmt(str)  # already escaped: GT must not do it twice
+        .cols_label(cases={key: heading for key, (heading, _) in columns.items()})
+        .cols_align("right")
+        .cols_align("left", columns=list(left))
+        .tab_style(style.text(size="12px", color="#5b6875"), loc.column_labels())
+        .tab_options(
+            table_font_names=FONT,
+            table_font_size="13px",
+            table_width="100%",
+            table_margin_left="0",
+            data_row_padding="5px",
+            column_labels_padding="5px",
+            table_border_top_style="none",
+            table_border_bottom_style="none",
+            table_body_hlines_color="#eef1f4",
+        )
+        .as_raw_html()
+    )
+    kind = "ld-table ld-sortable" if sortable else "ld-table"
+    markup = f'<div class="{kind}">{_STYLE}{built}</div>{_SORT if sortable else ""}'
+    return Html(markup, f"<table of {wording.plural(len(rows), 'row')}>")
+
+
+_STYLE = """<style>
+.ld-table{max-width:780px;overflow-x:auto;background:#fff}
+.ld-table td{vertical-align:top;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}
+.ld-table .few{color:#9aa4ae}.ld-table .dim{color:#5b6875;font-size:12px}
+.ld-table .odd{font-weight:650}.ld-table .odd::after{content:" \\25C6";font-size:9px;color:#b3261e}
+.ld-table .bar{display:block;height:5px;margin-top:3px;background:#eef1f4;border-radius:2px}
+.ld-table .bar i{display:block;height:5px;border-radius:2px}
+.ld-table .dot{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:6px}
+.ld-table .name{display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;
+overflow:hidden;min-width:110px}
+.ld-table .nowrap{white-space:nowrap}
+.ld-sortable th{cursor:pointer}
+</style>"""
+
+
+def _said(key: str) -> Cell:
+    return lambda row: html.escape(str(row[key])) if row[key] is not None else wording.MISSING
+
+
+def _count(key: str) -> Cell:
+    return lambda row: wording.count(row[key])
+
+
+def _day(key: str) -> Cell:
+    return lambda row: (
+        f'<span class="nowrap">{row[key]:%Y-%m-%d}</span>' if row[key] else wording.MISSING
+    )
+
+
+def _rate(key: str, colour: str, top: float, odd: str | None = None) -> Cell:
+    """A rate with a bar below it on the column's own scale, and a mark where it is notable."""
+
+    def cell(row: Mapping[str, Any]) -> str:
+        value = row[key]
+        if value is None:
+            return wording.MISSING
+        few = "few" if row.get("is_too_few") else ""
+        mark = "odd" if odd and row.get(odd) else ""
+        bounds = wording.interval(row.get(f"{key}_lo"), row.get(f"{key}_hi"))
+        width = 0.0 if not top else min(100.0, 100 * value / top)
+        return (
+            f'<span class="{few} {mark}" title="95 %: {bounds}">{wording.percent(value)}</span>'
+            f'<span class="bar"><i style="width:{width:.0f}%;background:{colour}"></i></span>'
+        )
+
+    return cell
+
+
+def _top(frame: pl.DataFrame, *keys: str) -> float:
+    """The largest value of the columns: the length of a full bar."""
+    values = [frame[key].max() for key in keys if key in frame.columns]
+    return max((float(value) for value in values if value is not None), default=0.0)  # type: ignore[arg-type]
+
+
+def campaigns(listed: pl.DataFrame, *, linked: bool = False) -> Html:
+    """Show a row for each campaign, the newest first, with small bars and its ripeness.
+
+    Columns: campaign_id, campaign_name, sent_date, attempted, delivery_rate, bounce_rate,
+    open_human_rate, click_human_rate, unsubscribe_rate (each with _lo and _hi), is_too_few,
+    maturity. With ``linked``, names lead to the pages that ``loader report --all`` writes.
+    """
+    if listed.is_empty():
+        return note("No campaign has been seen yet.")
+    rates = {
+        "delivery_rate": ("Accepted", COLOUR["accepted"]),
+        "bounce_rate": ("Bounced", COLOUR["hard"]),
+        "open_human_rate": ("Opened", COLOUR["opened"]),
+        "click_human_rate": ("Clicked", COLOUR["clicked"]),
+        "unsubscribe_rate": ("Unsub.", COLOUR["unsubscribed"]),
+    }
+    columns: dict[str, tuple[str, Cell]] = {
+        "campaign_name": ("Campaign", _linked if linked else _named),
+        "sent_date": ("Sent", _day("sent_date")),
+        "attempted": ("Attempted", _count("attempted")),
+    }
+    for key, (heading, colour) in rates.items():
+        columns[key] = (heading, _rate(key, colour, _top(listed, key)))
+    columns["maturity"] = ("Age", _said("maturity"))
+    return _table(
+        listed, columns, left=["campaign_name", "sent_date"], sortable=True, name="campaigns"
+    )
+
+
+def _named(row: Mapping[str, Any]) -> str:
+    name = row["campaign_name"] or row["campaign_id"] or "no campaign"
+    return f'<span class="name" title="{html.escape(name)}">{html.escape(name)}</span>'
+
+
+def _linked(row: Mapping[str, Any]) -> str:
+    if row["campaign_id"] is None:
+        return _named(row)
+    return f'<a href="{page.file_name(row["campaign_id"])}">{_named(row)}</a>'
+
+
+def providers(listed: pl.DataFrame) -> Html:
+    """Show where the mail went (``provider_report`` of one campaign, or ``provider_total``).
+
+    Columns: provider, attempted, delivery_rate, hard_rate, soft_rate, block_rate,
+    open_human_rate, click_human_rate with _lo and _hi, is_too_few and the is_…_notable marks.
+    """
+    if listed.is_empty():
+        return note("No message has reached a mailbox provider yet.")
+    bad = _top(listed, "hard_rate", "soft_rate", "block_rate")
+    columns: dict[str, tuple[str, Cell]] = {
+        "provider": ("Provider", _said("provider")),
+        "attempted": ("Attempted", _count("attempted")),
+        "delivery_rate": (
+            "Accepted",
+            _rate("delivery_rate", COLOUR["accepted"], 1.0, "is_bounce_notable"),
+        ),
+        "hard_rate": ("Hard", _rate("hard_rate", COLOUR["hard"], bad)),
+        "soft_rate": ("Soft", _rate("soft_rate", COLOUR["soft"], bad)),
+        "block_rate": ("Block", _rate("block_rate", COLOUR["block"], bad)),
+    }
+    for key, heading, colour, odd in (
+        ("open_human_rate", "Opened", COLOUR["opened"], "is_open_notable"),
+        ("click_human_rate", "Clicked", COLOUR["clicked"], "is_click_notable"),
+    ):
+        columns[key] = (heading, _rate(key, colour, _top(listed, key), odd))
+    return _table(listed, columns, left=["provider"], name="providers")
+
+
+def advice(categories: pl.DataFrame) -> Html:
+    """Show what to do about each kind of bounce (``bounce_report`` or ``bounce_total``).
+
+    Columns: bounce_category, bounce_class, bounced, commonest_dsn_text, advice.
+    """
+    if categories.is_empty():
+        return note("Nothing bounced, so there is nothing to do.")
+    columns: dict[str, tuple[str, Cell]] = {
+        "bounce_category": ("Category", _classed("bounce_category")),
+        "bounced": ("Bounced", _count("bounced")),
+        "advice": ("What to do", _said("advice")),
+        "commonest_dsn_text": ("What the servers said most", _dim("commonest_dsn_text")),
+    }
+    return _table(
+        categories,
+        columns,
+        left=["bounce_category", "advice", "commonest_dsn_text"],
+        name="advice",
+    )
+
+
+def _classed(key: str) -> Cell:
+    def cell(row: Mapping[str, Any]) -> str:
+        colour = COLOUR.get(row["bounce_class"] or "", COLOUR["undetermined"])
+        word = html.escape(str(row[key] or "no category"))
+        return (
+            f'<span class="nowrap"><span class="dot" style="background:{colour}"></span>{word}'
+            f'</span> <span class="dim">{html.escape(str(row["bounce_class"]))}</span>'
+        )
+
+    return cell
+
+
+def _dim(key: str) -> Cell:
+    return lambda row: (
+        f'<span class="dim">{html.escape(wording.short(row[key], 110))}</span>'
+        if row[key]
+        else wording.MISSING
+    )
+
+
+def codes(listed: pl.DataFrame) -> Html:
+    """Show status codes with their meaning (``dsn_report``): dsn_code, provider, bounced, …"""
+    if listed.is_empty():
+        return note("No bounce carried a status code.")
+    columns: dict[str, tuple[str, Cell]] = {
+        "dsn_code": ("Code", _said("dsn_code")),
+        "provider": ("Provider", _said("provider")),
+        "bounced": ("Bounced", _count("bounced")),
+        "meaning": ("Meaning", _said("meaning")),
+        "dsn_text": ("Commonest text", _dim("dsn_text")),
+    }
+    return _table(
+        listed, columns, left=["dsn_code", "provider", "meaning", "dsn_text"], name="codes"
+    )
+
+
+def links(listed: pl.DataFrame) -> Html:
+    """Show links with people and machines side by side (``link_report``)."""
+    if listed.is_empty():
+        return note("No click has been recorded, so no link can be listed.")
+    columns: dict[str, tuple[str, Cell]] = {
+        "url": ("Link", _link),
+        "messages_human": ("People", _count("messages_human")),
+        "messages_clicked": ("All", _count("messages_clicked")),
+        "clicks": ("Clicks", _count("clicks")),
+        "share_of_first_clicks": (
+            "Of first clicks",
+            _rate("share_of_first_clicks", COLOUR["clicked"], 1.0),
+        ),
+    }
+    return _table(listed, columns, left=["url"], sortable=True, name="links")
+
+
+def _link(row: Mapping[str, Any]) -> str:
+    url = str(row["url"])
+    shown = html.escape(wording.short(url, 90))
+    if not url.startswith(("https://", "http://")):
+        return shown
+    return f'<a href="{html.escape(url)}" rel="noopener noreferrer nofollow">{shown}</a>'
+
+
+def differences(pairs: pl.DataFrame) -> Html:
+    """Show differences to a reference (``campaign_difference``) with q-values and sizes needed.
+
+    Columns: campaign_name, sent_date, size, rate, difference with _lo and _hi, q_value, needed.
+    """
+    if pairs.is_empty():
+        return note("No other campaign has reached this age, so there is nothing to compare.")
+    columns: dict[str, tuple[str, Cell]] = {
+        "campaign_name": ("Campaign", _named),
+        "sent_date": ("Sent", _day("sent_date")),
+        "size": ("Accepted", _count("size")),
+        "rate": ("Rate", lambda row: wording.percent(row["rate"])),
+        "difference": ("Difference", _difference),
+        "q_value": ("q", _q_value),
+        "needed": ("Needed a side", _needed),
+    }
+    return _table(
+        pairs, columns, left=["campaign_name", "sent_date"], sortable=True, name="differences"
+    )
+
+
+def _difference(row: Mapping[str, Any]) -> str:
+    if row["difference"] is None:
+        return wording.MISSING
+    low, high = (wording.points(row[f"difference_{end}"]) for end in ("lo", "hi"))
+    return (
+        f'<span class="nowrap">{wording.points(row["difference"])}</span> '
+        f'<span class="dim nowrap">{low} to {high}</span>'
+    )
+
+
+def _q_value(row: Mapping[str, Any]) -> str:
+    value = row["q_value"]
+    if value is None:
+        return wording.MISSING
+    text = "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return f'<span class="odd">{text}</span>' if value < 0.05 else text
+
+
+def _needed(row: Mapping[str, Any]) -> str:
+    """The size that would settle it, where this one did not."""
+    if row["needed"] is None or row["q_value"] is None or row["q_value"] < 0.05:
+        return wording.MISSING
+    return wording.count(row["needed"])
+
+
+def suppression(listed: pl.DataFrame) -> Html:
+    """Show recipients to suppress (``suppression_list``): the one table that holds addresses."""
+    if listed.is_empty():
+        return note("No recipient has to be suppressed.")
+    columns: dict[str, tuple[str, Cell]] = {
+        "recipient": ("Recipient", _said("recipient")),
+        "reason": ("Why", _said("reason")),
+        "since_date": ("Since", _day("since_date")),
+    }
+    return _table(listed, columns, left=["recipient", "reason"], name="suppression")
+
+
+def checks(listed: pl.DataFrame) -> Html:
+    """Show what was checked and what it found (``quality_total``): check, finding, is_alarm."""
+    columns: dict[str, tuple[str, Cell]] = {
+        "is_alarm": ("", _mark),
+        "check": ("Check", _said("check")),
+        "finding": ("Finding", _said("finding")),
+        "meaning": ("What it means", _dim("meaning")),
+    }
+    return _table(listed, columns, left=["is_alarm", "check", "finding", "meaning"], name="checks")
+
+
+def _mark(row: Mapping[str, Any]) -> str:
+    colour, word = (COLOUR["hard"], "look") if row["is_alarm"] else (COLOUR["accepted"], "fine")
+    return f'<span style="color:{colour};font-weight:650">{word}</span>'

@@ -1,0 +1,61 @@
+"""Numbers → the words of a page: one way to write a count, a rate, an age and an interval.
+
+Nothing is computed here that a reader could mistake for a metric: values come from the marts and
+are only written down. A missing value is an en dash everywhere.
+"""
+
+MISSING = "–"  # noqa: RUF001 (an en dash is meant)
+TOO_FEW = 200
+"""Below this many messages a rate is written in grey; the marts decide, pages repeat it."""
+
+
+def count(value: float | None) -> str:
+    """Write a whole number with separators: ``48,120``."""
+    return MISSING if value is None else f"{value:,.0f}"
+
+
+def percent(rate: float | None) -> str:
+    """Write a rate (0 to 1) with one decimal, or two where one would say 0.0 %: ``96.8%``."""
+    if rate is None:
+        return MISSING
+    return f"{rate:.2%}" if 0 < abs(rate) < 0.0005 else f"{rate:.1%}"
+
+
+def points(difference: float | None) -> str:
+    """Write a difference of two rates in percentage points with its sign: ``+1.2 pts``."""
+    if difference is None:
+        return MISSING
+    written = f"{abs(difference) * 100:.1f}"
+    sign = "±" if written == "0.0" else "+" if difference > 0 else "−"  # noqa: RUF001
+    return f"{sign}{written} pts"
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """Write a 95 % interval of a rate: ``96.6 to 97.0%`` with a dash."""
+    if low is None or high is None:
+        return MISSING
+    return f"{low * 100:.1f}{MISSING}{high * 100:.1f}%"
+
+
+def age(hours: float | None) -> str:
+    """Write an age or a delay in the unit a reader would use: ``40 min``, ``6 h``, ``3 days``."""
+    if hours is None:
+        return MISSING
+    if hours < 1:
+        return f"{hours * 60:.0f} min"
+    if hours < 48:
+        return f"{hours:.0f} h"
+    return f"{hours / 24:.0f} days"
+
+
+def short(text: str | None, length: int = 48) -> str:
+    """Cut a name from outside to ``length`` characters with an ellipsis; None is a dash."""
+    if not text:
+        return MISSING
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
+def plural(number: float, noun: str) -> str:
+    """Write a count with its noun: ``1 campaign``, ``3 campaigns``."""
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"

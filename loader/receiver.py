@@ -140,19 +140,33 @@ def _read_body(environ: dict[str, Any], limit: int) -> bytes:
 
     Werkzeug's own limit truncates a chunked body in silence, so the stream is read directly.
     """
-    encoding = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
-    if encoding not in {"", "identity"}:
-        raise Refusal(415, "a body with a Content-Encoding is not read: send it as it is.")
-    declared = environ.get("CONTENT_LENGTH") or ""
+    if not _is_plain(environ):
+        raise Refusal(415, "a body that is compressed or encoded is not read: send it as it is.")
+    declared = _declared_length(environ)
     too_large = Refusal(413, f"the body is larger than {limit} bytes.")
-    if declared.isdigit() and int(declared) > limit:
+    if declared > limit:
         raise too_large
     body = _drain(environ["wsgi.input"], limit + 1)
     if len(body) > limit:
         raise too_large
-    if declared.isdigit() and len(body) < int(declared):
+    if len(body) < declared:
         raise Refusal(400, "the body ended before its Content-Length.")
     return body
+
+
+def _declared_length(environ: dict[str, Any]) -> int:
+    text = environ.get("CONTENT_LENGTH") or "0"
+    # isdigit alone also holds for digits that int does not read.
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise Refusal(400, "the Content-Length is not a number of bytes.")
+    return int(text)
+
+
+def _is_plain(environ: dict[str, Any]) -> bool:
+    content = environ.get("HTTP_CONTENT_ENCODING", "").strip().lower()
+    transfer = environ.get("HTTP_TRANSFER_ENCODING", "").strip().lower()
+    # gunicorn takes the chunks of "gzip, chunked" apart and leaves the gzip in.
+    return content in {"", "identity"} and transfer in {"", "identity", "chunked"}
 
 
 def _drain(stream: IO[bytes], size: int) -> bytes:

@@ -56,6 +56,8 @@ def serve(settings: Settings, host: str, port: int) -> None:
         _check(settings)
         _Arbiter(_Application(settings, listener)).run()
     except SystemExit as error:
+        if os.getpid() != owner:  # a worker that ends, in its copy of this stack
+            raise
         if error.code:
             raise LoaderError("the receiver stopped; its log says why.") from None
     finally:

@@ -88,7 +88,7 @@ def _memory() -> str | None:
 class World:
     """One spool and what is known about it, through many lives."""
 
-    def __init__(
+    def __init__(  # noqa: D107
         self,
         scratch: Path,
         shim: ctypes.CDLL,

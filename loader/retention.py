@@ -1,0 +1,188 @@
+"""Segments that are sealed and loaded → compressed, and in the end removed.
+
+Nothing is touched that a loader has not read to its end, and nothing that the receiver did not
+write: files dropped into the spool by hand belong to whoever put them there.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import zstandard
+
+from loader.errors import SpoolError
+from loader.spool import (
+    Segment,
+    ends_whole,
+    is_active,
+    list_segments,
+    read_block,
+    segment_end,
+    sync_directory,
+)
+
+RECEIPTS = "expired.log"
+"""In the spool: a JSON line for every segment that was removed, written before it goes."""
+
+_OURS = re.compile(r"\d{4}-\d\d-\d\d/\d{6}\.\d{6}-[0-9a-f]+\.jsonl")
+_BLOCK = 8 * 1024 * 1024
+_LEVEL = 6
+
+
+@dataclass(frozen=True)
+class Retained:
+    """What one round did."""
+
+    compressed: int
+    expired: int
+    freed: int
+    """Bytes on disk that are free again."""
+
+    def as_dict(self) -> dict[str, int]:
+        """Return the counts by name."""
+        return asdict(self)
+
+
+def is_ours(name: str) -> bool:
+    """Say whether a segment's name is of the form that the receiver gives."""
+    return _OURS.fullmatch(name) is not None
+
+
+def retain(
+    spool: Path,
+    loaded: Mapping[str, int],
+    *,
+    now: datetime,
+    keep_days: int | None,
+    progress: Callable[[str], None] = lambda _name: None,
+) -> Retained:
+    """Compress and expire the segments under ``spool`` that need not stay as they are.
+
+    ``loaded`` maps a segment's name to the offset up to which its lines are committed in the
+    warehouse. A segment is compressed once it is sealed, whole and loaded to its end; it is
+    removed when ``keep_days`` have passed, besides, since it was last written (None: never).
+    ``now`` is aware. A crash at any moment leaves every line in place, plain or compressed.
+    Raises ``SpoolError`` when a segment is shorter than what was loaded from it, or a write fails.
+    """
+    compressed = expired = freed = 0
+    for segment in list_segments(spool):
+        if not _is_done(segment, loaded):
+            continue
+        progress(segment.name)
+        before = segment.path.stat().st_size
+        try:
+            if _is_old(segment, now, keep_days):
+                _expire(spool, segment, now)
+                expired, freed = expired + 1, freed + before
+            elif segment.path.suffix != ".zst" and ends_whole(segment):
+                freed += before - _compress(segment)
+                compressed += 1
+        except OSError as error:
+            raise SpoolError(
+                f"segment {segment.name} could not be put away ({error.strerror}): "
+                "it is kept as it was."
+            ) from None
+    return Retained(compressed, expired, freed)
+
+
+def expired(spool: Path) -> dict[str, int]:
+    """Return the names of the segments that were removed, each with its uncompressed length."""
+    try:
+        lines = (spool / RECEIPTS).read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    receipts = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+    return {receipt["segment"]: receipt["bytes"] for receipt in receipts}
+
+
+def _is_done(segment: Segment, loaded: Mapping[str, int]) -> bool:
+    if not is_ours(segment.name) or is_active(segment):
+        return False
+    end, offset = segment_end(segment), loaded.get(segment.name, 0)
+    if offset > end:
+        raise SpoolError(
+            f"segment {segment.name} holds {end} bytes, but {offset} were loaded from it: "
+            "restore it from a backup; nothing was put away."
+        )
+    return 0 < end == offset
+
+
+def _is_old(segment: Segment, now: datetime, keep_days: int | None) -> bool:
+    if keep_days is None:
+        return False
+    written = datetime.fromtimestamp(segment.path.stat().st_mtime, UTC)
+    return now - written > timedelta(days=keep_days)
+
+
+def _compress(segment: Segment) -> int:
+    """Replace a plain segment by a compressed one of the same name; return its size on disk."""
+    state = segment.path.stat()
+    aside = segment.path.with_name(f".{segment.path.name}.zst.part")
+    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as target, segment.path.open("rb") as source:
+            packer = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
+            packer.copy_stream(source, target, size=state.st_size)
+            target.flush()
+            os.fsync(target.fileno())
+        if _digest(segment.path) != _digest(aside):
+            raise SpoolError(
+                f"segment {segment.name} does not read back from its compressed form: "
+                "the disk or the memory is failing; it is kept as it was."
+            )
+        os.utime(aside, ns=(state.st_atime_ns, state.st_mtime_ns))
+        size = aside.stat().st_size
+        aside.rename(segment.path.with_name(segment.path.name + ".zst"))
+    except BaseException:
+        with suppress(OSError):
+            aside.unlink()
+        raise
+    sync_directory(segment.path.parent)
+    segment.path.unlink()
+    return size
+
+
+def _expire(spool: Path, segment: Segment, now: datetime) -> None:
+    digest, size = hashlib.sha256(), 0
+    while block := read_block(segment, size, _BLOCK):
+        digest.update(block)
+        size += len(block)
+    receipt = {
+        "segment": segment.name,
+        "bytes": size,
+        "sha256": digest.hexdigest(),
+        "expired_at": now.astimezone(UTC).isoformat(),
+    }
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    fd = os.open(spool / RECEIPTS, flags, 0o600)
+    with os.fdopen(fd, "wb") as target:
+        # The newline before it keeps it whole when an earlier receipt was torn by a crash.
+        target.write(b"\n" + json.dumps(receipt).encode() + b"\n")
+        target.flush()
+        os.fsync(target.fileno())
+    sync_directory(spool)
+    for path in (segment.path, _other_form(segment.path)):
+        with suppress(FileNotFoundError):
+            path.unlink()
+
+
+def _other_form(path: Path) -> Path:
+    if path.suffix == ".zst":
+        return path.with_suffix("")
+    return path.with_name(path.name + ".zst")
+
+
+def _digest(path: Path) -> bytes:
+    digest = hashlib.sha256()
+    with path.open("rb") as source:
+        reader = zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True)
+        stream = reader if path.suffix == ".part" else source
+        while part := stream.read(_BLOCK):
+            digest.update(part)
+    return digest.digest()

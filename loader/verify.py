@@ -1,0 +1,120 @@
+"""Spool, settings and ledger → the places where something does not hold.
+
+Every body stands in the spool byte for byte beside the signature that admitted it, so the whole
+spool can be held against the secrets again at any time.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+
+from loader import signature
+from loader.errors import SpoolError
+from loader.retention import expired, is_ours
+from loader.settings import Settings
+from loader.spool import Segment, list_segments, read_block, segment_end, unframe
+
+_BLOCK = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One place where something does not hold."""
+
+    segment: str
+    offset: int | None
+    """Where the line starts, in uncompressed bytes; None when it is about the whole segment."""
+    problem: str
+    """One clause; it quotes nothing of the line."""
+
+    def as_dict(self) -> dict[str, str | int | None]:
+        """Return the fields by name."""
+        return asdict(self)
+
+    def __str__(self) -> str:  # noqa: D105
+        place = self.segment if self.offset is None else f"{self.segment} at {self.offset}"
+        return f"{place}: {self.problem}"
+
+
+def verify(
+    settings: Settings,
+    loaded: Mapping[str, int],
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    *,
+    retired: Mapping[str, tuple[str, ...]] | None = None,
+) -> list[Finding]:
+    """Check every line's signature again, and every segment against the ledger.
+
+    ``loaded`` maps segment names to the offsets that the ledger holds. ``retired`` maps webhook
+    names to secrets that are no longer accepted at the door but have signed older lines.
+    ``progress`` is called with the bytes done and the bytes in all. An unsigned line is a finding
+    only in a segment of the receiver: files dropped in by hand hold bare events. Returns an empty
+    list when everything holds; raises ``SpoolError`` only when the spool cannot be listed.
+    """
+    secrets = {name: webhook.secrets for name, webhook in settings.webhooks.items()}
+    for name, old in (retired or {}).items():
+        secrets[name] = secrets.get(name, ()) + old
+    segments = list_segments(settings.spool)
+    findings = list(_missing(settings, {segment.name for segment in segments}, loaded))
+    ends = {segment.name: _end(segment) for segment in segments}
+    done, total = 0, sum(ends.values())
+    for segment in segments:
+        findings += _check_segment(segment, secrets, loaded.get(segment.name, 0))
+        done += ends[segment.name]
+        progress(done, total)
+    return findings
+
+
+def _missing(settings: Settings, present: set[str], loaded: Mapping[str, int]) -> Iterator[Finding]:
+    removed = expired(settings.spool)
+    for name, offset in sorted(loaded.items()):
+        if name not in present and offset and name not in removed:
+            yield Finding(name, None, "the ledger has loaded it, but it is gone from the spool")
+
+
+def _end(segment: Segment) -> int:
+    try:
+        return segment_end(segment)
+    except SpoolError:
+        return 0  # found again, and reported, when it is read
+
+
+def _check_segment(
+    segment: Segment, secrets: Mapping[str, tuple[str, ...]], loaded: int
+) -> Iterator[Finding]:
+    offset = 0
+    on_border = loaded == 0
+    try:
+        while block := read_block(segment, offset, _BLOCK):
+            for line in _lines(block):
+                problem = _problem(line, secrets, is_ours(segment.name))
+                if problem is not None:
+                    yield Finding(segment.name, offset, problem)
+                offset += len(line)
+                on_border = on_border or offset == loaded
+    except SpoolError as error:
+        yield Finding(segment.name, offset, str(error))
+        return
+    if loaded > offset:
+        problem = f"the ledger has loaded {loaded} bytes of it, but it holds {offset}"
+        yield Finding(segment.name, None, problem)
+    elif not on_border:
+        yield Finding(segment.name, loaded, "the ledger's offset is in the middle of a line")
+
+
+def _lines(block: bytes) -> list[bytes]:
+    # Not splitlines: a JSON line ends at a newline only, never at a carriage return.
+    return [line + b"\n" for line in block.split(b"\n")[:-1]]
+
+
+def _problem(line: bytes, secrets: Mapping[str, tuple[str, ...]], signed: bool) -> str | None:
+    """Say what does not hold about one line; None when it holds."""
+    framed = unframe(line)
+    if framed is None:
+        return (
+            "it carries no signature, yet stands in a segment of the receiver" if signed else None
+        )
+    if framed.webhook not in secrets:
+        return "it names a webhook that the settings do not have"
+    if signature.verify(framed.body, [framed.signature], secrets[framed.webhook]) is None:
+        return "its signature does not verify"
+    return None

@@ -6,6 +6,7 @@ What a command needs is imported when it runs, so that ``loader --help`` answers
 import json
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import click
 from loader.errors import LoaderError, SettingsError
 from loader.settings import Settings, load_settings
 
+_TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 _host = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
 _port = click.option("--port", default=8000, show_default=True, help="Port; 0 takes a free one.")
@@ -120,19 +122,41 @@ def status(as_json: bool) -> None:
 @click.option("--campaigns", default=12, show_default=True, help="Campaigns sent.")
 @click.option("--messages", default=20_000, show_default=True, help="Messages in all.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same bytes.")
+@click.option("--start", type=_TIME, metavar="TIME", help="When the first campaign is sent, UTC.")
+@click.option(
+    "--until",
+    type=_TIME,
+    metavar="TIME",
+    help="What would arrive after it has not happened yet, UTC.",
+)
 @click.option("--to", "url", metavar="URL", help="Post to a receiver, signed.")
 @click.option("--spool", "into_spool", is_flag=True, help="Write into LOADER_HOME/spool.")
 @_json
 def simulate(
-    campaigns: int, messages: int, seed: int, url: str | None, into_spool: bool, as_json: bool
+    campaigns: int,
+    messages: int,
+    seed: int,
+    start: datetime | None,
+    until: datetime | None,
+    url: str | None,
+    into_spool: bool,
+    as_json: bool,
 ) -> None:
     """Make believable signed traffic, deterministic from its seed. No mail is sent."""
     from loader.progress import shown
+    from loader.scenario import FIRST_SEND
     from loader.simulate import Plan, to_spool, to_url
 
     if bool(url) == into_spool:
         raise click.UsageError("say where to: --to URL, or --spool.")
-    settings, plan = _settings(), Plan(campaigns=campaigns, messages=messages, seed=seed)
+    plan = Plan(
+        campaigns=campaigns,
+        messages=messages,
+        seed=seed,
+        start=(start or FIRST_SEND).replace(tzinfo=UTC),
+        until=until and until.replace(tzinfo=UTC),
+    )
+    settings = _settings()
     with shown("Simulating") as report:
         if url:
             webhook = settings.webhooks.get(url.rstrip("/").rpartition("/")[2])

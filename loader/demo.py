@@ -11,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from loader.errors import LoaderError
@@ -32,7 +33,7 @@ def demo(home: Path | None, campaigns: int, messages: int, say: Callable[[str], 
     """
     home = home or Path(tempfile.mkdtemp(prefix="inboxroad-demo-"))
     environ = _environment(home)
-    size = ["--campaigns", str(campaigns), "--messages", str(messages)]
+    size = ["--campaigns", str(campaigns), "--messages", str(messages), *_recent(datetime.now(UTC))]
     say(f"Scratch home: {home}")
     with _receiver(environ) as url:
         say(f"1/4  The receiver listens at {url}; simulated campaigns are posted to it, signed")
@@ -45,6 +46,12 @@ def demo(home: Path | None, campaigns: int, messages: int, say: Callable[[str], 
     for arguments in ([], [_largest_campaign(environ)]):
         _loader(environ, "report", *arguments)
     return home / "reports"
+
+
+def _recent(now: datetime) -> list[str]:
+    """The newest campaign was sent today, so that the demo shows unripe numbers too."""
+    start = now - timedelta(days=23)
+    return ["--start", f"{start:%Y-%m-%dT%H:%M}", "--until", f"{now:%Y-%m-%dT%H:%M}"]
 
 
 def _environment(home: Path) -> dict[str, str]:

@@ -1,0 +1,10 @@
+-- grain: day, in the report zone, of delivery (of the bounce where nothing was delivered)
+-- counts as in outcome_counts, rates as in outcome_rates: events count on the day of their
+-- message, so a rate of an old day still ripens
+create or replace view daily_report as
+select
+    * exclude (is_tracked, has_complaints),
+    is_tracked,
+    hours_between(last_delivered_at, report_now()) as age_hours,
+    maturity(hours_between(last_delivered_at, report_now())) as maturity,
+from outcome_rates('daily_counts');

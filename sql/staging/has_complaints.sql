@@ -1,0 +1,4 @@
+-- whether the provider has ever sent a complaint event
+create or replace macro has_complaints() as (
+    exists (select 1 from message_event where kind = 'complaint')
+);

@@ -1,0 +1,8 @@
+-- upper end of Newcombe's 95 % hybrid score interval (Newcombe 1998, method 10) of the
+-- difference rate one − rate two; NULL where either had no trials
+create or replace macro newcombe_hi(successes_1, trials_1, successes_2, trials_2) as (
+    rate(successes_1, trials_1) - rate(successes_2, trials_2) + sqrt(
+        pow(wilson_hi(successes_1, trials_1) - rate(successes_1, trials_1), 2)
+        + pow(rate(successes_2, trials_2) - wilson_lo(successes_2, trials_2), 2)
+    )
+);

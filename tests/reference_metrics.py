@@ -1,0 +1,442 @@
+"""The metrics again, slowly and in plain Python, from their definitions alone.
+
+Nothing here is shared with the SQL: not a query, not a threshold, not a class of a bounce. What is
+given are spool lines; what comes back are the rows of four reports. It reads as the definitions
+read, one function a sentence, and is quadratic wherever that is plainer.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from math import sqrt
+from typing import Any
+from uuid import UUID
+
+Row = dict[str, Any]
+Z95 = 1.959963984540054
+
+# ── events ───────────────────────────────────────────────────────────────────────────────────
+
+OF_KIND = {
+    "delivered": (),
+    "open": (),
+    "click": ("url",),
+    "bounce": ("sync_type", "dsn_status", "bounce_category", "bounce_type"),
+    "subscription_changed": ("change", "contact_list"),
+}
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event as it was received."""
+
+    kind: str
+    key: str
+    recipient: str
+    at: datetime
+    campaign: str | None
+    campaign_name: str | None
+    payload: Row
+    standing: tuple[bool, str, bytes] = field(compare=False)
+    """Of duplicates the smallest of these stands: earliest received, then the line's bytes."""
+
+    @property
+    def identity(self) -> str:
+        """What two events share when one is a duplicate of the other."""
+        own = [self.payload.get(name) for name in OF_KIND[self.kind]]
+        return json.dumps([self.kind, self.key, self.recipient, self.at.isoformat(), own])
+
+
+def read(line: bytes) -> Event | None:
+    """Read a spool line; None for a kind that the four reports do not count."""
+    framed = json.loads(line)
+    payload = framed.get("event", framed)
+    if payload["kind"] not in OF_KIND:
+        return None
+    campaign = payload.get("campaign") or {}
+    received = framed.get("received_at") if "event" in framed else None
+    return Event(
+        kind=payload["kind"],
+        key=message_key(payload["message_id"]),
+        recipient=payload["recipient"].strip().lower(),
+        at=datetime.fromisoformat(payload["timestamp"]),
+        campaign=campaign.get("id"),
+        campaign_name=campaign.get("name"),
+        payload=payload,
+        standing=(received is None, received or "", line),
+    )
+
+
+def message_key(message_id: str) -> str:
+    """Strip spaces and <>; the UUID before the last @ in lower case, else the whole id."""
+    stripped = message_id.strip().strip("<>").strip()
+    local = stripped.rpartition("@")[0] if "@" in stripped else stripped
+    if re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", local):
+        return str(UUID(local))
+    return stripped
+
+
+def distinct(lines: Iterable[bytes]) -> list[Event]:
+    """Of each set of duplicates the one that stands."""
+    standing: dict[str, Event] = {}
+    for event in filter(None, map(read, lines)):
+        known = standing.get(event.identity)
+        if known is None or event.standing < known.standing:
+            standing[event.identity] = event
+    return sorted(standing.values(), key=lambda event: (event.at, event.standing))
+
+
+# ── messages ─────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass
+class Message:
+    """One email to one recipient, and the events that reached it."""
+
+    key: str
+    recipient: str
+    delivered: list[Event] = field(default_factory=list)
+    bounces: list[Event] = field(default_factory=list)
+    opens: list[Event] = field(default_factory=list)
+    clicks: list[Event] = field(default_factory=list)
+    changes: list[Event] = field(default_factory=list)
+    machine: set[int] = field(default_factory=set)
+    """``id`` of its opens and clicks that only a machine would have made."""
+
+    @property
+    def delivered_at(self) -> datetime | None:
+        """When it was first delivered."""
+        return min((event.at for event in self.delivered), default=None)
+
+    @property
+    def campaign(self) -> str | None:
+        """The campaign of its earliest delivered event that has one, else of such a bounce."""
+        for events in (self.delivered, self.bounces):
+            named = [event for event in events if event.campaign is not None]
+            if named:
+                return min(named, key=lambda event: (event.at, event.campaign)).campaign
+        return None
+
+    @property
+    def bounce(self) -> Event | None:
+        """Its latest bounce; of several at that time the first by category."""
+        if not self.bounces:
+            return None
+        latest = max(event.at for event in self.bounces)
+        tied = [event for event in self.bounces if event.at == latest]
+        return min(tied, key=lambda event: event.payload.get("bounce_category") or "\U0010ffff")
+
+    @property
+    def accepted(self) -> bool:
+        """Delivered, and no async bounce came later."""
+        first = self.delivered_at
+        return first is not None and not any(
+            self.is_async(bounce) and bounce.at > first for bounce in self.bounces
+        )
+
+    def is_async(self, bounce: Event) -> bool:
+        """As sync_type says; where it says nothing, whether the message has been delivered."""
+        said = bounce.payload.get("sync_type")
+        return bool(self.delivered) if said is None else said == "async"
+
+    @property
+    def opened(self) -> bool:
+        """Whether any open reached it."""
+        return bool(self.opens)
+
+    @property
+    def clicked(self) -> bool:
+        """Whether any click reached it."""
+        return bool(self.clicks)
+
+    @property
+    def unsubscribed(self) -> bool:
+        """Whether an unsubscribe reached it, whatever came after."""
+        return any(event.payload.get("change") == "unsubscribe" for event in self.changes)
+
+    @property
+    def opened_human(self) -> bool:
+        """Whether an open reached it that is not a machine's."""
+        return any(id(event) not in self.machine for event in self.opens)
+
+    @property
+    def clicked_human(self) -> bool:
+        """Whether a click reached it that is not a machine's."""
+        return any(id(event) not in self.machine for event in self.clicks)
+
+
+def messages_of(events: list[Event]) -> list[Message]:
+    """Build the messages and join to them what reached them."""
+    messages: dict[tuple[str, str], Message] = {}
+    for event in events:
+        if event.kind in {"delivered", "bounce"}:
+            at = (event.key, event.recipient)
+            message = messages.setdefault(at, Message(*at))
+            (message.delivered if event.kind == "delivered" else message.bounces).append(event)
+    lists: dict[str, Callable[[Message], list[Event]]] = {
+        "open": lambda message: message.opens,
+        "click": lambda message: message.clicks,
+        "subscription_changed": lambda message: message.changes,
+    }
+    for event in events:
+        if event.kind in lists:
+            reached = _reached(event, messages)
+            if reached:
+                lists[event.kind](reached).append(event)
+    found = list(messages.values())
+    _flag_machines(found)
+    return found
+
+
+def _reached(event: Event, messages: dict[tuple[str, str], Message]) -> Message | None:
+    """By message id; else the campaign's message to that person, delivered last before it."""
+    same = messages.get((event.key, event.recipient))
+    if same:
+        return same
+    mine = [
+        message
+        for message in messages.values()
+        if event.campaign is not None
+        and message.campaign == event.campaign
+        and message.recipient == event.recipient
+        and message.delivered
+    ]
+    before = [message for message in mine if message.delivered_at <= event.at]
+    if before:
+        return max(before, key=lambda message: message.delivered_at)
+    return min(mine, key=lambda message: message.delivered_at, default=None)
+
+
+# ── machines ─────────────────────────────────────────────────────────────────────────────────
+
+
+def seconds(count: float) -> timedelta:
+    """So many seconds."""
+    return timedelta(seconds=count)
+
+
+def _flag_machines(messages: list[Message]) -> None:
+    urls: dict[str | None, set[str]] = {}
+    for message in messages:
+        urls.setdefault(message.campaign, set()).update(e.payload["url"] for e in message.clicks)
+    for message in messages:
+        burst = _in_burst(message.clicks)
+        flagged = burst + _instant(message) + _covering(message, urls[message.campaign])
+        message.machine = {id(event) for event in flagged + _echo(message, burst)}
+
+
+def _in_burst(clicks: list[Event]) -> list[Event]:
+    """Three different URLs within ±2 s: every click in the window, the first included."""
+    found: list[Event] = []
+    for centre in clicks:
+        window = [click for click in clicks if abs(click.at - centre.at) <= seconds(2)]
+        if len({click.payload["url"] for click in window}) >= 3:
+            found += window
+    return found
+
+
+def _instant(message: Message) -> list[Event]:
+    """Clicks within 5 s of the delivery, or before it."""
+    first = message.delivered_at
+    return [e for e in message.clicks if first is not None and e.at <= first + seconds(5)]
+
+
+def _covering(message: Message, urls: set[str]) -> list[Event]:
+    """80 % of the campaign's URLs, when it has four, within 60 s."""
+    found: list[Event] = []
+    for start in message.clicks:
+        window = [e for e in message.clicks if start.at <= e.at <= start.at + seconds(60)]
+        if len(urls) >= 4 and len({e.payload["url"] for e in window}) * 10 >= len(urls) * 8:
+            found += window
+    return found
+
+
+def _echo(message: Message, burst: list[Event]) -> list[Event]:
+    """Opens within 20 s of the delivery, or within 120 s before a burst of the same message."""
+    first = message.delivered_at
+    return [
+        event
+        for event in message.opens
+        if (first is not None and event.at <= first + seconds(20))
+        or any(seconds(0) <= click.at - event.at <= seconds(120) for click in burst)
+    ]
+
+
+# ── bounces ──────────────────────────────────────────────────────────────────────────────────
+
+CLASS_OF_CATEGORY = {
+    "bad-mailbox": "hard",
+    "inactive-mailbox": "hard",
+    "bad-domain": "hard",
+    "quota-issues": "soft",
+    "message-expired": "soft",
+    "no-answer-from-host": "soft",
+    "bad-connection": "soft",
+    "routing-errors": "soft",
+    "bad-configuration": "soft",
+    "protocol-errors": "soft",
+    "relaying-issues": "block",
+    "policy-related": "block",
+    "spam-related": "block",
+    "content-related": "block",
+    "virus-related": "block",
+    "invalid-sender": "block",
+}
+CLASS_OF_DETAIL = {
+    **dict.fromkeys(("1.1", "1.3", "1.6", "2.0", "2.1", "7.13", "1.2", "1.10"), "hard"),
+    **dict.fromkeys(("2.2", "3.1", "3.4", "4.7", "4.1", "4.2", "4.3", "4.4", "4.6"), "soft"),
+    **dict.fromkeys(("3.5", "5.0", "5.1", "5.2", "5.3", "5.4", "5.5"), "soft"),
+    **dict.fromkeys(("7.1", "7.0", "7.2", "7.26", "6.0", "6.1", "6.3", "7.7"), "block"),
+    **dict.fromkeys(("1.7", "1.8", "7.27"), "block"),
+}
+
+
+def dsn_code(status: str | None) -> str | None:
+    """The first d.d.d of the text."""
+    found = re.search(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])", status or "")
+    return found[1] if found else None
+
+
+def bounce_class(bounce: Event) -> str:
+    """By category, else by the DSN's detail, else by its class, else undetermined."""
+    named = CLASS_OF_CATEGORY.get(bounce.payload.get("bounce_category") or "")
+    code = dsn_code(bounce.payload.get("dsn_status"))
+    if named or code is None:
+        return named or "undetermined"
+    first, _, detail = code.partition(".")
+    by_class = {"4": "soft", "5": "hard"}
+    return CLASS_OF_DETAIL.get(detail) or by_class.get(first, "undetermined")
+
+
+# ── reports ──────────────────────────────────────────────────────────────────────────────────
+
+PROVIDERS = {
+    "gmail.com": "gmail",
+    "googlemail.com": "gmail",
+    "outlook.com": "outlook",
+    "hotmail.com": "outlook",
+    "live.com": "outlook",
+    "yahoo.com": "yahoo",
+    "aol.com": "yahoo",
+    "icloud.com": "icloud",
+    "gmx.de": "gmx",
+    "web.de": "gmx",
+}
+
+
+def provider(message: Message) -> str:
+    """The mailbox provider by the recipient's domain."""
+    return PROVIDERS.get(message.recipient.rpartition("@")[2], "other")
+
+
+def wilson(successes: int, trials: int) -> tuple[float, float] | tuple[None, None]:
+    """The 95 % Wilson interval of a share."""
+    if not trials:
+        return None, None
+    share, shrink = successes / trials, 1 + Z95**2 / trials
+    centre = (share + Z95**2 / (2 * trials)) / shrink
+    half = Z95 / shrink * sqrt(share * (1 - share) / trials + Z95**2 / (4 * trials**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def rate(name: str, successes: int, trials: int, known: bool = True) -> Row:
+    """A rate with its interval, all NULL where it is unknown or of nothing."""
+    low, high = wilson(successes, trials if known else 0)
+    value = successes / trials if trials and known else None
+    return {name: value, f"{name}_lo": low, f"{name}_hi": high}
+
+
+def counts(messages: list[Message]) -> Row:
+    """The counts of a set of messages."""
+    accepted = [message for message in messages if message.accepted]
+    bounced = [message for message in messages if message.bounce]
+    row: Row = {
+        "attempted": len(messages),
+        "delivered": sum(1 for message in messages if message.delivered),
+        "accepted": len(accepted),
+        "bounced": len(bounced),
+    }
+    for word in ("hard", "soft", "block", "undetermined"):
+        row[word] = sum(1 for message in bounced if bounce_class(message.bounce) == word)
+    for name in ("opened", "clicked", "unsubscribed", "opened_human", "clicked_human"):
+        row[name] = sum(1 for message in accepted if getattr(message, name))
+    row["opens"] = sum(len(message.opens) for message in messages)
+    row["clicks"] = sum(len(message.clicks) for message in messages)
+    return row
+
+
+def rates(messages: list[Message], tracked: bool) -> Row:
+    """The rates of a set of messages of one campaign."""
+    row = counts(messages)
+    attempted, accepted = row["attempted"], row["accepted"]
+    engaged = sum(1 for m in messages if m.accepted and (m.opened or m.clicked))
+    return {
+        **rate("delivery_rate", accepted, attempted),
+        **rate("bounce_rate", row["bounced"], attempted),
+        **rate("open_rate", row["opened"], accepted, tracked),
+        **rate("click_rate", row["clicked"], accepted, tracked),
+        **rate("click_to_open_rate", row["clicked"], engaged, tracked),
+        **rate("unsubscribe_rate", row["unsubscribed"], accepted, tracked),
+    }
+
+
+def is_tracked(messages: list[Message]) -> bool:
+    """Whether any tracked event at all reached a message of the campaign."""
+    return any(message.opens or message.clicks or message.changes for message in messages)
+
+
+def grouped(
+    messages: list[Message], *keys: Callable[[Message], object]
+) -> dict[tuple[object, ...], list[Message]]:
+    """The messages by the values of the keys."""
+    groups: dict[tuple[object, ...], list[Message]] = {}
+    for message in messages:
+        groups.setdefault(tuple(key(message) for key in keys), []).append(message)
+    return groups
+
+
+def campaign_report(messages: list[Message]) -> dict[tuple[object, ...], Row]:
+    """Campaign → its counts and rates; the unattributed under None."""
+    return {
+        key: {**counts(group), **rates(group, is_tracked(group))}
+        for key, group in grouped(messages, lambda m: m.campaign).items()
+    }
+
+
+def provider_report(messages: list[Message]) -> dict[tuple[object, ...], Row]:
+    """Campaign and mailbox provider → counts and rates; tracked is what the campaign is."""
+    tracked = {key: is_tracked(group) for (key,), group in grouped(messages, _campaign).items()}
+    return {
+        key: {**counts(group), **rates(group, tracked[key[0]])}
+        for key, group in grouped(messages, _campaign, provider).items()
+    }
+
+
+def bounce_report(messages: list[Message]) -> dict[tuple[object, ...], Row]:
+    """Campaign, category, class and sync type of the bounce → how many messages."""
+    bounced = [message for message in messages if message.bounce]
+    groups = grouped(
+        bounced,
+        _campaign,
+        lambda m: m.bounce.payload.get("bounce_category"),
+        lambda m: bounce_class(m.bounce),
+        lambda m: "async" if m.is_async(m.bounce) else "sync",
+    )
+    return {key: {"bounced": len(group)} for key, group in groups.items()}
+
+
+def link_report(messages: list[Message]) -> dict[tuple[object, ...], Row]:
+    """Campaign and URL → clicks, and messages that clicked it."""
+    rows: dict[tuple[object, ...], Row] = {}
+    for message in messages:
+        for url in {event.payload["url"] for event in message.clicks}:
+            row = rows.setdefault((message.campaign, url), {"clicks": 0, "clicked": 0})
+            row["clicks"] += sum(event.payload["url"] == url for event in message.clicks)
+            row["clicked"] += message.accepted
+    return rows
+
+
+def _campaign(message: Message) -> str | None:
+    return message.campaign

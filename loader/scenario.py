@@ -41,6 +41,8 @@ class Plan:
             )
         if self.start.tzinfo is None or (self.until and self.until.tzinfo is None):
             raise LoaderError("The simulation's start or end has no time zone: add one, such as Z.")
+        if self.until is not None and self.until < self.start:
+            raise LoaderError("The simulation ends before it starts: give an end after its start.")
 
 
 @dataclass(frozen=True)

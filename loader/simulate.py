@@ -156,7 +156,7 @@ def _open(_planned: Sequence[Campaign]) -> pl.Expr:
 def _click(planned: Sequence[Campaign]) -> pl.Expr:
     links = pl.DataFrame(
         [(one.index, at, _text(url)) for one in planned for at, url in enumerate(one.links)],
-        schema={"campaign": pl.Int16, "detail": pl.Int16, "url": pl.String},
+        schema={"campaign": pl.Int32, "detail": pl.Int16, "url": pl.String},
         orient="row",
     )
     start = {one.index: sum(len(o.links) for o in planned[: one.index]) for one in planned}

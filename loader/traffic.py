@@ -24,7 +24,7 @@ KINDS = ("delivered", "open", "click", "bounce", "subscription_changed", "compla
 DELIVERED, OPEN, CLICK, BOUNCE, CHANGE, COMPLAINT = range(len(KINDS))
 _EVENT = {
     "kind": pl.UInt8,
-    "campaign": pl.Int16,
+    "campaign": pl.Int32,
     "person": pl.Int32,
     "id_high": pl.UInt64,
     "id_low": pl.UInt64,
@@ -160,7 +160,7 @@ def _messages(campaign: Campaign, part: pl.DataFrame, low: int, draws: _Draws) -
     """Return one row per message of a slice: who, ids, when it was sent, and its fate."""
     step = campaign.send_hours * HOUR / campaign.messages
     frame = part.with_columns(
-        campaign=pl.lit(campaign.index, pl.Int16),
+        campaign=pl.lit(campaign.index, pl.Int32),
         id_high=draws.words(part.height),
         id_low=draws.words(part.height),
         sent=micros(campaign.sent_at) + (pl.int_range(part.height) + low) * step,

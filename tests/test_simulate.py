@@ -6,7 +6,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
 from pathlib import Path
@@ -369,10 +369,16 @@ def test_another_start_moves_everything() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"campaigns": 0}, {"messages": 2}, {"start": datetime(2026, 1, 1)}]
+    "wrong",
+    [
+        {"campaigns": 0},
+        {"messages": 2},
+        {"start": datetime(2026, 1, 1)},
+        {"until": datetime(2026, 1, 1, tzinfo=UTC)},
+    ],
 )
 def test_a_plan_that_cannot_be_played_is_refused(wrong: dict[str, Any]) -> None:
-    """No campaign, fewer messages than campaigns or a time without zone is one clear sentence."""
+    """No campaign, fewer messages than campaigns or an impossible time is one clear sentence."""
     with pytest.raises(LoaderError):
         replace(SMALL, **wrong)
 

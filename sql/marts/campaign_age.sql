@@ -3,17 +3,7 @@
 -- own delivery; rates / accepted; counts and rates are NULL until the campaign's last
 -- delivery is age_hours old (is_reached)
 create or replace view campaign_age as
-with human_click as (
-    select
-        message_key,
-        recipient,
-        min(occurred_at) as first_human_clicked_at,
-    from event_message
-    where kind = 'click' and not is_machine and accepted
-    group by message_key, recipient
-),
-
-delay as (
+with delay as (
     select
         messages.campaign_id,
         messages.delivered_at,
@@ -22,14 +12,14 @@ delay as (
         hours_between(messages.delivered_at, messages.first_human_opened_at)
             as open_human_hours,
         hours_between(messages.delivered_at, messages.first_clicked_at) as click_hours,
-        hours_between(messages.delivered_at, human_click.first_human_clicked_at)
+        hours_between(messages.delivered_at, first_human_click.first_human_clicked_at)
             as click_human_hours,
         hours_between(messages.delivered_at, messages.unsubscribed_at)
             as unsubscribe_hours,
     from messages
-    left join human_click
-        on messages.message_key = human_click.message_key
-        and messages.recipient = human_click.recipient
+    left join first_human_click
+        on messages.message_key = first_human_click.message_key
+        and messages.recipient = first_human_click.recipient
     where messages.campaign_id is not null
 ),
 

@@ -1,4 +1,4 @@
--- address → its domain in lower case, '' when it has none; 'Name <a@b>' reads as a@b
+-- address → its domain in lower case, NULL when it has none; 'Name <a@b>' reads as a@b
 create or replace macro address_domain(address) as (
-    lower(regexp_extract(address, '@([^@>\s]+)>?\s*$', 1))
+    if(contains(address, '@'), lower(trim(split_part(address, '@', -1), ' >')), null)
 );

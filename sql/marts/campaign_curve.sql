@@ -1,0 +1,89 @@
+-- grain: campaign × age_hours, half powers of two from 1/8 h to the age of its last
+-- delivery, at most 1,024 h; messages without campaign left out
+-- opened, clicked = accepted messages that did so within age_hours of their own delivery,
+-- cumulative; rates / accepted
+create or replace view campaign_curve as
+with delay as (
+    select
+        campaign_id,
+        unnest(['opened', 'opened_human', 'clicked']) as measure,
+        unnest([
+            hours_between(delivered_at, first_opened_at),
+            hours_between(delivered_at, first_human_opened_at),
+            hours_between(delivered_at, first_clicked_at)
+        ]) as hours,
+    from messages
+    where campaign_id is not null
+        and accepted
+        and (first_opened_at is not null or first_clicked_at is not null)
+    union all
+    select
+        campaign_id,
+        'clicked_human' as measure,
+        hours_between(delivered_at, first_human_clicked_at) as hours,
+    from first_human_click
+),
+
+-- step n stands for 2^(n / 2) hours
+reacted as (
+    select
+        campaign_id,
+        cast(ceil(2 * log2(greatest(hours, 0.125))) as integer) as step,
+        count(*) filter (measure = 'opened') as opened,
+        count(*) filter (measure = 'opened_human') as opened_human,
+        count(*) filter (measure = 'clicked') as clicked,
+        count(*) filter (measure = 'clicked_human') as clicked_human,
+    from delay
+    where hours is not null
+    group by campaign_id, step
+),
+
+grid as (
+    select
+        campaign_id,
+        campaign_name,
+        accepted,
+        unnest(range(-6, 21)) as step,
+        hours_between(last_delivered_at, report_now()) as campaign_age_hours,
+    from campaign_counts
+    where campaign_id is not null and accepted > 0
+),
+
+summed as (
+    select
+        grid.campaign_id,
+        grid.campaign_name,
+        grid.step,
+        grid.accepted,
+        grid.campaign_age_hours,
+        cast(coalesce(sum(reacted.opened) over until_step, 0) as bigint) as opened,
+        cast(coalesce(sum(reacted.opened_human) over until_step, 0) as bigint)
+            as opened_human,
+        cast(coalesce(sum(reacted.clicked) over until_step, 0) as bigint) as clicked,
+        cast(coalesce(sum(reacted.clicked_human) over until_step, 0) as bigint)
+            as clicked_human,
+    from grid
+    left join reacted
+        on grid.campaign_id = reacted.campaign_id and grid.step = reacted.step
+    window until_step as (partition by grid.campaign_id order by grid.step)
+)
+
+select
+    campaign_id,
+    campaign_name,
+    pow(2, step / 2.0) as age_hours,
+    accepted,
+    opened,
+    opened_human,
+    clicked,
+    clicked_human,
+    rate(opened, accepted) as open_rate,
+    wilson_lo(opened, accepted) as open_rate_lo,
+    wilson_hi(opened, accepted) as open_rate_hi,
+    rate(opened_human, accepted) as open_human_rate,
+    rate(clicked, accepted) as click_rate,
+    wilson_lo(clicked, accepted) as click_rate_lo,
+    wilson_hi(clicked, accepted) as click_rate_hi,
+    rate(clicked_human, accepted) as click_human_rate,
+from summed
+where pow(2, step / 2.0) <= campaign_age_hours;

@@ -1,0 +1,119 @@
+-- grain: day, in the report zone, of the event × sender domain (NULL: no sender given)
+-- match_rate = opens and clicks whose message id and recipient a delivered or bounce event
+-- has / opens and clicks; orphans reached no message; unattributed_bounces = bounce events
+-- of messages without campaign; late = received 24 h after it occurred or later;
+-- duplicates were counted, not stored; async_bounce_seen = ever, for this sender domain
+create or replace view data_quality as
+with volume as (
+    select
+        sender_domain,
+        quarter_hour,
+        cast(sum(events) as bigint) as events,
+        cast(sum(events) filter (kind = 'delivered') as bigint) as delivered_events,
+        cast(sum(events) filter (kind = 'bounce') as bigint) as bounce_events,
+        cast(sum(late_events) as bigint) as late_events,
+    from event_volume
+    group by sender_domain, quarter_hour
+),
+
+reaction as (
+    select
+        sender_domain,
+        time_bucket(interval 15 minutes, occurred_at) as quarter_hour,
+        count(*) filter (kind in ('open', 'click')) as opens_clicks,
+        count(*) filter (kind in ('open', 'click') and matched_by = 'message_id')
+            as matched_by_message_id,
+        count(*) filter (kind in ('open', 'click') and matched_by = 'campaign')
+            as matched_by_campaign,
+        count(*) filter (matched_by = 'none') as orphans,
+    from message_event
+    group by sender_domain, quarter_hour
+),
+
+bounced as (
+    select
+        bounce_event.sender_domain,
+        time_bucket(interval 15 minutes, bounce_event.occurred_at) as quarter_hour,
+        count(*) filter (message_state.campaign_id is null) as unattributed_bounces,
+    from bounce_event
+    inner join message_state
+        on bounce_event.message_key = message_state.message_key
+        and bounce_event.recipient = message_state.recipient
+    group by bounce_event.sender_domain, quarter_hour
+),
+
+async_sender as (
+    select distinct sender_domain
+    from message_state
+    where async_bounced_at is not null
+),
+
+part as (
+    select *
+    from volume
+    union all by name
+    select *
+    from reaction
+    union all by name
+    select *
+    from bounced
+    union all by name
+    select
+        sender_domain,
+        quarter_hour,
+        events as unknown_words,
+    from unknown_word_use
+    union all by name
+    select
+        sender_domain,
+        occurred_at as quarter_hour,
+        duplicates,
+    from duplicate_tally
+),
+
+by_quarter_hour as (
+    select
+        sender_domain,
+        quarter_hour,
+        sum(events) as events,
+        sum(delivered_events) as delivered_events,
+        sum(bounce_events) as bounce_events,
+        sum(duplicates) as duplicates,
+        sum(opens_clicks) as opens_clicks,
+        sum(matched_by_message_id) as matched_by_message_id,
+        sum(matched_by_campaign) as matched_by_campaign,
+        sum(orphans) as orphans,
+        sum(unattributed_bounces) as unattributed_bounces,
+        sum(unknown_words) as unknown_words,
+        sum(late_events) as late_events,
+    from part
+    group by sender_domain, quarter_hour
+),
+
+by_day as (
+    select
+        cast(report_time(quarter_hour) as date) as day,
+        sender_domain,
+        cast(coalesce(sum(events), 0) as bigint) as events,
+        cast(coalesce(sum(delivered_events), 0) as bigint) as delivered_events,
+        cast(coalesce(sum(bounce_events), 0) as bigint) as bounce_events,
+        cast(coalesce(sum(duplicates), 0) as bigint) as duplicates,
+        cast(coalesce(sum(opens_clicks), 0) as bigint) as opens_clicks,
+        cast(coalesce(sum(matched_by_message_id), 0) as bigint) as matched_by_message_id,
+        cast(coalesce(sum(matched_by_campaign), 0) as bigint) as matched_by_campaign,
+        cast(coalesce(sum(orphans), 0) as bigint) as orphans,
+        cast(coalesce(sum(unattributed_bounces), 0) as bigint) as unattributed_bounces,
+        cast(coalesce(sum(unknown_words), 0) as bigint) as unknown_words,
+        cast(coalesce(sum(late_events), 0) as bigint) as late_events,
+    from by_quarter_hour
+    group by all
+)
+
+select
+    by_day.*,
+    rate(by_day.matched_by_message_id, by_day.opens_clicks) as match_rate,
+    wilson_lo(by_day.matched_by_message_id, by_day.opens_clicks) as match_rate_lo,
+    wilson_hi(by_day.matched_by_message_id, by_day.opens_clicks) as match_rate_hi,
+    async_sender.sender_domain is not null as async_bounce_seen,
+from by_day
+left join async_sender on by_day.sender_domain = async_sender.sender_domain;

@@ -1,0 +1,145 @@
+-- grain: one row per recipient (lower case) with a message or a subscription change
+-- consecutive_soft_bounces = soft-bounced messages since the last accepted message or
+-- unflagged reaction; a hard bounce stands until an unflagged reaction after it; suppress
+-- and suppress_reason follow bounce_class.suppress_after, unsubscribes and complaints
+create or replace view recipient_health as
+with human as (
+    select
+        recipient,
+        max(occurred_at) as last_human_at,
+    from event_message
+    where not is_machine and matched_by <> 'none' and kind <> 'complaint'
+    group by recipient
+),
+
+mailed as (
+    select
+        recipient,
+        count(*) as attempted,
+        count(*) filter (accepted) as accepted,
+        count(bounced_at) as bounced,
+        max(attempted_at) as last_attempted_at,
+        max(delivered_at) filter (accepted) as last_accepted_at,
+        max(bounced_at) filter (bounce_class = 'hard') as hard_bounced_at,
+        min(complained_at) as complained_at,
+    from messages
+    group by recipient
+),
+
+bounced as (
+    select
+        messages.recipient,
+        messages.bounce_class,
+        messages.meant_category,
+        messages.dsn_code[1] = '4' as is_transient,
+        messages.bounced_at > coalesce(human.last_human_at, timestamp '-infinity')
+            as is_after_human,
+        messages.bounced_at > coalesce(
+            greatest(human.last_human_at, mailed.last_accepted_at),
+            timestamp '-infinity'
+        ) as is_in_a_row,
+    from messages
+    inner join mailed on messages.recipient = mailed.recipient
+    left join human on messages.recipient = human.recipient
+    where messages.bounced_at is not null
+),
+
+streak as (
+    select
+        recipient,
+        bounce_class,
+        meant_category,
+        is_transient,
+        count(*) filter (is_in_a_row) as in_a_row,
+        count(*) filter (is_after_human) as after_human,
+    from bounced
+    group by recipient, bounce_class, meant_category, is_transient
+),
+
+verdict as (
+    select
+        streak.recipient,
+        cast(sum(streak.in_a_row) filter (streak.bounce_class = 'soft') as bigint)
+            as consecutive_soft_bounces,
+        min(coalesce(streak.meant_category, 'permanent DSN')) filter (
+            streak.bounce_class = 'hard' and streak.after_human >= if(
+                streak.is_transient,
+                coalesce(bounce_class.suppress_after_transient, 1),
+                coalesce(bounce_class.suppress_after, 1)
+            )
+        ) as hard_reason,
+        min(streak.meant_category) filter (
+            streak.bounce_class <> 'hard'
+            and streak.in_a_row >= bounce_class.suppress_after
+        ) as repeated_reason,
+    from streak
+    left join bounce_class on streak.meant_category = bounce_class.bounce_category
+    group by streak.recipient
+),
+
+list_choice as (
+    select
+        recipient_key(recipient) as recipient,
+        contact_list_id,
+        max(occurred_at) as changed_at,
+        arg_max(
+            word_key(change) = 'unsubscribe',
+            (occurred_at, word_key(change) = 'unsubscribe')
+        ) as is_unsubscribed,
+    from subscription_changed
+    group by recipient_key(recipient), contact_list_id
+),
+
+subscription as (
+    select
+        recipient,
+        bool_or(is_unsubscribed) as is_unsubscribed,
+        max(changed_at) filter (is_unsubscribed) as unsubscribed_at,
+    from list_choice
+    group by recipient
+),
+
+joined as (
+    select
+        coalesce(mailed.recipient, subscription.recipient) as recipient,
+        coalesce(mailed.attempted, 0) as attempted,
+        coalesce(mailed.accepted, 0) as accepted,
+        coalesce(mailed.bounced, 0) as bounced,
+        mailed.last_attempted_at,
+        mailed.last_accepted_at,
+        mailed.hard_bounced_at,
+        mailed.complained_at,
+        subscription.unsubscribed_at,
+        coalesce(subscription.is_unsubscribed, false) as is_unsubscribed,
+    from mailed
+    full join subscription on mailed.recipient = subscription.recipient
+)
+
+select
+    joined.recipient,
+    address_domain(joined.recipient) as recipient_domain,
+    case
+        when joined.complained_at is not null then 'complained'
+        when joined.is_unsubscribed then 'unsubscribed'
+        when verdict.hard_reason is not null then 'hard bounce: ' || verdict.hard_reason
+        when verdict.repeated_reason is not null
+            then 'repeated bounces: ' || verdict.repeated_reason
+    end as suppress_reason,
+    joined.attempted,
+    joined.accepted,
+    joined.bounced,
+    coalesce(verdict.consecutive_soft_bounces, 0) as consecutive_soft_bounces,
+    joined.hard_bounced_at is not null as hard_bounced,
+    joined.complained_at is not null
+        or joined.is_unsubscribed
+        or verdict.hard_reason is not null
+        or verdict.repeated_reason is not null as suppress,
+    joined.last_attempted_at,
+    joined.last_accepted_at,
+    joined.hard_bounced_at,
+    joined.unsubscribed_at,
+    joined.complained_at,
+    human.last_human_at as last_human_event_at,
+from joined
+left join verdict on joined.recipient = verdict.recipient
+left join human on joined.recipient = human.recipient;

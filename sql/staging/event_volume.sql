@@ -1,0 +1,38 @@
+-- grain: kind × sender domain × quarter hour of the event, and how many came late
+create or replace view event_volume as
+with event as (
+    select 'delivered' as kind, sender, occurred_at, received_at from delivered
+    union all
+    select 'bounce' as kind, sender, occurred_at, received_at from bounce
+    union all
+    select 'open' as kind, sender, occurred_at, received_at from open
+    union all
+    select 'click' as kind, sender, occurred_at, received_at from click
+    union all
+    select 'subscription_changed' as kind, sender, occurred_at, received_at
+    from subscription_changed
+    union all
+    select 'other' as kind, sender, occurred_at, received_at from other_event
+),
+
+-- by the whole sender first: its domain is then cut out once for many events
+by_sender as (
+    select
+        kind,
+        sender,
+        time_bucket(interval 15 minutes, occurred_at) as quarter_hour,
+        count(*) as events,
+        count(*) filter (received_at > occurred_at + threshold_time('late_hours'))
+            as late_events,
+    from event
+    group by kind, sender, quarter_hour
+)
+
+select
+    kind,
+    address_domain(sender) as sender_domain,
+    quarter_hour,
+    cast(sum(events) as bigint) as events,
+    cast(sum(late_events) as bigint) as late_events,
+from by_sender
+group by all;

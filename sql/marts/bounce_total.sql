@@ -1,0 +1,34 @@
+-- grain: bounce_category × bounce_class, over all mail, the unattributed included
+create or replace view bounce_total as
+with whole as (
+    select cast(sum(attempted) as bigint) as attempted
+    from campaign_report
+),
+
+rolled as (
+    select
+        coalesce(bounce_category, 'no category') as category,
+        bounce_class,
+        arg_max(advice, bounced) as advice,
+        arg_max(commonest_dsn_status, bounced) as commonest_dsn_status,
+        cast(sum(bounced) as bigint) as bounced,
+        cast(sum(bounced) filter (campaign_id is null) as bigint) as unattributed,
+        min(first_bounced_at) as first_bounced_at,
+    from bounce_report
+    group by category, bounce_class
+)
+
+select
+    rolled.category as bounce_category,
+    rolled.bounce_class,
+    rolled.advice,
+    rolled.commonest_dsn_status,
+    rolled.bounced,
+    coalesce(rolled.unattributed, 0) as unattributed,
+    whole.attempted,
+    rate(rolled.bounced, whole.attempted) as bounce_rate,
+    wilson_lo(rolled.bounced, whole.attempted) as bounce_rate_lo,
+    wilson_hi(rolled.bounced, whole.attempted) as bounce_rate_hi,
+    cast(report_time(rolled.first_bounced_at) as date) as first_seen_date,
+from rolled
+cross join whole;

@@ -1,0 +1,82 @@
+-- grain: campaign other than the reference × measure (open, click), both by people at
+-- `at_hours` (1, 6, 24, 72, 168) after delivery: campaign_difference('<id>', 24)
+-- difference = campaign − reference with its Newcombe interval; q_value = Benjamini and
+-- Hochberg's (1995) over the campaigns of one measure; needed = messages a side that would
+-- show this difference with 80 % power
+create or replace macro campaign_difference(reference_id, at_hours) as table
+with reached as (
+    select *
+    from measured_rate
+    where age_hours = at_hours and measure in ('open', 'click') and rate is not null
+),
+
+paired as (
+    select
+        reached.campaign_id,
+        reached.measure,
+        reached.numerator,
+        reached.denominator as size,
+        reached.rate,
+        reached.rate_lo,
+        reached.rate_hi,
+        reached.is_small,
+        reference.rate as reference_rate,
+        reference.denominator as reference_size,
+        reached.rate - reference.rate as difference,
+        newcombe_lo(
+            reached.numerator,
+            reached.denominator,
+            reference.numerator,
+            reference.denominator
+        ) as difference_lo,
+        newcombe_hi(
+            reached.numerator,
+            reached.denominator,
+            reference.numerator,
+            reference.denominator
+        ) as difference_hi,
+        two_rates_p(
+            reached.numerator,
+            reached.denominator,
+            reference.numerator,
+            reference.denominator
+        ) as p_value,
+        sample_size(reached.rate, reference.rate) as needed,
+    from reached
+    inner join reached as reference
+        on reached.measure = reference.measure and reference.campaign_id = reference_id
+    where reached.campaign_id <> reference_id
+),
+
+ranked as (
+    select
+        *,
+        p_value * count(*) over (partition by measure)
+        / rank() over (partition by measure order by p_value) as stepped,
+    from paired
+)
+
+select
+    ranked.campaign_id,
+    campaign_list.campaign_name,
+    ranked.measure,
+    ranked.size,
+    ranked.reference_size,
+    ranked.needed,
+    ranked.rate,
+    ranked.rate_lo,
+    ranked.rate_hi,
+    ranked.reference_rate,
+    ranked.difference,
+    ranked.difference_lo,
+    ranked.difference_hi,
+    ranked.p_value,
+    least(1.0, min(ranked.stepped) over (
+        partition by ranked.measure
+        order by ranked.p_value desc
+        range between unbounded preceding and current row
+    )) as q_value,
+    ranked.is_small,
+    campaign_list.sent_date,
+from ranked
+left join campaign_list on ranked.campaign_id = campaign_list.campaign_id;

@@ -1,0 +1,31 @@
+-- grain: measure × size, on 61 sizes from the smallest to the largest campaign in equal
+-- ratios: the lines of a funnel plot
+create or replace view funnel_limit as
+with extent as (
+    select
+        measure,
+        any_value(pooled_rate) as pooled_rate,
+        min(size) as least,
+        max(size) as greatest,
+    from funnel_plot
+    group by measure
+),
+
+step as (
+    select
+        measure,
+        pooled_rate,
+        cast(round(least * pow(cast(greatest as double) / least, unnest(range(61)) / 60.0))
+            as bigint) as size,
+    from extent
+)
+
+select distinct
+    measure,
+    size,
+    pooled_rate,
+    limit_lo(pooled_rate, size, normal_z()) as limit_lo_95,
+    limit_hi(pooled_rate, size, normal_z()) as limit_hi_95,
+    limit_lo(pooled_rate, size, normal_z_998()) as limit_lo_998,
+    limit_hi(pooled_rate, size, normal_z_998()) as limit_hi_998,
+from step;

@@ -1,0 +1,41 @@
+-- grain: campaign × measure: rate against size beside the limits around the pooled rate of
+-- all campaigns; outside says beyond which of them it lies (no, 95, 998)
+create or replace view funnel_plot as
+with pooled as (
+    select
+        campaign_id,
+        measure,
+        denominator as size,
+        rate,
+        rate_lo,
+        rate_hi,
+        rate(sum(numerator) over all_of_it, sum(denominator) over all_of_it)
+            as pooled_rate,
+    from measured_rate
+    where age_hours is null and rate is not null
+    window all_of_it as (partition by measure)
+)
+
+select
+    pooled.campaign_id,
+    campaign_list.campaign_name,
+    pooled.measure,
+    case
+        when pooled.rate not between
+            limit_lo(pooled.pooled_rate, pooled.size, normal_z_998())
+            and limit_hi(pooled.pooled_rate, pooled.size, normal_z_998())
+            then '998'
+        when pooled.rate not between
+            limit_lo(pooled.pooled_rate, pooled.size, normal_z())
+            and limit_hi(pooled.pooled_rate, pooled.size, normal_z())
+            then '95'
+        else 'no'
+    end as outside,
+    pooled.size,
+    pooled.rate,
+    pooled.rate_lo,
+    pooled.rate_hi,
+    pooled.pooled_rate,
+    campaign_list.sent_date,
+from pooled
+left join campaign_list on pooled.campaign_id = campaign_list.campaign_id;

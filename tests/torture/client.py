@@ -16,6 +16,7 @@ from types import TracebackType
 
 from loader import signature
 
+HOST = "webhooks.example.com"
 SECRETS = ("a-secret-for-tests", "another-secret")
 
 
@@ -94,7 +95,7 @@ def signed(body: bytes, path: str = "/webhooks/inboxroad") -> bytes:
     """Return the bytes of one signed keep-alive request."""
     value = signature.sign(body, SECRETS[0])
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: receiver\r\nContent-Type: application/json\r\n"
+        f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
         f"X-Signature: {value}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

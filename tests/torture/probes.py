@@ -9,11 +9,12 @@ import random
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 
 from loader import signature
-from tests.torture.client import SECRETS, event, signed
+from tests.torture.client import HOST, SECRETS, event, signed
 
 HIDDEN = "hidden-in-another"
 OUTSIDE = "stored-by-a-probe"
@@ -37,7 +38,7 @@ def post(  # noqa: D103
     body: bytes = _BODY,
     line: bytes = b"POST /webhooks/inboxroad HTTP/1.1",
     signed_with: bytes | None = _SIGNATURE,
-    host: bytes | None = b"receiver",
+    host: bytes | None = HOST.encode(),
 ) -> bytes:
     rows = [line]
     if host is not None:
@@ -263,8 +264,47 @@ def encrypted(port: int) -> Connect:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return lambda: context.wrap_socket(
-        socket.create_connection(("127.0.0.1", port), timeout=20), server_hostname="receiver"
+        socket.create_connection(("127.0.0.1", port), timeout=20), server_hostname=HOST
     )
+
+
+@dataclass
+class Probed:
+    """What came of many probes."""
+
+    asked: int
+    unexpected: list[tuple[str, list[int]]]
+    """Name, or the bytes, of each probe that was answered otherwise than it may be."""
+
+
+def probe_named(connect: Connect, *, behind_proxy: bool = False) -> Probed:
+    """Send every named probe, several at a time.
+
+    A proxy may mend a request before it passes it on, or give it up, so there any answer but 500
+    and 502 will do.
+    """
+
+    def wrong(probe: Probe) -> tuple[str, list[int]] | None:
+        statuses = ask(connect, probe.data)
+        first = statuses[0] if statuses else 0
+        allowed = first not in {500, 502} if behind_proxy else first in probe.statuses
+        return None if allowed else (probe.name, statuses)
+
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(wrong, named()))
+    return Probed(len(found), [one for one in found if one is not None])
+
+
+def probe_mutated(connect: Connect, seed: int, number: int) -> Probed:
+    """Send mutations; none may be answered with a 500."""
+
+    def wrong(data: bytes) -> tuple[str, list[int]] | None:
+        statuses = ask(connect, data)
+        return (repr(data), statuses) if {500, 502, 503} & set(statuses) else None
+
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(wrong, mutations(seed, number)))
+    return Probed(number, [one for one in found if one is not None])
 
 
 def ask(connect: Connect, data: bytes) -> list[int]:
@@ -276,7 +316,7 @@ def ask(connect: Connect, data: bytes) -> list[int]:
             if not isinstance(connection, ssl.SSLSocket):
                 connection.shutdown(socket.SHUT_WR)
         if isinstance(connection, ssl.SSLSocket):
-            connection.settimeout(1.5)
+            connection.settimeout(0.7)  # it cannot be told that nothing follows
         while part := connection.recv(65536):
             answer += part
     return [int(line[9:12]) for line in answer.split(b"\r\n") if line[:9] in _STATUS_LINES]

@@ -1,5 +1,5 @@
--- grain: one row per campaign, the newest (recency 1) by first delivery; times are local in
--- the report zone
+-- grain: one row per campaign: campaign_report beside its sender domain, its recency (1 the
+-- newest by first delivery) and its times in the report zone
 create or replace view campaign_list as
 with sender as (
     select
@@ -11,18 +11,13 @@ with sender as (
 )
 
 select
-    campaign_report.campaign_id,
-    campaign_report.campaign_name,
+    campaign_report.*,
     sender.sender_domain,
     report_timezone() as timezone,
-    campaign_report.maturity,
-    campaign_report.attempted,
-    campaign_report.accepted,
     row_number() over (
         order by campaign_report.first_delivered_at desc nulls last,
         campaign_report.campaign_id
     ) as recency,
-    campaign_report.age_hours,
     cast(report_time(campaign_report.first_delivered_at) as date) as sent_date,
     report_time(campaign_report.first_delivered_at) as first_delivered_at_local,
     report_time(campaign_report.last_delivered_at) as last_delivered_at_local,

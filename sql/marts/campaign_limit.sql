@@ -1,0 +1,44 @@
+-- grain: campaign: what to know before leaning on its numbers
+create or replace view campaign_limit as
+with reached as (
+    select
+        named_campaign_id as campaign_id,
+        count(*) filter (kind in ('open', 'click')) as opens_clicks,
+        count(*) filter (kind in ('open', 'click') and matched_by = 'message_id')
+            as matched_by_message_id,
+        count(*) filter (matched_by = 'none') as orphans,
+    from event_message
+    group by named_campaign_id
+),
+
+asynchronous as (
+    select
+        sender_domain,
+        bool_or(async_bounce_seen) as async_bounce_seen,
+    from data_quality
+    group by sender_domain
+)
+
+select
+    campaign_list.campaign_id,
+    campaign_list.campaign_name,
+    campaign_list.maturity,
+    coalesce(reached.orphans, 0) as orphans,
+    campaign_list.unattributed_nearby,
+    campaign_link_count.urls,
+    rate(reached.matched_by_message_id, reached.opens_clicks) as match_rate,
+    rate(campaign_list.opened - campaign_list.opened_human, campaign_list.opened)
+        as machine_open_rate,
+    rate(campaign_list.clicked - campaign_list.clicked_human, campaign_list.clicked)
+        as machine_click_rate,
+    campaign_list.bounce_rate,
+    campaign_list.bounce_rate_upper,
+    campaign_list.age_hours,
+    campaign_list.is_tracked,
+    campaign_list.is_small,
+    coalesce(asynchronous.async_bounce_seen, false) as async_bounce_seen,
+from campaign_list
+left join reached on campaign_list.campaign_id = reached.campaign_id
+left join campaign_link_count
+    on campaign_list.campaign_id = campaign_link_count.campaign_id
+left join asynchronous on campaign_list.sender_domain = asynchronous.sender_domain;

@@ -1,0 +1,47 @@
+-- grain: one row: how old and how large what is loaded is; 0 and NULL before the first load
+create or replace view freshness as
+with volume as (
+    select
+        cast(coalesce(sum(events), 0) as bigint) as events,
+        cast(coalesce(sum(duplicates), 0) as bigint) as duplicates,
+        cast(coalesce(sum(opens_clicks), 0) as bigint) as opens_clicks,
+        cast(coalesce(sum(matched_by_message_id), 0) as bigint) as matched_by_message_id,
+    from data_quality
+),
+
+loaded as (
+    select
+        max(finished_at) as last_load_at,
+        max(last_received_at) as last_received_at,
+    from ingest_ledger
+),
+
+whole as (
+    select
+        count(campaign_id) as campaigns,
+        cast(coalesce(sum(attempted), 0) as bigint) as messages,
+        min(first_delivered_at) as first_delivered_at,
+        max(last_delivered_at) as last_delivered_at,
+    from campaign_report
+)
+
+select
+    report_timezone() as timezone,
+    volume.events,
+    volume.duplicates,
+    (select count(*) from quarantine) as quarantined,
+    whole.campaigns,
+    whole.messages,
+    rate(volume.matched_by_message_id, volume.opens_clicks) as match_rate,
+    wilson_lo(volume.matched_by_message_id, volume.opens_clicks) as match_rate_lo,
+    wilson_hi(volume.matched_by_message_id, volume.opens_clicks) as match_rate_hi,
+    hours_between(loaded.last_load_at, report_now()) as load_age_hours,
+    hours_between(loaded.last_received_at, report_now()) as event_age_hours,
+    cast(report_time(whole.first_delivered_at) as date) as first_delivered_date,
+    cast(report_time(whole.last_delivered_at) as date) as last_delivered_date,
+    report_time(report_now()) as as_of_local,
+    report_time(loaded.last_load_at) as last_load_at_local,
+    report_time(loaded.last_received_at) as last_received_at_local,
+from volume
+cross join loaded
+cross join whole;

@@ -1,0 +1,99 @@
+-- grain: one row per check of the data: how many of how many, as a share, and whether it
+-- needs a word (needs_attention); the thresholds are in metric_threshold
+create or replace view quality_total as
+with volume as (
+    select
+        cast(coalesce(sum(events), 0) as bigint) as events,
+        cast(coalesce(sum(delivered_events), 0) as bigint) as delivered_events,
+        cast(coalesce(sum(bounce_events), 0) as bigint) as bounce_events,
+        cast(coalesce(sum(duplicates), 0) as bigint) as duplicates,
+        cast(coalesce(sum(opens_clicks), 0) as bigint) as opens_clicks,
+        cast(coalesce(sum(matched_by_message_id), 0) as bigint) as matched_by_message_id,
+        cast(coalesce(sum(matched_by_campaign), 0) as bigint) as matched_by_campaign,
+        cast(coalesce(sum(orphans), 0) as bigint) as orphans,
+        cast(coalesce(sum(unattributed_bounces), 0) as bigint) as unattributed_bounces,
+        cast(coalesce(sum(unknown_words), 0) as bigint) as unknown_words,
+        cast(coalesce(sum(late_events), 0) as bigint) as late_events,
+        cast(coalesce(sum(delivered_events) filter (not async_bounce_seen), 0) as bigint)
+            as delivered_without_async,
+    from data_quality
+),
+
+disagreement as (
+    select
+        cast(coalesce(sum(disagreed), 0) as bigint) as disagreed,
+        cast(coalesce(sum(bounced), 0) as bigint) as bounced,
+    from bounce_report
+),
+
+checked as (
+    select unnest([
+        {
+            'n': 1, 'name': 'matched by message id',
+            'k': matched_by_message_id, 'of': opens_clicks, 'low': 'match_rate_low',
+            'high': null,
+        },
+        {
+            'n': 2, 'name': 'matched by campaign and recipient',
+            'k': matched_by_campaign, 'of': opens_clicks, 'low': null, 'high': null,
+        },
+        {
+            'n': 3, 'name': 'orphans', 'k': orphans, 'of': opens_clicks,
+            'low': null, 'high': 'unattributed_share_high',
+        },
+        {
+            'n': 4, 'name': 'bounces without a campaign',
+            'k': unattributed_bounces, 'of': bounce_events,
+            'low': null, 'high': 'unattributed_share_high',
+        },
+        {
+            'n': 5, 'name': 'delivered by senders that never had an async bounce',
+            'k': if(
+                delivered_without_async >= threshold('async_volume'),
+                delivered_without_async,
+                0
+            ),
+            'of': delivered_events, 'low': null, 'high': 'never',
+        },
+        {
+            'n': 6, 'name': 'bounces that the provider classes otherwise',
+            'k': disagreed, 'of': bounced,
+            'low': null, 'high': 'disagreement_share_high',
+        },
+        {
+            'n': 7, 'name': 'late events', 'k': late_events, 'of': events,
+            'low': null, 'high': 'unattributed_share_high',
+        },
+        {
+            'n': 8, 'name': 'duplicates', 'k': duplicates, 'of': events + duplicates,
+            'low': null, 'high': null,
+        },
+        {
+            'n': 9, 'name': 'unknown words', 'k': unknown_words, 'of': events,
+            'low': null, 'high': 'never',
+        },
+        {
+            'n': 10, 'name': 'lines in quarantine',
+            'k': (select count(*) from quarantine),
+            'of': events + (select count(*) from quarantine),
+            'low': null, 'high': 'never',
+        },
+    ]) as part
+    from volume
+    cross join disagreement
+)
+
+select
+    part.name as check_name,
+    part.n as check_number,
+    part.k as found,
+    part.of as of_all,
+    rate(part.k, part.of) as share,
+    wilson_lo(part.k, part.of) as share_lo,
+    wilson_hi(part.k, part.of) as share_hi,
+    coalesce(
+        rate(part.k, part.of) < threshold(part.low)
+        or rate(part.k, part.of) > if(part.high = 'never', 0, threshold(part.high)),
+        false
+    ) as needs_attention,
+from checked;

@@ -472,7 +472,7 @@ class Stubborn(BaseHTTPRequestHandler):
 
 def test_what_was_not_stored_is_posted_again() -> None:
     """After a 503 or a lost connection the event is sent until it is answered 2xx."""
-    plan = Plan(campaigns=1, messages=12, seed=3)
+    plan = Plan(campaigns=1, messages=5, seed=3)
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Stubborn)
     server.kept, server.asked = [], 0
     Thread(target=server.serve_forever, daemon=True).start()

@@ -70,6 +70,16 @@ class Fuzzed:
     unread: int
     """Lines that a JSON reader cannot read, or that two read differently."""
 
+    def __add__(self, other: "Fuzzed") -> "Fuzzed":
+        """Return the sums."""
+        return Fuzzed(
+            self.requests + other.requests,
+            dict(Counter(self.answers) + Counter(other.answers)),
+            self.stored + other.stored,
+            self.vanished + other.vanished,
+            self.unread + other.unread,
+        )
+
 
 def bodies(number: int, seed: int) -> Fuzzed:
     """Post ``number`` mutated bodies with right signatures."""

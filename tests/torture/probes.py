@@ -6,6 +6,7 @@ rightly signed, whose event has a name of its own, so that storing it gives the 
 """
 
 import random
+import re
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -319,10 +320,10 @@ def ask(connect: Connect, data: bytes) -> list[int]:
             connection.settimeout(0.7)  # it cannot be told that nothing follows
         while part := connection.recv(65536):
             answer += part
-    return [int(line[9:12]) for line in answer.split(b"\r\n") if line[:9] in _STATUS_LINES]
+    return [int(status) for status in _STATUS.findall(answer)]
 
 
-_STATUS_LINES = (b"HTTP/1.1 ", b"HTTP/1.0 ")
+_STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3}) ")
 
 
 def mutations(seed: int, number: int) -> Iterator[bytes]:

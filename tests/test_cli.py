@@ -1,0 +1,134 @@
+"""What the command line promises to people and scripts."""
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from loader.cli import cli
+
+ROOT = Path(__file__).parents[1]
+SECRET = "a-secret-of-the-tests"
+
+
+def loader(home: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run ``loader`` as a user would, in a directory without settings."""
+    home.mkdir(exist_ok=True)
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("LOADER_")}
+    return subprocess.run(
+        [sys.executable, "-m", "loader", *arguments],
+        cwd=home,
+        env=kept | {"LOADER_HOME": str(home), "LOADER_SECRETS": SECRET} | environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_every_command_shows_an_example_and_is_in_the_readme(tmp_path: Path, name: str) -> None:
+    """Every command's help ends in an example to paste, offers --json, and the README names it."""
+    shown = loader(tmp_path, name, "--help")
+
+    assert shown.returncode == 0
+    assert f"Example: loader {name}" in shown.stdout
+    assert "--json" in shown.stdout
+    assert f"`loader {name}" in (ROOT / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("fetch",),
+        ("serve", "--port", "eighty"),
+        ("simulate",),
+        ("simulate", "--spool", "--to", "http://127.0.0.1:1/webhooks/inboxroad"),
+        ("simulate", "--spool", "--start", "yesterday"),
+        ("report", "some-id", "--all"),
+        ("sql",),
+    ],
+)
+def test_wrong_usage_is_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Wrong usage exits with 2 and says so on stderr."""
+    done = loader(tmp_path, *arguments)
+
+    assert done.returncode == 2
+    assert "Error: " in done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ"),
+    [
+        (("serve", "--port", "0"), {"LOADER_SECRETS": ""}),
+        (("serve", "--port", "0"), {"LOADER_SECRETS": "short"}),
+        (("serve", "--port", "0"), {"LOADER_HOME": "/proc/nowhere"}),
+        (("ingest",), {"LOADER_TIMEZONE": "Mars/Olympus"}),
+        (("ingest",), {"LOADER_HOME": "/proc/nowhere"}),
+        (("sql", "select 1"), {}),
+        (("report",), {}),
+        (("quarantine",), {}),
+        (("simulate", "--spool", "--campaigns", "0"), {}),
+        (("simulate", "--to", "http://127.0.0.1:1/webhooks/nobody"), {}),
+        (("simulate", "--to", "nonsense"), {}),
+    ],
+)
+def test_a_failure_is_one_clear_line(
+    tmp_path: Path, arguments: tuple[str, ...], environ: dict[str, str]
+) -> None:
+    """What cannot be done exits with 1 and one line on stderr: no traceback, no secret."""
+    done = loader(tmp_path, *arguments, **environ)
+
+    assert done.returncode == 1, done.stderr
+    lines = [line for line in done.stderr.splitlines() if not line.startswith('{"time"')]
+    assert len([line for line in lines if line.startswith("loader: ")]) == 1
+    assert "Traceback" not in done.stderr
+    assert SECRET not in done.stderr
+
+
+def test_json_is_one_object_even_for_a_failure(tmp_path: Path) -> None:
+    """With --json stdout is one JSON object, whether the command succeeds or fails."""
+    failed = loader(tmp_path, "sql", "select 1", "--json")
+    done = loader(tmp_path, "ingest", "--json")
+    found = loader(tmp_path, "sql", "select 1 as one", "--json")
+
+    assert set(json.loads(failed.stdout)) == {"error"}
+    assert json.loads(done.stdout)["read"] == 0
+    assert json.loads(found.stdout)["rows"] == [{"one": 1}]
+
+
+def test_the_wheel_runs_the_demo_outside_the_checkout(tmp_path: Path) -> None:
+    """An installed wheel carries sql, notebooks and all it needs to run the whole demo."""
+    python = _environment_of_the_wheel(tmp_path)
+
+    done = subprocess.run(
+        [python, "-m", "loader", "demo", "--campaigns", "3", "--messages", "900"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("inboxroad-demo-*/reports/*.html"))) == 2
+    assert "delivery %" in done.stdout
+
+
+def _environment_of_the_wheel(directory: Path) -> Path:
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    build = ["wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", directory, ROOT]
+    subprocess.run([*pip, *build], check=True)
+    wheel = next(directory.glob("*.whl"))
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", directory / "env"], check=True)
+    python = directory / "env" / "bin" / "python"
+    subprocess.run([*pip, "--python", python, "install", "--quiet", "--no-deps", wheel], check=True)
+    # The wheel's own dependencies, without the checkout: a .pth beside it is not read through.
+    packages = next((directory / "env" / "lib").glob("python*/site-packages"))
+    (packages / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
+    return python

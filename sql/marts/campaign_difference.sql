@@ -4,7 +4,7 @@
 -- Hochberg's (1995) over the campaigns of one measure; needed = messages a side that would
 -- show this difference with 80 % power
 create or replace macro campaign_difference(reference_id, at_hours) as table
-with reached as (
+with reached as materialized (
     select *
     from measured_rate
     where age_hours = at_hours and measure in ('open', 'click') and rate is not null

@@ -2,11 +2,15 @@
 -- beside the median of its peers (campaign_peer) at that age; difference and stands_out
 -- (median outside the interval, at least 3 peers, not small) are NULL without peers
 create or replace view campaign_measure as
-with reached as (
+with rated as materialized (
+    select * from measured_rate
+),
+
+reached as (
     select
         campaign_id,
-        max(age_hours) filter (is_reached) as compared_at_hours,
-    from campaign_age
+        max(age_hours) as compared_at_hours,
+    from rated
     group by campaign_id
 ),
 
@@ -18,7 +22,7 @@ median_of_peers as (
         median(peer_rate.rate) as compared_rate,
     from reached
     inner join campaign_peer on reached.campaign_id = campaign_peer.campaign_id
-    inner join measured_rate as peer_rate
+    inner join rated as peer_rate
         on campaign_peer.peer_id = peer_rate.campaign_id
         and reached.compared_at_hours = peer_rate.age_hours
     group by reached.campaign_id, peer_rate.measure
@@ -46,9 +50,9 @@ select
         not between same_age.rate_lo and same_age.rate_hi,
         false
     ) as stands_out,
-from measured_rate as now_rate
+from rated as now_rate
 left join reached on now_rate.campaign_id = reached.campaign_id
-left join measured_rate as same_age
+left join rated as same_age
     on now_rate.campaign_id = same_age.campaign_id
     and now_rate.measure = same_age.measure
     and reached.compared_at_hours = same_age.age_hours

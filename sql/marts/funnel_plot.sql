@@ -18,7 +18,7 @@ with pooled as (
 
 select
     pooled.campaign_id,
-    campaign_list.campaign_name,
+    named.campaign_name,
     pooled.measure,
     case
         when pooled.rate not between
@@ -36,6 +36,6 @@ select
     pooled.rate_lo,
     pooled.rate_hi,
     pooled.pooled_rate,
-    campaign_list.sent_date,
+    cast(report_time(named.first_delivered_at) as date) as sent_date,
 from pooled
-left join campaign_list on pooled.campaign_id = campaign_list.campaign_id;
+left join campaign_counts as named on pooled.campaign_id = named.campaign_id;

@@ -2,7 +2,11 @@
 -- as it stands now); opens and clicks are those by people; bounces, being final, stand
 -- beside every age unchanged
 create or replace view measured_rate as
-with counted as (
+with report as materialized (
+    select * from campaign_report where campaign_id is not null
+),
+
+counted as (
     select
         campaign_id,
         cast(null as bigint) as age_hours,
@@ -13,21 +17,20 @@ with counted as (
         opened_human,
         clicked_human,
         unsubscribed,
-    from campaign_report
-    where campaign_id is not null
+    from report
     union all by name
     select
         campaign_age.campaign_id,
         campaign_age.age_hours,
         campaign_age.is_tracked,
-        campaign_report.attempted,
+        report.attempted,
         campaign_age.accepted,
-        campaign_report.bounced,
+        report.bounced,
         campaign_age.opened_human,
         campaign_age.clicked_human,
         campaign_age.unsubscribed,
     from campaign_age
-    inner join campaign_report on campaign_age.campaign_id = campaign_report.campaign_id
+    inner join report on campaign_age.campaign_id = report.campaign_id
     where campaign_age.is_reached
 ),
 

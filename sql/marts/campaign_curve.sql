@@ -81,9 +81,13 @@ select
     wilson_lo(opened, accepted) as open_rate_lo,
     wilson_hi(opened, accepted) as open_rate_hi,
     rate(opened_human, accepted) as open_human_rate,
+    wilson_lo(opened_human, accepted) as open_human_rate_lo,
+    wilson_hi(opened_human, accepted) as open_human_rate_hi,
     rate(clicked, accepted) as click_rate,
     wilson_lo(clicked, accepted) as click_rate_lo,
     wilson_hi(clicked, accepted) as click_rate_hi,
     rate(clicked_human, accepted) as click_human_rate,
+    wilson_lo(clicked_human, accepted) as click_human_rate_lo,
+    wilson_hi(clicked_human, accepted) as click_human_rate_hi,
 from summed
 where pow(2, step / 2.0) <= campaign_age_hours;

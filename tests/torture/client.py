@@ -220,7 +220,9 @@ def _receive(connection: _Connection) -> int | None:
     head, end, body = bytes(connection.answer).partition(b"\r\n\r\n")
     if not end:
         return None
-    length = head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0]
-    if len(body) < int(length or b"0"):
-        return None
-    return int(head[9:12])
+    if b"transfer-encoding: chunked" in head.lower():
+        whole = body.endswith(b"0\r\n\r\n")
+    else:
+        length = head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0]
+        whole = len(body) >= int(length or b"0")
+    return int(head[9:12]) if whole else None

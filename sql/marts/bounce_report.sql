@@ -8,7 +8,7 @@ with attempted as (
         campaign_id,
         count(*) as attempted,
         count(bounced_at) as campaign_bounced,
-    from messages
+    from message_base
     group by campaign_id
 ),
 
@@ -29,7 +29,7 @@ bounced as (
         ) as disagreed,
         min(bounced_at) as first_bounced_at,
         max(bounced_at) as last_bounced_at,
-    from messages
+    from message_base
     where bounced_at is not null
     group by campaign_id, bounce_category, bounce_class, sync_type
 )

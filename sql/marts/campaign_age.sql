@@ -5,71 +5,84 @@
 create or replace view campaign_age as
 with delay as (
     select
-        messages.campaign_id,
-        messages.delivered_at,
-        messages.accepted,
-        hours_between(messages.delivered_at, messages.first_opened_at) as open_hours,
-        hours_between(messages.delivered_at, messages.first_human_opened_at)
-            as open_human_hours,
-        hours_between(messages.delivered_at, messages.first_clicked_at) as click_hours,
-        hours_between(messages.delivered_at, first_human_click.first_human_clicked_at)
-            as click_human_hours,
-        hours_between(messages.delivered_at, messages.unsubscribed_at)
-            as unsubscribe_hours,
-    from messages
-    left join first_human_click
-        on messages.message_key = first_human_click.message_key
-        and messages.recipient = first_human_click.recipient
-    where messages.campaign_id is not null
+        campaign_id,
+        hours_between(delivered_at, first_opened_at) as open_hours,
+        hours_between(delivered_at, first_human_opened_at) as open_human_hours,
+        hours_between(delivered_at, first_clicked_at) as click_hours,
+        null as click_human_hours,
+        hours_between(delivered_at, unsubscribed_at) as unsubscribe_hours,
+    from message_reaction
+    where campaign_id is not null and accepted
+    union all by name
+    select
+        campaign_id,
+        hours_between(delivered_at, first_human_clicked_at) as click_human_hours,
+    from first_human_click
+    where campaign_id is not null
 ),
 
 by_age as (
     select
         campaign_id,
+        count_by_age(open_hours) as opened,
+        count_by_age(open_human_hours) as opened_human,
+        count_by_age(click_hours) as clicked,
+        count_by_age(click_human_hours) as clicked_human,
+        count_by_age(least(open_hours, click_hours)) as confirmed_opened,
+        count_by_age(unsubscribe_hours) as unsubscribed,
+    from delay
+    group by campaign_id
+),
+
+sent as (
+    select
+        campaign_id,
         count(*) filter (accepted) as accepted,
         hours_between(max(delivered_at), report_now()) as campaign_age_hours,
-        count_by_age(accepted, open_hours) as opened,
-        count_by_age(accepted, open_human_hours) as opened_human,
-        count_by_age(accepted, click_hours) as clicked,
-        count_by_age(accepted, click_human_hours) as clicked_human,
-        count_by_age(accepted, least(open_hours, click_hours)) as confirmed_opened,
-        count_by_age(accepted, unsubscribe_hours) as unsubscribed,
-    from delay
+    from message_base
+    where campaign_id is not null
     group by campaign_id
 ),
 
 at_age as (
     select
-        campaign_id,
-        unnest([1, 6, 24, 72, 168]) as age_hours,
-        campaign_age_hours,
-        accepted,
-        unnest(opened) as opened,
-        unnest(opened_human) as opened_human,
-        unnest(clicked) as clicked,
-        unnest(clicked_human) as clicked_human,
-        unnest(confirmed_opened) as confirmed_opened,
-        unnest(unsubscribed) as unsubscribed,
-    from by_age
+        sent.campaign_id,
+        age.age_hours,
+        age.age_number,
+        sent.accepted,
+        coalesce(sent.campaign_age_hours >= age.age_hours, false) as is_reached,
+        by_age.opened,
+        by_age.opened_human,
+        by_age.clicked,
+        by_age.clicked_human,
+        by_age.confirmed_opened,
+        by_age.unsubscribed,
+    from sent
+    cross join (
+        select
+            unnest([1, 2, 3, 4, 5]) as age_number,
+            cast(unnest([1, 6, 24, 72, 168]) as bigint) as age_hours,
+    ) as age
+    left join by_age on sent.campaign_id = by_age.campaign_id
 ),
 
 reached as (
     select
         at_age.campaign_id,
         campaign.campaign_name,
-        cast(at_age.age_hours as bigint) as age_hours,
-        coalesce(at_age.campaign_age_hours >= at_age.age_hours, false) as is_reached,
+        at_age.age_hours,
         at_age.accepted,
-        if(is_reached, at_age.opened, null) as opened,
-        if(is_reached, at_age.opened_human, null) as opened_human,
-        if(is_reached, at_age.clicked, null) as clicked,
-        if(is_reached, at_age.clicked_human, null) as clicked_human,
-        if(is_reached, at_age.confirmed_opened, null) as confirmed_opened,
-        if(is_reached, at_age.unsubscribed, null) as unsubscribed,
-        at_age.campaign_id in (from campaign_tracking where campaign_id is not null)
-            as is_tracked,
+        at_age.is_reached,
+        campaign.is_tracked,
+        if(is_reached, coalesce(opened[age_number], 0), null) as opened,
+        if(is_reached, coalesce(opened_human[age_number], 0), null) as opened_human,
+        if(is_reached, coalesce(clicked[age_number], 0), null) as clicked,
+        if(is_reached, coalesce(clicked_human[age_number], 0), null) as clicked_human,
+        if(is_reached, coalesce(confirmed_opened[age_number], 0), null)
+            as confirmed_opened,
+        if(is_reached, coalesce(unsubscribed[age_number], 0), null) as unsubscribed,
     from at_age
-    left join campaign on at_age.campaign_id = campaign.campaign_id
+    inner join campaign on at_age.campaign_id = campaign.campaign_id
 )
 
 select
@@ -86,28 +99,28 @@ select
     is_reached,
     is_tracked,
     if(is_tracked, rate(opened, accepted), null) as open_rate,
-    if(is_tracked and is_reached, wilson_lo(opened, accepted), null) as open_rate_lo,
-    if(is_tracked and is_reached, wilson_hi(opened, accepted), null) as open_rate_hi,
+    if(is_tracked, wilson_lo(opened, accepted), null) as open_rate_lo,
+    if(is_tracked, wilson_hi(opened, accepted), null) as open_rate_hi,
     if(is_tracked, rate(opened_human, accepted), null) as open_human_rate,
-    if(is_tracked and is_reached, wilson_lo(opened_human, accepted), null)
+    if(is_tracked, wilson_lo(opened_human, accepted), null)
         as open_human_rate_lo,
-    if(is_tracked and is_reached, wilson_hi(opened_human, accepted), null)
+    if(is_tracked, wilson_hi(opened_human, accepted), null)
         as open_human_rate_hi,
-    rate(confirmed_opened, accepted) as confirmed_open_rate,
-    if(is_reached, wilson_lo(confirmed_opened, accepted), null)
+    if(is_tracked, rate(confirmed_opened, accepted), null) as confirmed_open_rate,
+    if(is_tracked, wilson_lo(confirmed_opened, accepted), null)
         as confirmed_open_rate_lo,
-    if(is_reached, wilson_hi(confirmed_opened, accepted), null)
+    if(is_tracked, wilson_hi(confirmed_opened, accepted), null)
         as confirmed_open_rate_hi,
-    rate(clicked, accepted) as click_rate,
-    if(is_reached, wilson_lo(clicked, accepted), null) as click_rate_lo,
-    if(is_reached, wilson_hi(clicked, accepted), null) as click_rate_hi,
-    rate(clicked_human, accepted) as click_human_rate,
-    if(is_reached, wilson_lo(clicked_human, accepted), null) as click_human_rate_lo,
-    if(is_reached, wilson_hi(clicked_human, accepted), null) as click_human_rate_hi,
-    rate(clicked, confirmed_opened) as click_to_open_rate,
-    if(is_reached, wilson_lo(clicked, confirmed_opened), null) as click_to_open_rate_lo,
-    if(is_reached, wilson_hi(clicked, confirmed_opened), null) as click_to_open_rate_hi,
-    rate(unsubscribed, accepted) as unsubscribe_rate,
-    if(is_reached, wilson_lo(unsubscribed, accepted), null) as unsubscribe_rate_lo,
-    if(is_reached, wilson_hi(unsubscribed, accepted), null) as unsubscribe_rate_hi,
+    if(is_tracked, rate(clicked, accepted), null) as click_rate,
+    if(is_tracked, wilson_lo(clicked, accepted), null) as click_rate_lo,
+    if(is_tracked, wilson_hi(clicked, accepted), null) as click_rate_hi,
+    if(is_tracked, rate(clicked_human, accepted), null) as click_human_rate,
+    if(is_tracked, wilson_lo(clicked_human, accepted), null) as click_human_rate_lo,
+    if(is_tracked, wilson_hi(clicked_human, accepted), null) as click_human_rate_hi,
+    if(is_tracked, rate(clicked, confirmed_opened), null) as click_to_open_rate,
+    if(is_tracked, wilson_lo(clicked, confirmed_opened), null) as click_to_open_rate_lo,
+    if(is_tracked, wilson_hi(clicked, confirmed_opened), null) as click_to_open_rate_hi,
+    if(is_tracked, rate(unsubscribed, accepted), null) as unsubscribe_rate,
+    if(is_tracked, wilson_lo(unsubscribed, accepted), null) as unsubscribe_rate_lo,
+    if(is_tracked, wilson_hi(unsubscribed, accepted), null) as unsubscribe_rate_hi,
 from reached;

@@ -7,7 +7,7 @@ with unattributed as (
     select
         bounced_at,
         cast(sum(count(*)) over (order by bounced_at) as bigint) as bounced_until,
-    from messages
+    from message_base
     where campaign_id is null and bounced_at is not null
     group by bounced_at
 ),

@@ -10,7 +10,7 @@ with by_quarter_hour as (
             else bounce_class
         end as outcome,
         count(*) as messages,
-    from messages
+    from message_base
     group by quarter_hour, outcome
 ),
 

@@ -32,19 +32,16 @@ reaction as (
 
 bounced as (
     select
-        bounce_event.sender_domain,
-        time_bucket(interval 15 minutes, bounce_event.occurred_at) as quarter_hour,
-        count(*) filter (message_state.campaign_id is null) as unattributed_bounces,
+        sender_domain,
+        time_bucket(interval 15 minutes, occurred_at) as quarter_hour,
+        count(*) filter (campaign_id is null) as unattributed_bounces,
     from bounce_event
-    inner join message_state
-        on bounce_event.message_key = message_state.message_key
-        and bounce_event.recipient = message_state.recipient
-    group by bounce_event.sender_domain, quarter_hour
+    group by sender_domain, quarter_hour
 ),
 
 async_sender as (
     select distinct sender_domain
-    from message_state
+    from message_base
     where async_bounced_at is not null
 ),
 

@@ -7,7 +7,7 @@ with accepted as (
     select
         campaign_id,
         count(*) filter (accepted) as accepted,
-    from messages
+    from message_base
     group by campaign_id
 ),
 

@@ -1,50 +1,49 @@
 -- grain: one row per message: (message_key, recipient in lower case) with a delivered or a
 -- bounce event
--- accepted = delivered, and no async bounce later; opened_human, clicked_human = at least
--- one open, click that no machine rule flags
+-- accepted = delivered, and no async bounce later; opens, clicks = all distinct events that
+-- reached it; opened_human, clicked_human = one open, click at least that no rule flags
 create or replace view messages as
 select
-    message_state.message_key,
-    message_state.recipient,
-    message_state.campaign_id,
-    message_state.recipient_domain,
-    coalesce(provider_domain.provider, 'other') as provider,
-    message_state.sender_domain,
-    message_state.sync_type,
-    message_state.bounce_class,
-    message_state.bounce_category,
-    message_state.meant_category,
-    message_state.bounce_type,
-    message_state.dsn_code,
-    message_state.dsn_status,
-    message_state.opens,
-    message_state.clicks,
-    message_state.complaints,
-    message_state.accepted,
-    message_state.sync_bounced_at is not null as bounced_sync,
-    message_state.async_bounced_at is not null as bounced_async,
-    message_state.opens > 0 as opened,
-    message_state.clicks > 0 as clicked,
-    message_state.first_human_opened_at is not null as opened_human,
-    message_state.least_window_urls is not null and not (
-        coalesce(campaign_link_count.urls, 0) >= threshold('coverage_urls')
-        and rate(message_state.least_window_urls, campaign_link_count.urls)
-        >= threshold('coverage_share')
-    ) as clicked_human,
-    message_state.unsubscribed_at is not null as unsubscribed,
-    message_state.human_unsubscribed_at is not null as unsubscribed_human,
-    coalesce(message_state.delivered_at, message_state.bounced_at) as attempted_at,
-    message_state.delivered_at,
-    message_state.bounced_at,
-    message_state.sync_bounced_at,
-    message_state.async_bounced_at,
-    message_state.first_opened_at,
-    message_state.first_human_opened_at,
-    message_state.first_clicked_at,
-    message_state.unsubscribed_at,
-    message_state.complained_at,
-from message_state
-left join provider_domain
-    on message_state.recipient_domain = provider_domain.domain
-left join campaign_link_count
-    on message_state.campaign_id = campaign_link_count.campaign_id;
+    message_base.message_key,
+    message_base.recipient,
+    message_base.campaign_id,
+    message_base.recipient_domain,
+    message_base.provider,
+    message_base.sender_domain,
+    message_base.sync_type,
+    message_base.bounce_class,
+    message_base.bounce_category,
+    message_base.meant_category,
+    message_base.bounce_type,
+    message_base.dsn_code,
+    message_base.dsn_status,
+    coalesce(message_reaction.opens, 0) as opens,
+    coalesce(message_reaction.clicks, 0) as clicks,
+    coalesce(message_reaction.complaints, 0) as complaints,
+    message_base.accepted,
+    message_base.sync_bounced_at is not null as bounced_sync,
+    message_base.async_bounced_at is not null as bounced_async,
+    message_reaction.first_opened_at is not null as opened,
+    message_reaction.first_clicked_at is not null as clicked,
+    message_reaction.first_human_opened_at is not null as opened_human,
+    message_reaction.least_window_urls is not null
+        and not is_covered(message_reaction.least_window_urls, campaign.urls)
+        as clicked_human,
+    message_reaction.unsubscribed_at is not null as unsubscribed,
+    message_reaction.human_unsubscribed_at is not null as unsubscribed_human,
+    message_base.attempted_at,
+    message_base.delivered_at,
+    message_base.bounced_at,
+    message_base.sync_bounced_at,
+    message_base.async_bounced_at,
+    message_reaction.first_opened_at,
+    message_reaction.first_human_opened_at,
+    message_reaction.first_clicked_at,
+    message_reaction.unsubscribed_at,
+    message_reaction.complained_at,
+from message_base
+left join message_reaction
+    on message_base.message_key = message_reaction.message_key
+    and message_base.recipient = message_reaction.recipient
+left join campaign
+    on message_reaction.campaign_id = campaign.campaign_id;

@@ -1,29 +1,24 @@
--- grain: campaign (NULL: messages of none) × kind of reaction (open, click, unsubscribe,
--- bounce, complaint)
+-- grain: campaign (NULL: messages of none) × kind of reaction: open, click, unsubscribe,
+-- complaint, bounce (async)
 -- reacted = delivered messages that did so; p10 … p95_hours = quantiles of the hours from
--- each message's delivery to its first reaction (to its latest async bounce); a reaction
+-- each message's delivery to its first reaction (its latest async bounce); a reaction
 -- logged before the delivery counts with negative hours
 create or replace view reaction_report as
 with reaction as (
-    select
-        campaign_id,
-        delivered_at,
-        unnest(['open', 'click', 'unsubscribe', 'bounce', 'complaint']) as kind,
-        unnest([
-            first_opened_at,
-            first_clicked_at,
-            unsubscribed_at,
-            async_bounced_at,
-            complained_at
-        ]) as reacted_at,
-    from messages
-    where delivered_at is not null and (
-        first_opened_at is not null
-        or first_clicked_at is not null
-        or unsubscribed_at is not null
-        or async_bounced_at is not null
-        or complained_at is not null
-    )
+    select campaign_id, 'open' as kind, delivered_at, first_opened_at as reacted_at
+    from message_reaction
+    union all
+    select campaign_id, 'click' as kind, delivered_at, first_clicked_at as reacted_at
+    from message_reaction
+    union all
+    select campaign_id, 'unsubscribe' as kind, delivered_at, unsubscribed_at as reacted_at
+    from message_reaction
+    union all
+    select campaign_id, 'complaint' as kind, delivered_at, complained_at as reacted_at
+    from message_reaction
+    union all
+    select campaign_id, 'bounce' as kind, delivered_at, async_bounced_at as reacted_at
+    from message_base
 ),
 
 spread as (
@@ -35,7 +30,7 @@ spread as (
             hours_between(delivered_at, reacted_at), [0.1, 0.25, 0.5, 0.75, 0.9, 0.95]
         ) as hours,
     from reaction
-    where reacted_at is not null
+    where delivered_at is not null and reacted_at is not null
     group by campaign_id, kind
 )
 

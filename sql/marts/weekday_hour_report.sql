@@ -5,7 +5,7 @@ with delivered_at_quarter as (
     select
         time_bucket(interval 15 minutes, delivered_at) as quarter_hour,
         count(*) as delivered,
-    from messages
+    from message_base
     where delivered_at is not null
     group by quarter_hour
 ),

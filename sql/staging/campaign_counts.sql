@@ -4,11 +4,7 @@ select
     outcome.first_key as campaign_id,
     campaign.campaign_name,
     outcome.* exclude (first_key, second_key),
-    exists (
-        select 1
-        from campaign_tracking
-        where campaign_tracking.campaign_id is not distinct from outcome.first_key
-    ) as is_tracked,
+    coalesce(campaign.is_tracked, false) as is_tracked,
     has_complaints() as has_complaints,
 from outcome_counts(campaign_id, null) as outcome
-left join campaign on outcome.first_key = campaign.campaign_id;
+left join campaign on outcome.first_key is not distinct from campaign.campaign_id;

@@ -29,7 +29,7 @@ select
     cast(sum(unsubscribed_human) as bigint) as unsubscribed_human,
     min(first_delivered_at) as first_delivered_at,
     max(last_delivered_at) as last_delivered_at,
-    exists (select 1 from campaign_tracking) as is_tracked,
+    exists (select 1 from campaign where is_tracked) as is_tracked,
     has_complaints() as has_complaints,
 from quarter_hour
 group by day;

@@ -1,0 +1,81 @@
+-- What is to be done: everything (is_full) when nothing is kept yet, when definitions have
+-- changed, when a large part was touched, or when events came or went and nobody said
+-- which; else the keys of refresh_key.
+-- An event reaches a message of its own recipient only, and but for the fallback by
+-- campaign only through its own key. So a change touches its own key, and, where its
+-- recipient has (or had) an event that no message id matches, every key of that recipient.
+create or replace temp table refresh_plan as
+select
+    not exists (select 1 from message_base)
+    or not exists (select 1 from refresh_state where definitions = definitions())
+    or (
+        not exists (select 1 from refresh_touched)
+        and not exists (select 1 from refresh_state where events = event_count())
+    )
+    or (select count(*) from refresh_touched)
+    > 0.2 * (select count(*) from message_base) as is_full;
+
+create or replace temp table refresh_key as
+select distinct
+    refresh_touched.message_key,
+    recipient_key(refresh_touched.recipient) as recipient,
+from refresh_touched
+cross join (select 1 from refresh_plan where not is_full) as gate;
+
+create or replace temp table refresh_recipient as
+with known as (
+    select
+        message_key,
+        recipient_key(recipient) as recipient,
+    from delivered
+    where message_key in (select message_key from refresh_key)
+    union all
+    select
+        message_key,
+        recipient_key(recipient) as recipient,
+    from bounce
+    where message_key in (select message_key from refresh_key)
+),
+
+unmatched as (
+    select recipient
+    from refresh_key
+    anti join known using (message_key, recipient)
+    union all
+    select recipient
+    from message_event
+    where matched_by <> 'message_id'
+        and recipient in (select recipient from refresh_key)
+)
+
+select distinct recipient
+from unmatched;
+
+insert into refresh_key
+select
+    message_key,
+    recipient,
+from message_base
+where recipient in (select recipient from refresh_recipient)
+union
+select
+    event_key as message_key,
+    recipient,
+from message_event
+where recipient in (select recipient from refresh_recipient)
+except
+select
+    message_key,
+    recipient,
+from refresh_key;
+
+create or replace temp table refresh_campaign as
+select distinct refresh_touched.campaign_id
+from refresh_touched
+cross join (select 1 from refresh_plan where not is_full) as gate
+union
+select unnest([campaign_id, named_campaign_id]) as campaign_id
+from message_event
+semi join refresh_key
+    on message_event.event_key = refresh_key.message_key
+    and message_event.recipient = refresh_key.recipient;

@@ -1,0 +1,107 @@
+-- What each event reaches. By message id: refresh_reached holds the messages that have
+-- events of their own. Else by campaign and recipient: refresh_fallback holds the events
+-- whose key no message has, with the message of that campaign delivered last before them,
+-- or else first (of equally old ones that with the smallest key), or none.
+create or replace temp table refresh_reached as
+with event_key as (
+    select distinct
+        message_key,
+        recipient,
+    from refresh_reaction
+)
+
+select
+    message_base.message_key,
+    message_base.recipient,
+    message_base.campaign_id,
+    message_base.accepted,
+    message_base.delivered_at,
+from message_base
+inner join event_key
+    on message_base.message_key = event_key.message_key
+    and message_base.recipient = event_key.recipient;
+
+create or replace temp table refresh_unmatched as
+select refresh_reaction.*
+from refresh_reaction
+anti join refresh_reached using (message_key, recipient);
+
+create or replace temp table refresh_fallback as
+with wanted as (
+    select distinct
+        campaign_id,
+        recipient,
+    from refresh_unmatched
+    where campaign_id is not null
+),
+
+candidate as (
+    select
+        message_base.campaign_id,
+        message_base.recipient,
+        message_base.delivered_at,
+        min(message_base.message_key) as message_key,
+        arg_min(message_base.accepted, message_base.message_key) as accepted,
+    from message_base
+    inner join wanted
+        on message_base.campaign_id = wanted.campaign_id
+        and message_base.recipient = wanted.recipient
+    where message_base.delivered_at is not null
+    group by
+        message_base.campaign_id,
+        message_base.recipient,
+        message_base.delivered_at
+),
+
+earliest as (
+    select
+        campaign_id,
+        recipient,
+        arg_min(message_key, delivered_at) as message_key,
+        arg_min(accepted, delivered_at) as accepted,
+        min(delivered_at) as delivered_at,
+    from candidate
+    group by campaign_id, recipient
+)
+
+select
+    unmatched.* exclude (message_key, campaign_id),
+    unmatched.message_key as event_key,
+    unmatched.campaign_id as named_campaign_id,
+    coalesce(candidate.message_key, earliest.message_key) as message_key,
+    if(earliest.message_key is null, null, unmatched.campaign_id) as campaign_id,
+    if(earliest.message_key is null, 'none', 'campaign') as matched_by,
+    coalesce(candidate.accepted, earliest.accepted) as accepted,
+    coalesce(candidate.delivered_at, earliest.delivered_at) as delivered_at,
+from refresh_unmatched as unmatched
+asof left join candidate
+    on unmatched.campaign_id = candidate.campaign_id
+    and unmatched.recipient = candidate.recipient
+    and unmatched.occurred_at >= candidate.delivered_at
+left join earliest
+    on unmatched.campaign_id = earliest.campaign_id
+    and unmatched.recipient = earliest.recipient;
+
+create or replace temp view refresh_assigned as
+select
+    refresh_reaction.kind,
+    refresh_reaction.message_key as event_key,
+    refresh_reaction.message_key,
+    refresh_reaction.recipient,
+    refresh_reaction.campaign_id as named_campaign_id,
+    refresh_reached.campaign_id,
+    'message_id' as matched_by,
+    refresh_reaction.sender,
+    refresh_reaction.url,
+    refresh_reaction.change,
+    refresh_reached.accepted,
+    refresh_reached.delivered_at,
+    refresh_reaction.occurred_at,
+    refresh_reaction.received_at,
+from refresh_reaction
+inner join refresh_reached
+    on refresh_reaction.message_key = refresh_reached.message_key
+    and refresh_reaction.recipient = refresh_reached.recipient
+union all by name
+select *
+from refresh_fallback;

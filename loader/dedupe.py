@@ -5,11 +5,11 @@ kind's own fields are equal. Of duplicates the one with the smallest (received_a
 stands, in whatever order they come; one that was received at an unknown moment comes last.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
+from loader.batch import Lines
 from loader.events import SPECIFIC
 
 
@@ -35,9 +35,7 @@ def contested(frame: pl.DataFrame) -> pl.Series:
     return pair.is_duplicated()
 
 
-def decide(
-    table: str, frame: pl.DataFrame, standing: pl.DataFrame, lines: Sequence[bytes]
-) -> Decision:
+def decide(table: str, frame: pl.DataFrame, standing: pl.DataFrame, lines: Lines) -> Decision:
     """Decide about ``frame``, the events of ``table`` in a batch.
 
     ``standing`` holds the rows of the table (at least) whose message_key and occurred_at are
@@ -63,9 +61,7 @@ def decide(
     )
 
 
-def _settle(
-    table: str, rows: pl.DataFrame, standing: pl.DataFrame, lines: Sequence[bytes]
-) -> Decision:
+def _settle(table: str, rows: pl.DataFrame, standing: pl.DataFrame, lines: Lines) -> Decision:
     ranked = _ranked(table, rows, lines)
     first = ranked.unique(_KEY, keep="first", maintain_order=True)
     later = ranked.join(first.select("line", "element"), on=["line", "element"], how="anti")
@@ -100,9 +96,9 @@ def _keyed(table: str, rows: pl.DataFrame) -> pl.DataFrame:
     return rows.with_columns(pl.struct(recipient.alias("r"), *fields).alias("dedupe_key"))
 
 
-def _ranked(table: str, rows: pl.DataFrame, lines: Sequence[bytes]) -> pl.DataFrame:
+def _ranked(table: str, rows: pl.DataFrame, lines: Lines) -> pl.DataFrame:
     """Order rows so that of duplicates the one that stands comes first."""
-    text = pl.Series("bytes", [lines[place] for place in rows["line"]], dtype=pl.Binary)
+    text = pl.Series("bytes", [lines.bytes_of(place) for place in rows["line"]], dtype=pl.Binary)
     order = ["received_at", "bytes", "element"]
     keyed = _keyed(table, rows.with_columns(text))
     return keyed.sort(order, nulls_last=[True, False, False])

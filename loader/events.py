@@ -316,16 +316,17 @@ def canonical(value: object) -> str:
 
 
 def _extra(event: Mapping[str, Any], kind: str) -> str | None:
-    left = _beyond(event, _DECLARED[kind])
+    left = beyond(event, DECLARED[kind])
     return canonical(left) if left else None
 
 
-def _beyond(event: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:
+def beyond(event: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of ``event`` is outside the tree of fields ``declared``."""
     left: dict[str, Any] = {}
     for key, value in event.items():
         if key not in declared:
             left[key] = value
-        elif declared[key] and value and (inner := _beyond(value, declared[key])):
+        elif declared[key] and value and (inner := beyond(value, declared[key])):
             left[key] = inner
     return left
 
@@ -340,4 +341,5 @@ def _tree(kind: str) -> dict[str, Any]:
     return tree
 
 
-_DECLARED = {kind: _tree(kind) for kind in KINDS}
+DECLARED: Mapping[str, Mapping[str, Any]] = {kind: _tree(kind) for kind in KINDS}
+"""Kind → the tree of the fields that have a column; None stands for a text."""

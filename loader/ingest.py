@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from loader.batch import Block, parse
+from loader.batch import Block, Parsed, parse
 from loader.lock import sole_loader
 from loader.publication import beside
 from loader.settings import Settings
+from loader.shape import Shapes
 from loader.spool import list_segments, read_block
 from loader.warehouse import Loaded, Warehouse, open_warehouse
 
@@ -63,9 +65,24 @@ def ingest(
 
 def _pass(settings: Settings, warehouse: Warehouse) -> Loaded:
     loaded = Loaded()
-    for blocks in _batches(settings.spool, warehouse.offsets()):
-        loaded += warehouse.load(parse(blocks))
+    for parsed in _ahead(_parsed(settings.spool, warehouse.offsets())):
+        loaded += warehouse.load(parsed)
     return loaded
+
+
+def _parsed(spool: Path, offsets: dict[str, int]) -> Iterator[Parsed]:
+    shapes = Shapes()
+    for blocks in _batches(spool, offsets):
+        yield parse(blocks, shapes)
+
+
+def _ahead(batches: Iterator[Parsed]) -> Iterator[Parsed]:
+    """Yield ``batches``, and make the next one meanwhile: DuckDB and polars leave the GIL."""
+    with ThreadPoolExecutor(1, "parse") as thread:
+        coming = thread.submit(next, batches, None)
+        while (parsed := coming.result()) is not None:
+            coming = thread.submit(next, batches, None)
+            yield parsed
 
 
 def _batches(spool: Path, offsets: dict[str, int]) -> Iterator[list[Block]]:

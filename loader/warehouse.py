@@ -14,16 +14,18 @@ import duckdb
 import polars as pl
 
 from loader.assets import asset
-from loader.batch import Parsed, schema
+from loader.batch import PLACES, Lines, Parsed, schema
 from loader.dedupe import Decision, decide
 from loader.errors import WarehouseError
 from loader.events import SPECIFIC, TABLES
 from loader.publication import private_path, publish, sync_directory, sync_file, wal
 
 LAYERS = ("tables", "staging", "marts")
-MEMORY = "384MB"
-
-_PLACES = ("block", "line", "element")
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "memory_limit": "384MB",
+    "threads": "1",  # the other core parses the next batch
+    "checkpoint_threshold": "128MB",  # each checkpoint writes every table's last rows again
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Warehouse:
                 self._con.rollback()
             raise WarehouseError(_told(self._path, error)) from None
 
-    def _decide(self, table: str, frame: pl.DataFrame, lines: Sequence[bytes]) -> Decision:
+    def _decide(self, table: str, frame: pl.DataFrame, lines: Lines) -> Decision:
         return decide(table, frame, self._standing(table, frame), lines)
 
     def _standing(self, table: str, frame: pl.DataFrame) -> pl.DataFrame:
@@ -119,13 +121,13 @@ class Warehouse:
             where occurred_at between $earliest and $latest
         """
         found = self._con.sql(query, params={"earliest": earliest, "latest": latest}).pl()
-        wanted = {name: kind for name, kind in schema(table).items() if name not in _PLACES}
+        wanted = {name: kind for name, kind in schema(table).items() if name not in PLACES}
         return found.select(pl.col(name).cast(kind) for name, kind in wanted.items())
 
     def _apply(self, table: str, decision: Decision) -> None:
         if decision.delete.height:
             self._delete(table, decision.delete)
-        self._insert(table, decision.insert.drop(*_PLACES))
+        self._insert(table, decision.insert.drop(*PLACES))
         if decision.ties.height:
             ties = decision.ties.select(pl.lit(table).alias("kind"), "message_key", "occurred_at")
             self._insert("tie", ties)
@@ -187,7 +189,7 @@ def _give_birth(path: Path, timezone: str) -> None:
 def _connect(path: Path) -> duckdb.DuckDBPyConnection:
     before = os.umask(0o077)
     try:
-        con = duckdb.connect(str(path), config={"memory_limit": MEMORY, "threads": "2"})
+        con = duckdb.connect(str(path), config=CONFIG)
     except (duckdb.Error, OSError) as error:
         raise WarehouseError(_told(path, error)) from None
     finally:

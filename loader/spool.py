@@ -498,7 +498,8 @@ def segment_end(segment: Segment) -> int:
             return 0
         if path.suffix == ".zst":
             state = os.fstat(fd)
-            return _uncompressed_size(path, state.st_ino, state.st_mtime_ns, state.st_size)
+            with _whole(segment):
+                return _uncompressed_size(path, state.st_ino, state.st_mtime_ns, state.st_size)
         durable = _durable(path, fd)
         return _last_newline(fd, 0, durable)
 
@@ -673,21 +674,26 @@ _stream_lock = threading.Lock()
 
 def _read_compressed(segment: Segment, path: Path, fd: int, offset: int, limit: int) -> bytes:
     global _stream  # noqa: PLW0603
-    with _stream_lock:
-        try:
-            _stream = stream = _stream_at(segment, path, fd, offset)
-            data = stream.take(limit)
-            end = data.rfind(b"\n") + 1
-            while not end and (more := stream.take(_SCAN)):
-                end = len(data) + more.find(b"\n") + 1 if b"\n" in more else 0
-                data += more
-            stream.give_back(data[end:])
-        except zstandard.ZstdError:
-            _stream = None
-            raise SpoolError(
-                f"segment {segment.name} is not whole zstd data: restore it from a backup."
-            ) from None
+    with _stream_lock, _whole(segment):
+        stream, _stream = _stream_at(segment, path, fd, offset), None
+        data = stream.take(limit)
+        end = data.rfind(b"\n") + 1
+        while not end and (more := stream.take(_SCAN)):
+            end = len(data) + more.find(b"\n") + 1 if b"\n" in more else 0
+            data += more
+        stream.give_back(data[end:])
+        _stream = stream  # only now: after an error its place would be unknown
     return data[:end]
+
+
+@contextmanager
+def _whole(segment: Segment) -> Iterator[None]:
+    try:
+        yield
+    except zstandard.ZstdError:
+        raise SpoolError(
+            f"segment {segment.name} is not whole zstd data: restore it from a backup."
+        ) from None
 
 
 def _stream_at(segment: Segment, path: Path, fd: int, offset: int) -> _Stream:
@@ -729,7 +735,10 @@ def _skip_frame(source: IO[bytes]) -> int | None:
         source.seek(start + zstandard.frame_header_size(head))
         last = False
         while not last:
-            block = int.from_bytes(source.read(3), "little")
+            header = source.read(3)
+            if len(header) < 3:
+                raise zstandard.ZstdError("the frame ends early")
+            block = int.from_bytes(header, "little")
             last, kind, length = bool(block & 1), block >> 1 & 3, block >> 3
             source.seek(1 if kind == 1 else length, os.SEEK_CUR)
         source.seek(4 if about.has_checksum else 0, os.SEEK_CUR)

@@ -720,6 +720,8 @@ def _uncompressed_size(path: Path, _inode: int, _changed: int, size: int) -> int
             if length is None:
                 source.seek(0)
                 return _count(source)
+            if source.tell() > size:
+                raise zstandard.ZstdError("the frame ends early")
             total += length
         return total
 

@@ -84,6 +84,7 @@ def _check_segment(
     offset = 0
     on_border = loaded == 0
     try:
+        segment_end(segment)  # of a compressed one that was cut, reading alone does not tell
         while block := read_block(segment, offset, _BLOCK):
             for line in _lines(block):
                 problem = _problem(line, secrets, is_ours(segment.name))

@@ -1,0 +1,227 @@
+"""Retention and verification: only what is loaded is put away, and nothing is put away unseen."""
+
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from loader import retention
+from loader.errors import SpoolError
+from loader.retention import expired, retain
+from loader.settings import Settings, load_settings
+from loader.signature import sign
+from loader.spool import Segment, Writer, frame, list_segments, read_block, segment_end
+from loader.strict_json import form
+from loader.verify import verify
+
+SECRET = "a-secret-for-tests"
+NOW = datetime(2026, 11, 23, 7, tzinfo=UTC)
+
+
+def line(number: int) -> bytes:
+    """Return a spool line that is rightly signed."""
+    body = b'{"kind": "open", "number": %d}' % number
+    return frame(NOW, "inboxroad", sign(body, SECRET), form(body).key, body)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of a home with three segments of fifty lines each."""
+    made = load_settings({"LOADER_HOME": str(tmp_path), "LOADER_SECRETS": SECRET}, tmp_path)
+    for segment in range(3):
+        with Writer(made.spool) as writer:
+            writer.append(b"".join(line(50 * segment + number) for number in range(50)))
+    return made
+
+
+def ends(spool: Path) -> dict[str, int]:
+    """Return the ledger of somebody who has loaded everything."""
+    return {segment.name: segment_end(segment) for segment in list_segments(spool)}
+
+
+def text(segment: Segment) -> bytes:
+    """Return all of a segment, in blocks of about two lines."""
+    found = b""
+    while block := read_block(segment, len(found), 500):
+        found += block
+    return found
+
+
+def test_loaded_segments_are_compressed(settings: Settings) -> None:
+    """A loaded segment becomes smaller, keeps its name and offsets, and reads the same."""
+    before = {segment.name: text(segment) for segment in list_segments(settings.spool)}
+    done = retain(settings.spool, ends(settings.spool), now=NOW, keep_days=None)
+    after = list_segments(settings.spool)
+    assert (done.compressed, done.expired) == (3, 0)
+    assert done.freed > 0
+    assert {segment.path.suffix for segment in after} == {".zst"}
+    assert {segment.path.stat().st_mode & 0o777 for segment in after} == {0o600}
+    assert {segment.name: text(segment) for segment in after} == before
+    assert retain(settings.spool, ends(settings.spool), now=NOW, keep_days=None).compressed == 0
+
+
+def test_only_what_is_loaded_to_its_end(settings: Settings) -> None:
+    """A segment that is not, or not wholly, loaded stays as it is, however old."""
+    first, second, _ = list_segments(settings.spool)
+    loaded = {first.name: segment_end(first), second.name: segment_end(second) - 10}
+    later = datetime.now(UTC) + timedelta(days=999)
+    done = retain(settings.spool, loaded, now=later, keep_days=1)
+    assert (done.compressed, done.expired) == (0, 1)
+    assert len(list_segments(settings.spool)) == 2
+
+
+def test_active_segment_stays(settings: Settings) -> None:
+    """A segment that is still being written is never put away."""
+    with Writer(settings.spool) as writer:
+        writer.append(line(1))
+        done = retain(settings.spool, ends(settings.spool), now=NOW, keep_days=None)
+        writer.append(line(2))
+        assert done.compressed == 3
+        assert text(list_segments(settings.spool)[-1]) == line(1) + line(2)
+
+
+def test_files_from_elsewhere_stay(settings: Settings) -> None:
+    """A file that was dropped in by hand is never compressed or removed."""
+    dropped = settings.spool / "from-elsewhere.jsonl"
+    dropped.write_bytes(b'{"kind": "open"}\n')
+    later = datetime.now(UTC) + timedelta(days=999)
+    assert retain(settings.spool, ends(settings.spool), now=later, keep_days=1).expired == 3
+    assert dropped.exists()
+
+
+def test_torn_segment_is_not_compressed(settings: Settings) -> None:
+    """A segment with a torn tail keeps its bytes as they are."""
+    segment = list_segments(settings.spool)[0]
+    with segment.path.open("ab") as file:
+        file.write(b"torn")
+    assert retain(settings.spool, ends(settings.spool), now=NOW, keep_days=None).compressed == 2
+    assert segment.path.read_bytes().endswith(b"torn")
+
+
+def test_expiry_counts_from_the_last_write(settings: Settings) -> None:
+    """A segment goes when its days have passed since it was written, compressed or not."""
+    retain(settings.spool, ends(settings.spool), now=NOW, keep_days=None)
+    loaded = ends(settings.spool)
+    for age, left in ((6, 3), (8, 0)):
+        later = datetime.now(UTC) + timedelta(days=age)
+        retain(settings.spool, loaded, now=later, keep_days=7)
+        assert len(list_segments(settings.spool)) == left
+    assert expired(settings.spool) == loaded
+
+
+def test_shorter_than_loaded_stops_everything(settings: Settings) -> None:
+    """A segment that is shorter than what was loaded from it is an alarm; nothing is removed."""
+    loaded = {name: end + 1 for name, end in ends(settings.spool).items()}
+    with pytest.raises(SpoolError, match="restore it"):
+        retain(settings.spool, loaded, now=NOW, keep_days=0)
+    assert len(list_segments(settings.spool)) == 3
+
+
+@pytest.mark.parametrize("call", ["fsync", "utime"])
+def test_failing_compression_leaves_the_segment(settings: Settings, call: str) -> None:
+    """When compressing fails the segment stays, and no half-made file does."""
+    loaded = ends(settings.spool)
+    broken = mock.patch.object(retention.os, call, side_effect=OSError(28, "No space left"))
+    with broken, pytest.raises(SpoolError, match="kept as it was"):
+        retain(settings.spool, loaded, now=NOW, keep_days=None)
+    assert ends(settings.spool) == loaded
+    assert [path for path in settings.spool.rglob("*") if path.name.endswith(".part")] == []
+
+
+def test_crash_between_the_two_names(settings: Settings) -> None:
+    """Dying after the compressed file has its name, before the plain one goes, doubles nothing."""
+    segment = list_segments(settings.spool)[0]
+    whole = text(segment)
+    with (
+        mock.patch.object(Path, "unlink", side_effect=KeyboardInterrupt),
+        pytest.raises(KeyboardInterrupt),
+    ):
+        retain(settings.spool, ends(settings.spool), now=NOW, keep_days=None)
+    assert segment.path.exists() and segment.path.with_name(segment.path.name + ".zst").exists()
+    assert text(list_segments(settings.spool)[0]) == whole
+    assert len(list_segments(settings.spool)) == 3
+    retain(settings.spool, ends(settings.spool), now=NOW, keep_days=None)
+    assert not segment.path.exists()
+
+
+# ── verify ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_whole_spool_holds(settings: Settings) -> None:
+    """A spool of the receiver, loaded in part and compressed in part, has no finding."""
+    loaded = ends(settings.spool)
+    name = list(loaded)[-1]
+    loaded[name] = len(line(100)) * 3
+    retain(settings.spool, loaded, now=NOW, keep_days=None)
+    seen: list[tuple[int, int]] = []
+    assert verify(settings, loaded, lambda done, total: seen.append((done, total))) == []
+    assert seen[-1][0] == seen[-1][1] > 0
+
+
+def test_changed_byte_is_found(settings: Settings) -> None:
+    """One changed byte of a body is found, with its segment and the offset of its line."""
+    segment = list_segments(settings.spool)[1]
+    lines = text(segment).splitlines(keepends=True)
+    lines[7] = lines[7].replace(b'"open"', b'"oqen"')
+    segment.path.write_bytes(b"".join(lines))
+    found = verify(settings, ends(settings.spool))
+    assert [(one.segment, one.offset, one.problem) for one in found] == [
+        (segment.name, len(b"".join(lines[:7])), "its signature does not verify")
+    ]
+
+
+def test_every_form_is_verified(tmp_path: Path) -> None:
+    """Events, arrays, texts and bytes that are not text are all held against their signatures."""
+    settings = load_settings({"LOADER_HOME": str(tmp_path), "LOADER_SECRETS": SECRET}, tmp_path)
+    bodies = [b"{}", b"[{}]", b"[]", b"", b"no", b"\xff\0", b'{\n"a": 1}', "ä\u2028".encode()]
+    with Writer(settings.spool) as writer:
+        for body in bodies:
+            writer.append(frame(NOW, "inboxroad", sign(body, SECRET), form(body).key, body))
+    assert verify(settings, {}) == []
+    other = load_settings({"LOADER_HOME": str(tmp_path), "LOADER_SECRETS": "another-one"}, tmp_path)
+    assert len(verify(other, {})) == len(bodies)
+    assert verify(other, {}, retired={"inboxroad": (SECRET,)}) == []
+
+
+def test_unsigned_line_is_found_only_among_signed_ones(settings: Settings) -> None:
+    """A bare event is welcome in a file from elsewhere, and a finding in the receiver's own."""
+    bare = b'{"kind": "open"}\n'
+    (settings.spool / "from-elsewhere.jsonl").write_bytes(bare)
+    assert verify(settings, {}) == []
+    segment = list_segments(settings.spool)[0]
+    with segment.path.open("ab") as file:
+        file.write(bare)
+    assert ["no signature" in str(one) for one in verify(settings, {})] == [True]
+
+
+def test_ledger_is_held_against_the_segments(settings: Settings) -> None:
+    """Offsets beyond the end, inside a line, and of segments that are gone are found."""
+    first, second, third = list_segments(settings.spool)
+    loaded = ends(settings.spool)
+    loaded[second.name] -= 5
+    loaded[third.name] += 5
+    first.path.unlink()
+    problems = [str(one) for one in verify(settings, loaded)]
+    assert ["gone" in problems[0], "middle of a line" in problems[1]] == [True, True]
+    assert "but it holds" in problems[2]
+
+
+def test_expired_segments_are_not_missed(settings: Settings) -> None:
+    """A segment that retention removed, with a receipt, is no finding."""
+    loaded = ends(settings.spool)
+    later = datetime.now(UTC) + timedelta(days=9)
+    retain(settings.spool, loaded, now=later, keep_days=1)
+    with (settings.spool / retention.RECEIPTS).open("ab") as file:
+        file.write(b'{"torn')
+    assert verify(settings, loaded) == []
+
+
+def test_damaged_compression_is_found(settings: Settings) -> None:
+    """A compressed segment that was cut is found."""
+    loaded = ends(settings.spool)
+    retain(settings.spool, loaded, now=NOW, keep_days=None)
+    path = list_segments(settings.spool)[0].path
+    os.truncate(path, path.stat().st_size - 20)
+    assert "not whole" in str(verify(settings, loaded)[0])

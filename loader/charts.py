@@ -7,6 +7,7 @@ it chooses, orders and words what the mart holds.
 
 from copy import deepcopy
 from typing import Any, TypeAlias
+from urllib.parse import unquote
 
 import altair as alt
 import polars as pl
@@ -75,8 +76,10 @@ def _theme() -> alt.theme.ThemeConfig:
         "offset": 14,
     }
     text = {"font": FONT, "fontSize": 12, "color": INK}
-    legend = {"labelFont": FONT, "titleFont": FONT, "labelColor": INK, "titleColor": MUTED}
-    legend |= {"labelFontSize": 12, "offset": 8}
+    legend = {
+        **{"labelFont": FONT, "titleFont": FONT, "labelColor": INK, "titleColor": MUTED},
+        **{"labelFontSize": 12, "offset": 8},
+    }
     view = {"stroke": None, "continuousWidth": WIDTH}
     config: Any = {"axis": axis, "title": title, "text": text, "legend": legend, "view": view}
     config["font"] = FONT
@@ -191,7 +194,8 @@ def _stage_label(row: dict[str, Any]) -> str:
     label += f" · {wording.percent(row['share_of_attempted'])} of attempted"
     if row["stage"] == "accepted":
         return label
-    return f"{label}, {wording.percent(row['share_of_previous'])} of the bar above"
+    above = "accepted" if row["stage"] == "unsubscribed" else "the bar above"
+    return f"{label}, {wording.percent(row['share_of_previous'])} of {above}"
 
 
 def _room(values: pl.Series, share: float = 1.75) -> alt.Scale:
@@ -204,68 +208,70 @@ def _by(name: str, colours: dict[str, str], **more: Any) -> alt.Color:
     return alt.Color(f"{name}:N", scale=scale, **({"legend": None} | more))
 
 
-def curve(points: pl.DataFrame, campaign: str) -> Drawn:
-    """Draw how opens and clicks of ``campaign`` (an id) grew, over its peers in grey.
+def curve(points: pl.DataFrame, campaign: str | None) -> Drawn:
+    """Draw how opens and clicks by people grew in ``campaign`` (an id), over its peers in grey.
 
     Columns (``campaign_curve`` of the campaign and its peers): campaign_id, campaign_name,
-    measure (open, click), hours, accepted, reacted, rate, rate_lo, rate_hi.
+    age_hours, accepted, opened_human, clicked_human, open_human_rate and click_human_rate with
+    _lo and _hi.
     """
-    own = points.filter(pl.col("campaign_id") == campaign, pl.col("rate").is_not_null())
-    if own.is_empty():
-        return note("No open or click has been tracked yet, so there is no curve to draw.")
-    last = own.sort("hours").group_by("measure", maintain_order=True).last()
-    reached = {row["measure"]: row for row in last.iter_rows(named=True)}
-    peers = points.filter(pl.col("campaign_id") != campaign)
-    others = peers["campaign_id"].n_unique()
-    found = " and ".join(
-        f"{wording.percent(reached[name]['rate'])} had {_WORD[name]}"
-        for name in ("open", "click")
-        if name in reached
-    )
+    own = points.filter(pl.col("campaign_id") == campaign).sort("age_hours")
+    if own.is_empty() or not own["opened_human"].max():
+        return note("No open has been tracked yet, so there is no curve to draw.")
+    last = own.row(-1, named=True)
+    others = points["campaign_id"].n_unique() - 1
     title = _title(
-        f"{found} after {wording.age(own['hours'].max())}",  # type: ignore[arg-type]
-        "unique, of accepted messages, by time since each message's own delivery",
-        f"n = {wording.count(own['accepted'].max())}",  # type: ignore[arg-type]
+        f"{wording.percent(last['open_human_rate'])} had opened and "
+        f"{wording.percent(last['click_human_rate'])} clicked after "
+        f"{wording.age(last['age_hours'])}",
+        "unique, by people, of accepted messages, since each message's own delivery",
+        f"n = {wording.count(last['accepted'])}",
         f"grey: {wording.plural(others, 'earlier campaign')} of this sender" if others else "",
     )
-    sides = [_curve(points, campaign, name) for name in ("open", "click") if name in reached]
+    sides = [_curve(points, campaign, measure) for measure in ("open", "click")]
     return _whole(alt.hconcat(*sides, spacing=34).properties(title=title))
 
 
-def _curve(points: pl.DataFrame, campaign: str, measure: str) -> Any:
-    frame = points.filter(pl.col("measure") == measure, pl.col("rate").is_not_null())
-    own = frame.filter(pl.col("campaign_id") == campaign)
-    peers = frame.filter(pl.col("campaign_id") != campaign)
-    ticks = [1, 6, 24, 72, 168, 720]
+def _curve(points: pl.DataFrame, campaign: str | None, measure: str) -> Any:
+    own = points.filter(pl.col("campaign_id") == campaign)
+    peers = points.filter(pl.col("campaign_id") != campaign)
+    rate = f"{measure}_human_rate"
     x = alt.X(
-        "hours:Q",
+        "age_hours:Q",
         title="since delivery",
         scale=alt.Scale(type="log", nice=False),
-        axis=alt.Axis(values=ticks, grid=False, labelExpr=_HOURS),
+        axis=alt.Axis(values=[0.25, 1, 6, 24, 72, 168, 672], grid=False, labelExpr=_HOURS),
     )
-    y = alt.Y("rate:Q", title=_WORD[measure], axis=alt.Axis(format="~%", tickCount=5))
-    tips = ("campaign_name", "hours", "reacted", "accepted", "rate", "rate_lo", "rate_hi")
+    y = alt.Y(f"{rate}:Q", title=_WORD[measure], axis=alt.Axis(format="~%", tickCount=5))
     grey = alt.Chart(peers).mark_line(color=FAINT, strokeWidth=1).encode(x, y, detail="campaign_id")
-    colour = _REACTION[measure]
-    here = alt.Chart(own).encode(x, y, tooltip=_tips(own, *tips))
-    band = here.mark_area(color=colour, opacity=0.18).encode(y="rate_lo:Q", y2="rate_hi:Q")
+    colour, counted = _REACTION[measure], f"{_WORD[measure]}_human"
+    tips = _tips(own, "campaign_name", "age_hours", counted, "accepted", *_bounds(rate))
+    here = alt.Chart(own).encode(x, y, tooltip=tips)
+    band = here.mark_area(color=colour, opacity=0.2).encode(y=f"{rate}_lo:Q", y2=f"{rate}_hi:Q")
     line = here.mark_line(color=colour, strokeWidth=3)
-    end = alt.Chart(own.sort("hours").tail(1)).encode(x, y, tooltip=_tips(own, *tips))
+    end = alt.Chart(own.sort("age_hours").tail(1)).encode(x, y, tooltip=tips)
     dot = end.mark_point(color=colour, filled=True, size=70, opacity=1)
-    label = end.mark_text(dy=-12, align="right", fontWeight=600, color=colour).encode(
-        text=alt.Text("rate:Q", format=".1%")
+    label = end.mark_text(dy=-13, align="right", fontWeight=600, color=colour).encode(
+        text=alt.Text(f"{rate}:Q", format=".1%")
     )
     layers = alt.layer(grey, band, line, dot, label)
     return _whole(layers.properties(width=(WIDTH - 90) // 2, height=230))
 
 
-_HOURS = "datum.value < 24 ? datum.value + ' h' : datum.value / 24 + ' d'"
+def _bounds(rate: str) -> tuple[str, str, str]:
+    return rate, f"{rate}_lo", f"{rate}_hi"
+
+
+_HOURS = (
+    "datum.value < 1 ? datum.value * 60 + ' min' : "
+    "datum.value < 24 ? datum.value + ' h' : datum.value / 24 + ' d'"
+)
 
 
 def bounces(categories: pl.DataFrame) -> Drawn:
-    """Draw why messages bounced (``bounce_report`` or ``bounce_total``, one row a category).
+    """Draw why messages bounced (``bounce_category`` or ``bounce_total``).
 
-    Columns: bounce_category, bounce_class, bounced, share_of_attempted and its _lo and _hi.
+    Columns: bounce_category, bounce_class, bounced, attempted, bounce_rate with _lo and _hi.
     """
     if categories.is_empty():
         return note("Nothing bounced.")
@@ -274,12 +280,12 @@ def bounces(categories: pl.DataFrame) -> Drawn:
     title = _title(
         f"{top['bounce_category']} is the commonest reason: "
         f"{wording.count(top['bounced'])} of {wording.plural(whole, 'bounce')}",
-        "bounced messages by category and class, share of attempted behind the count",
+        "bounced messages by category and class, and their share of attempted messages",
     )
     labelled = categories.with_columns(
         label=pl.Series(
             [
-                f"{wording.count(row['bounced'])} · {wording.percent(row['share_of_attempted'])}"
+                f"{wording.count(row['bounced'])} · {wording.percent(row['bounce_rate'])}"
                 for row in categories.iter_rows(named=True)
             ]
         )
@@ -290,8 +296,8 @@ def bounces(categories: pl.DataFrame) -> Drawn:
         x=alt.X("bounced:Q", axis=None, scale=_room(categories["bounced"], 1.3)),
         tooltip=_tips(
             categories,
-            *("bounce_category", "bounce_class", "bounced"),
-            *("share_of_attempted", "share_of_attempted_lo", "share_of_attempted_hi"),
+            *("bounce_category", "bounce_class", "bounced", "attempted"),
+            *_bounds("bounce_rate"),
         ),
     )
     colours = {name: COLOUR[name] for name in CLASSES}
@@ -312,93 +318,106 @@ def _order(frame: pl.DataFrame, name: str, by: str) -> list[str]:
 
 
 def links(clicked: pl.DataFrame) -> Drawn:
-    """Draw the most clicked links, people and machines side by side (``link_report``).
+    """Draw the most clicked links, people within all (``link_report``).
 
-    Columns: link_number, url, messages_human, messages_machine (clicked by machines only),
-    share_of_first_clicks.
+    Columns: url, clicked, clicked_human, accepted, click_human_rate with _lo and _hi,
+    first_click_human_share.
     """
     if clicked.is_empty():
         return note("No click has been recorded, so no link can be ranked.")
-    top = _best(clicked, "messages_human")
+    top = _best(clicked, "clicked_human")
     title = _title(
-        f"{wording.short(_bare(top['url']), 52)} drew the most people: "
-        f"{wording.count(top['messages_human'])}",
-        "messages that clicked each link: people in dark, machines only in pale",
+        f"{wording.short(_bare(top['url']), 48)} drew the most people: "
+        f"{wording.count(top['clicked_human'])}",
+        "messages that clicked each link: dark by people, pale by machines as well",
+        f"n = {wording.count(top['accepted'])} accepted",
     )
-    parts = clicked.with_columns(
-        link=pl.Series([_bare(url) for url in clicked["url"]], dtype=pl.Utf8)
-    ).unpivot(
-        ["messages_human", "messages_machine"],
-        index=["link_number", "link", "share_of_first_clicks"],
-        variable_name="who",
-        value_name="messages",
+    named = clicked.with_columns(link=pl.Series(_distinct([_bare(url) for url in clicked["url"]])))
+    counted = ("link", "clicked_human", "clicked", *_bounds("click_human_rate"))
+    base = alt.Chart(named, title=title).encode(
+        y=alt.Y("link:N", sort=None, title=None, axis=alt.Axis(ticks=False, labelLimit=320)),
+        tooltip=_tips(named, *counted, "first_click_human_share"),
     )
-    named = parts.with_columns(
-        pl.col("who").replace({"messages_human": "people", "messages_machine": "machines only"})
+    axis = alt.Axis(format=",d", tickCount=5)
+    everyone = base.mark_bar(height={"band": 0.72}, color=COLOUR["machine"]).encode(
+        x=alt.X("clicked:Q", title="messages", axis=axis)
     )
-    colours = {"people": COLOUR["clicked"], "machines only": COLOUR["machine"]}
-    return _whole(
-        alt.Chart(named, title=title)
-        .mark_bar(height={"band": 0.72})
-        .encode(
-            y=alt.Y(
-                "link:N",
-                sort=alt.EncodingSortField("link_number", op="min"),
-                title=None,
-                axis=alt.Axis(ticks=False, labelLimit=330),
-            ),
-            x=alt.X("messages:Q", title="messages", axis=alt.Axis(format=",d", tickCount=5)),
-            color=_by("who", colours, legend=alt.Legend(title=None, orient="top")),
-            order=alt.Order("who:N", sort="descending"),
-            tooltip=_tips(named, "link", "who", "messages", "share_of_first_clicks"),
-        )
-        .properties(width=WIDTH - 270, height=26 * clicked.height)
-    )
+    people = base.mark_bar(height={"band": 0.72}, color=COLOUR["clicked"])
+    layers = everyone + people.encode(x="clicked_human:Q")
+    return _whole(layers.properties(width=WIDTH - 260, height=26 * clicked.height))
+
+
+def _distinct(labels: list[str]) -> list[str]:
+    """Labels with a number where two would be the same row of a chart."""
+    seen: dict[str, int] = {}
+    for label in labels:
+        seen[label] = seen.get(label, 0) + 1
+    count = dict.fromkeys(seen, 0)
+    result = []
+    for label in labels:
+        count[label] += 1
+        result.append(f"{label} ({count[label]})" if seen[label] > 1 else label)
+    return result
 
 
 def _bare(url: str) -> str:
-    """A URL without its scheme and its tracking parameters, for a label."""
-    return url.split("://", 1)[-1].split("?", 1)[0].rstrip("/")
+    """A URL without its scheme and tracking parameters, in letters, for a label."""
+    plain = unquote(url.split("://", 1)[-1].split("?", 1)[0].rstrip("/"))
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in plain)
 
 
-_OUTCOMES = ("accepted", *CLASSES)
+_OUTCOMES = ("accepted", *CLASSES, "unattributed")
 
 
 def volume(days: pl.DataFrame, campaigns: pl.DataFrame) -> Drawn:
-    """Draw messages by day and outcome (``daily_outcome``), campaigns marked below.
+    """Draw messages by day and outcome (``daily_outcome_report``), campaigns marked below.
 
-    Columns: sent_date, outcome, messages; of ``campaigns``: sent_date, campaign_name, attempted.
+    Columns: day, outcome, messages, outcome_share; of ``campaigns``: sent_date, campaign_name,
+    attempted.
     """
     if days.is_empty():
         return note("Nothing has been sent yet, so there is no volume to draw.")
-    totals = days.group_by("sent_date").agg(pl.col("messages").sum())
+    totals = days.group_by("day").agg(pl.col("messages").sum())
     busiest = _best(totals, "messages")
     title = _title(
         f"{wording.count(int(days['messages'].sum()))} messages on "
-        f"{wording.plural(totals.height, 'day')}; most on {busiest['sent_date']:%a %d %b %Y}: "
+        f"{wording.plural(totals.height, 'day')}; most on {busiest['day']:%a %d %b %Y}: "
         f"{wording.count(busiest['messages'])}",
-        "messages attempted, by day and outcome",
-        "a tick below is a campaign",
+        "messages attempted, by day and outcome; each tick below is a campaign",
     )
-    order = [name for name in _OUTCOMES if name in set(days["outcome"])]
-    ranked = days.with_columns(
-        rank=pl.col("outcome").replace_strict({name: i for i, name in enumerate(_OUTCOMES)})
-    )
-    x = alt.X("sent_date:T", title=None, axis=alt.Axis(format="%d %b", labelOverlap=True))
-    span = (days["sent_date"].max() - days["sent_date"].min()).days + 1  # type: ignore[operator, union-attr]
-    bars = (
+    panels = [_days(days)]
+    if campaigns.height:
+        panels.append(_campaign_ticks(campaigns))
+    stacked = alt.vconcat(*panels, spacing=2, title=title)
+    return _whole(stacked.resolve_scale(x="shared", color="independent"))
+
+
+def _days(days: pl.DataFrame) -> alt.Chart:
+    order = {name: number for number, name in enumerate(_OUTCOMES)}
+    ranked = days.with_columns(rank=pl.col("outcome").replace_strict(order, default=len(order)))
+    span = (days["day"].max() - days["day"].min()).days + 1  # type: ignore[operator, union-attr]
+    colours = {name: COLOUR[name] for name in _OUTCOMES if name in set(days["outcome"])}
+    drawn: alt.Chart = (
         alt.Chart(ranked)
         .mark_bar(size=max(1.5, min(26.0, 0.72 * WIDTH / span)))
         .encode(
-            x,
+            alt.X("day:T", title=None, axis=_day_axis()),
             alt.Y("messages:Q", title="messages", axis=alt.Axis(format="~s", tickCount=5)),
-            _by("outcome", {name: COLOUR[name] for name in order}, legend=_top_legend()),
+            _by("outcome", colours, legend=_top_legend()),
             order="rank:Q",
-            tooltip=_tips(days, "sent_date", "outcome", "messages"),
+            tooltip=_tips(days, "day", "outcome", "messages", "outcome_share"),
         )
         .properties(width=WIDTH - 60, height=220)
     )
-    marks = (
+    return drawn
+
+
+def _day_axis() -> alt.Axis:
+    return alt.Axis(format="%d %b", grid=False, labelOverlap=True, tickCount=8)
+
+
+def _campaign_ticks(campaigns: pl.DataFrame) -> alt.Chart:
+    drawn: alt.Chart = (
         alt.Chart(campaigns)
         .mark_tick(color=INK, thickness=1.5, size=9)
         .encode(
@@ -407,7 +426,7 @@ def volume(days: pl.DataFrame, campaigns: pl.DataFrame) -> Drawn:
         )
         .properties(width=WIDTH - 60, height=12)
     )
-    return _whole(alt.vconcat(bars, marks, spacing=2, title=title).resolve_scale(x="shared"))
+    return drawn
 
 
 def _top_legend() -> alt.Legend:
@@ -424,16 +443,16 @@ _OUTSIDE = {"no": COLOUR["accepted"], "95": COLOUR["block"], "998": COLOUR["hard
 _BAND = {"no": "inside", "95": "outside 95 %", "998": "outside 99.8 %"}
 
 
-def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame) -> Drawn:
-    """Draw one measure of every campaign against its size, with limits around the pooled rate.
+def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame, measure: str) -> Drawn:
+    """Draw a measure (bounce, open, click …) of every campaign against its size, with limits.
 
     Columns (``funnel_plot``): campaign_name, measure, size, rate, rate_lo, rate_hi, pooled_rate,
     outside (no, 95, 998); of ``limits`` (``funnel_limit``): size and limit_lo_95 to limit_hi_998.
     Only campaigns outside 99.8 % are labelled, at most six, the farthest first.
     """
-    known = campaigns.filter(pl.col("rate").is_not_null())
+    known = campaigns.filter(pl.col("measure") == measure, pl.col("rate").is_not_null())
     if known.is_empty():
-        return note("No campaign has a rate of this kind yet.")
+        return note(f"No campaign has a share that {_WORD[measure]} yet.")
     first = known.row(0, named=True)
     word = _WORD[first["measure"]]
     odd = known.filter(pl.col("outside") == "998")
@@ -449,8 +468,19 @@ def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame) -> Drawn:
         "lines: limits at 95 and 99.8 %",
     )
     named = known.with_columns(band=pl.col("outside").replace_strict(_BAND))
-    layers = [*_limit_lines(limits, first["pooled_rate"]), _dots(named), *_names(odd)]
+    lines = _limit_lines(limits.filter(pl.col("measure") == measure), first["pooled_rate"])
+    layers = [*lines, _dots(named), *_names(odd)]
     return _whole(alt.layer(*layers, title=title).properties(width=WIDTH - 60, height=270))
+
+
+def outside(campaigns: pl.DataFrame, measure: str) -> pl.DataFrame:
+    """Return the campaigns of a ``funnel_plot`` that chance does not explain (99.8 %)."""
+    return campaigns.filter(pl.col("measure") == measure, pl.col("outside") == "998")
+
+
+def since(campaigns: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
+    """Return the campaigns sent on or after the first of the days drawn."""
+    return campaigns.filter(pl.col("sent_date") >= days["day"].min())
 
 
 def _size(title: str = "messages in the rate") -> alt.X:
@@ -514,16 +544,17 @@ def _apart(row: dict[str, Any], other: dict[str, Any], among: pl.DataFrame) -> b
     return bool(abs(row["rate"] - other["rate"]) > 0.06 * spread)
 
 
-def forest(campaigns: pl.DataFrame, reference: str, age: str) -> Drawn:
-    """Draw a rate with its interval for each campaign at one age (``campaign_age``).
+def forest(rates: pl.DataFrame, measure: str, reference: str | None, age: str) -> Drawn:
+    """Draw a rate with its interval for the 40 newest campaigns at one age (``measured_rate``).
 
-    Columns: campaign_id, campaign_name, sent_date, measure, size, rate, rate_lo, rate_hi, newest
-    first. ``reference`` is the id that the others are read against; ``age`` is in words.
+    Columns: campaign_id, campaign_name, sent_date, measure, denominator, rate, rate_lo, rate_hi,
+    newest first. ``reference`` is the id that the others are read against; ``age`` is in words.
     """
-    known = campaigns.filter(pl.col("rate").is_not_null())
+    whole = rates.filter(pl.col("measure") == measure, pl.col("rate").is_not_null())
+    own = pl.col("campaign_id") == reference
+    known = pl.concat([whole.head(40), whole.slice(40).filter(own)])
     if known.is_empty():
-        return note(f"No campaign has reached the age of {age} yet.")
-    measure = known["measure"][0]
+        return note(f"No campaign has reached {age} yet, or nothing is tracked.")
     top = _best(known, "rate")
     title = _title(
         f"{wording.short(top['campaign_name'], 40)} was {_WORD[measure]} most: "
@@ -533,10 +564,10 @@ def forest(campaigns: pl.DataFrame, reference: str, age: str) -> Drawn:
     )
     named = known.with_columns(
         label=pl.Series([_dated(row) for row in known.iter_rows(named=True)]),
-        is_reference=pl.col("campaign_id") == reference,
+        is_reference=own.fill_null(False),
     )
     y = alt.Y("label:N", sort=None, title=None, axis=alt.Axis(ticks=False, labelLimit=300))
-    tips = ("campaign_name", "sent_date", "size", "rate", "rate_lo", "rate_hi")
+    tips = ("campaign_name", "sent_date", "numerator", "denominator", *_bounds("rate"))
     base = alt.Chart(named).encode(y=y, tooltip=_tips(named, *tips))
     strong = alt.condition("datum.is_reference", alt.value(INK), alt.value(_REACTION[measure]))
     spans = base.mark_rule(strokeWidth=2).encode(
@@ -550,7 +581,8 @@ def forest(campaigns: pl.DataFrame, reference: str, age: str) -> Drawn:
 
 def _dated(row: dict[str, Any]) -> str:
     """Name and day, with enough of the id that two campaigns of one name stay two rows."""
-    return f"{wording.short(row['campaign_name'], 32)} · {row['sent_date']:%d %b %y} {_tag(row)}"
+    sent = f"{row['sent_date']:%d %b %y}" if row["sent_date"] else "not delivered"
+    return f"{wording.short(row['campaign_name'], 30)} · {sent} {_tag(row)}"
 
 
 def _tag(row: dict[str, Any]) -> str:
@@ -558,200 +590,279 @@ def _tag(row: dict[str, Any]) -> str:
 
 
 def control(days: pl.DataFrame) -> Drawn:
-    """Draw the daily bounce rate with its control limits (``daily_bounce_limits``).
+    """Draw the daily bounce rate with its control limits (``daily_bounce_limit``).
 
-    Columns: sent_date, attempted, bounced, bounce_rate, pooled_rate, limit_lo_998, limit_hi_998,
-    is_out_of_control.
+    Columns: day, attempted, bounced, bounce_rate, pooled_rate, limit_lo_998, limit_hi_998,
+    is_small, is_out_of_control.
     """
     if days.is_empty():
         return note("No day has bounces to judge yet.")
-    odd = days.filter(pl.col("is_out_of_control"))
-    worst = _best(odd, "bounce_rate") if odd.height else None
-    found = (
-        f"{wording.plural(odd.height, 'day')} of {days.height} out of the ordinary; "
-        f"the worst was {worst['sent_date']:%a %d %b}: {wording.percent(worst['bounce_rate'])}"
-        if worst
-        else f"No day of {days.height} is out of the ordinary"
-    )
     title = _title(
-        found,
+        _odd_days(days),
         f"bounced of attempted, by day; pooled rate {wording.percent(days['pooled_rate'][0])}",
-        "band: 99.8 % limits for the day's size",
+        "band: 99.8 % limits for the day's size; pale: under 200 messages",
     )
-    tips = ("sent_date", "bounce_rate", "bounced", "attempted", "limit_lo_998", "limit_hi_998")
+    tips = ("day", "bounce_rate", "bounced", "attempted", "limit_lo_998", "limit_hi_998")
+    top = float(days.filter(~pl.col("is_small"))["bounce_rate"].max() or 0.05) * 1.25  # type: ignore[arg-type]
     base = alt.Chart(days).encode(
-        alt.X("sent_date:T", title=None, axis=alt.Axis(format="%d %b", grid=False)),
-        tooltip=_tips(days, *tips),
+        alt.X("day:T", title=None, axis=_day_axis()), tooltip=_tips(days, *tips)
     )
-    band = base.mark_errorband(interpolate="step", color=COLOUR["accepted"], opacity=0.22).encode(
-        alt.Y("limit_lo_998:Q", title="bounced", axis=alt.Axis(format="~%", tickCount=5)),
-        y2="limit_hi_998:Q",
+    y = alt.Y(
+        "bounce_rate:Q",
+        title="bounced",
+        scale=alt.Scale(domain=[0, top], clamp=True),
+        axis=alt.Axis(format="~%", tickCount=5),
+    )
+    limits = base.mark_rule(color=COLOUR["accepted"], opacity=0.3, strokeWidth=6).encode(
+        y="limit_lo_998:Q", y2="limit_hi_998:Q"
     )
     colour = alt.condition(
         "datum.is_out_of_control", alt.value(COLOUR["hard"]), alt.value(COLOUR["accepted"])
     )
-    dots = base.mark_circle(opacity=1, size=46).encode(y="bounce_rate:Q", color=colour)
+    pale = alt.condition("datum.is_small", alt.value(0.35), alt.value(1))
+    dots = base.mark_circle(size=46).encode(y=y, color=colour, opacity=pale)
     middle = base.mark_line(color=MUTED, strokeWidth=1).encode(y="pooled_rate:Q")
-    layers = alt.layer(band, middle, dots, title=title)
+    layers = alt.layer(limits, middle, dots, title=title)
     return _whole(layers.properties(width=WIDTH - 60, height=220))
 
 
-def delays(bins: pl.DataFrame, quantiles: pl.DataFrame) -> Drawn:
-    """Draw how long after delivery the first reaction came (``reaction_histogram``).
+def _odd_days(days: pl.DataFrame) -> str:
+    odd = days.filter(pl.col("is_out_of_control"))
+    if odd.is_empty():
+        return f"None of {wording.plural(days.height, 'day')} is out of the ordinary"
+    worst = _best(odd, "bounce_rate")
+    return (
+        f"{odd.height} of {wording.plural(days.height, 'day')} out of the ordinary; highest on "
+        f"{worst['day']:%a %d %b}: {wording.percent(worst['bounce_rate'])}"
+    )
 
-    Columns: kind, bin_number, from_minutes, to_minutes, messages_human, messages_machine; of
-    ``quantiles`` (``reaction_report``): kind, median_hours.
+
+def delays(quantiles: pl.DataFrame, kind: str) -> Drawn:
+    """Draw how long after delivery first reactions came, by campaign (``reaction_report``).
+
+    Columns: campaign_id, campaign_name, sent_date, kind, reacted, p10_hours to p95_hours.
     """
-    if bins.is_empty():
-        return note("No reaction has been recorded yet.")
-    middle = {row["kind"]: row["median_hours"] for row in quantiles.iter_rows(named=True)}
-    said = ", half of the ".join(
-        f"{kind}s within {wording.age(middle[kind])}"
-        for kind in ("open", "click")
-        if middle.get(kind)
-    )
+    known = quantiles.filter(pl.col("kind") == kind)
+    if known.is_empty():
+        return note(f"No {kind} has been recorded yet, so its timing is unknown.")
+    first = known.row(0, named=True)
     title = _title(
-        f"Half of the {said}" if said else "Too few reactions to say how fast they come",
-        "first reaction by people and by machines, by time since the message's delivery",
+        f"{wording.short(first['campaign_name'], 36)}: half of the first {kind}s came within "
+        f"{wording.age(first['p50_hours'])}, nine in ten within {wording.age(first['p90_hours'])}",
+        f"time from delivery to the first {kind}; dot: half, thick: middle half, thin: 80 %",
+        "newest campaign first",
     )
-    named = bins.with_columns(
-        until=pl.Series([_until(row["to_minutes"]) for row in bins.iter_rows(named=True)])
+    named = known.with_columns(
+        label=pl.Series([_dated(row) for row in known.iter_rows(named=True)])
     )
-    sides = [
-        _delay(named.filter(pl.col("kind") == kind), kind)
-        for kind in ("open", "click")
-        if kind in set(bins["kind"])
-    ]
-    return _whole(alt.vconcat(*sides, title=title, spacing=16))
-
-
-def _until(minutes: float | None) -> str:
-    if minutes is None:
-        return "later"
-    return "≤ " + wording.age(minutes / 60)
-
-
-def _delay(bins: pl.DataFrame, kind: str) -> alt.Chart:
-    long = bins.unpivot(
-        ["messages_human", "messages_machine"],
-        index=["bin_number", "until"],
-        variable_name="who",
-        value_name="messages",
-    ).with_columns(
-        pl.col("who").replace({"messages_human": "people", "messages_machine": "machines"})
+    quoted = [f"p{share}_hours" for share in (10, 25, 50, 75, 90)]
+    base = alt.Chart(named, title=title).encode(
+        alt.Y("label:N", sort=None, title=None, axis=alt.Axis(ticks=False, labelLimit=300)),
+        tooltip=_tips(named, "campaign_name", "reacted", *quoted),
     )
-    colours = {"people": _REACTION[kind], "machines": COLOUR["machine"]}
-    drawn: alt.Chart = (
-        alt.Chart(long)
-        .mark_bar(width={"band": 0.86})
-        .encode(
-            alt.X(
-                "until:N",
-                title="after delivery",
-                sort=alt.EncodingSortField("bin_number", op="min"),
-                axis=alt.Axis(labelAngle=0, labelOverlap=True),
-            ),
-            alt.Y("messages:Q", title=f"first {kind}s", axis=alt.Axis(format="~s", tickCount=4)),
-            _by("who", colours, legend=_top_legend()),
-            order=alt.Order("who:N", sort="descending"),
-            tooltip=_tips(long, "until", "who", "messages"),
-        )
-        .properties(width=WIDTH - 60, height=130)
+    colour = _REACTION.get(kind, COLOUR["accepted"])
+    x = alt.X(
+        "p10_hours:Q",
+        title="after delivery",
+        scale=alt.Scale(type="log", nice=False),
+        axis=alt.Axis(values=[1 / 60, 0.25, 1, 6, 24, 72, 168], labelExpr=_HOURS),
     )
-    return drawn
+    thin = base.mark_rule(color=colour, strokeWidth=1).encode(x, x2="p90_hours:Q")
+    thick = base.mark_rule(color=colour, strokeWidth=5, opacity=0.5).encode(
+        x="p25_hours:Q", x2="p75_hours:Q"
+    )
+    dots = base.mark_circle(color=colour, size=70, opacity=1).encode(x="p50_hours:Q")
+    layers = thin + thick + dots
+    return _whole(layers.properties(width=WIDTH - 260, height=20 * known.height))
 
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
-def hours(cells: pl.DataFrame, zone: str) -> Drawn:
-    """Draw weekdays and hours of first reactions by people (``reaction_hour``).
+def hours(cells: pl.DataFrame, kind: str, zone: str) -> Drawn:
+    """Draw weekdays and hours of opens or clicks by people (``weekday_hour_report``).
 
-    Columns: kind, weekday (1 = Monday), hour, messages, share. ``zone`` is the zone's name.
+    Columns: weekday (1 = Monday), hour, opens_human, clicks_human, delivered and the shares.
+    ``kind`` is open or click; ``zone`` is the name of the report zone.
     """
-    if cells.is_empty():
-        return note("No reaction by a person has been recorded yet.")
+    counted, share = f"{kind}s_human", f"{kind}_human_share"
+    whole = int(cells[counted].sum())
+    if not whole:
+        return note(f"No {kind} by a person has been recorded yet.")
+    days = dict(enumerate(DAYS, start=1))
     named = cells.with_columns(
-        day=pl.col("weekday").replace_strict(dict(enumerate(DAYS, start=1)), return_dtype=pl.Utf8)
+        day=pl.col("weekday").replace_strict(days, return_dtype=pl.Utf8),
     )
-    kind = named["kind"][0]
-    top = _best(named, "messages")
+    top = _best(named, counted)
     title = _title(
-        f"Most first {kind}s came on {top['day']} between {top['hour']:02d} and "
-        f"{top['hour'] + 1:02d} h: {wording.percent(top['share'])}",
-        f"first {kind}s by people, n = {wording.count(int(cells['messages'].sum()))}",
-        f"hours in {zone}",
+        f"Most {kind}s by people came on {top['day']} from {top['hour']:02d} to "
+        f"{(top['hour'] + 1) % 24:02d} h: {wording.percent(top[share])}",
+        f"{kind}s by people, n = {wording.count(whole)}, hours in {zone}",
+        "when mail is sent decides most of it",
     )
     return _whole(
         alt.Chart(named, title=title)
         .mark_rect(stroke="white", strokeWidth=1)
         .encode(
             alt.X("hour:O", title=f"hour of the day ({zone})", axis=alt.Axis(labelAngle=0)),
-            alt.Y("day:N", sort=DAYS, title=None),
+            alt.Y("day:N", sort=list(DAYS), title=None),
             alt.Color(
-                "share:Q",
-                scale=alt.Scale(range=["#f3f6f9", _REACTION.get(kind, COLOUR["accepted"])]),
-                legend=alt.Legend(title="share", format="~%", gradientLength=120),
+                f"{share}:Q",
+                scale=alt.Scale(range=["#f1f4f8", _REACTION[kind]]),
+                legend=alt.Legend(title="share", format=".1%", gradientLength=120),
             ),
-            tooltip=_tips(named, "day", "hour", "messages", "share"),
+            tooltip=_tips(named, "day", "hour", counted, share, "delivered"),
         )
         .properties(width=WIDTH - 110, height=190)
     )
 
 
-def cohorts(groups: pl.DataFrame) -> Drawn:
-    """Draw recipients by the time since they last reacted (``recency_cohort``).
+def unsubscribes(days: pl.DataFrame) -> Drawn:
+    """Draw the share that unsubscribed by day of delivery, with intervals (``daily_report``).
 
-    Columns: cohort_number, cohort, recipients, share.
+    Columns: day, accepted, unsubscribed, unsubscribe_rate with _lo and _hi, is_small.
+    """
+    known = days.filter(~pl.col("is_small"), pl.col("unsubscribe_rate").is_not_null())
+    if known.is_empty():
+        return note("No day has enough tracked mail to judge unsubscribes.")
+    top = _best(known, "unsubscribe_rate")
+    title = _title(
+        f"Most unsubscribed from the mail of {top['day']:%a %d %b}: "
+        f"{wording.percent(top['unsubscribe_rate'])}",
+        f"of accepted messages, by day of delivery, {wording.plural(known.height, 'day')}",
+        "95 % intervals, days of 200 messages and more",
+    )
+    tips = _tips(known, "day", "unsubscribed", "accepted", *_bounds("unsubscribe_rate"))
+    base = alt.Chart(known, title=title).encode(
+        alt.X("day:T", title=None, axis=_day_axis()), tooltip=tips
+    )
+    spans = base.mark_rule(color=COLOUR["unsubscribed"], opacity=0.45, strokeWidth=2).encode(
+        alt.Y(
+            "unsubscribe_rate_lo:Q", title="unsubscribed", axis=alt.Axis(format="~%", tickCount=4)
+        ),
+        y2="unsubscribe_rate_hi:Q",
+    )
+    dots = base.mark_circle(color=COLOUR["unsubscribed"], size=50, opacity=1)
+    layers = spans + dots.encode(y="unsubscribe_rate:Q")
+    return _whole(layers.properties(width=WIDTH - 60, height=170))
+
+
+def cohorts(groups: pl.DataFrame) -> Drawn:
+    """Draw recipients by the time since they last reacted (``recency_report``).
+
+    Columns: recency_number, recency, recipients, recipient_share.
     """
     if groups.is_empty():
         return note("No recipient is known yet.")
-    quiet = groups.sort("cohort_number").tail(1).row(0, named=True)
-    title = _title(
-        f"{wording.percent(quiet['share'])} of recipients: {quiet['cohort']} reacted",
-        "recipients by their last open or click",
-        f"n = {wording.count(int(groups['recipients'].sum()))}",
+    quiet = groups.filter(pl.col("recency") == "never")
+    never = quiet["recipient_share"][0] if quiet.height else 0.0
+    return _bars(
+        groups.sort("recency_number"),
+        ("recency", "recipients", "recipient_share"),
+        f"{wording.percent(never)} of recipients have never opened or clicked",
+        "recipients by their last open or click as a person",
+        COLOUR["opened"],
     )
-    labelled = groups.with_columns(
-        label=pl.Series(
-            [
-                f"{wording.count(row['recipients'])} · {wording.percent(row['share'])}"
-                for row in groups.iter_rows(named=True)
-            ]
-        )
+
+
+def reasons(groups: pl.DataFrame) -> Drawn:
+    """Draw why recipients are to be suppressed (``suppression_reason``)."""
+    if groups.is_empty():
+        return note("No recipient has to be suppressed.")
+    top = _best(groups, "recipients")
+    return _bars(
+        groups.sort("recipients", descending=True),
+        ("suppress_reason", "recipients", "recipient_share"),
+        f"{top['suppress_reason'].capitalize()}: {wording.count(top['recipients'])} of "
+        f"{wording.count(int(groups['recipients'].sum()))} to suppress",
+        "recipients to stop writing to, by reason",
+        COLOUR["hard"],
     )
-    base = alt.Chart(labelled, title=title).encode(
-        alt.Y("cohort:N", sort=alt.EncodingSortField("cohort_number", op="min"), title=None),
-        alt.X("recipients:Q", axis=None, scale=_room(groups["recipients"], 1.35)),
-        tooltip=_tips(groups, "cohort", "recipients", "share"),
+
+
+def soft_runs(groups: pl.DataFrame) -> Drawn:
+    """Draw how many soft bounces in a row recipients have behind them (``soft_bounce_run``)."""
+    if groups.is_empty():
+        return note("No recipient's latest mail bounced softly.")
+    last = groups.sort("soft_bounces_in_a_row").row(-1, named=True)
+    named = groups.sort("soft_bounces_in_a_row").with_columns(
+        in_a_row=pl.col("soft_bounces_in_a_row").cast(pl.Utf8).replace("7", "7 or more")
     )
-    bars = base.mark_bar(height={"band": 0.72}, color=COLOUR["opened"])
+    return _bars(
+        named,
+        ("in_a_row", "recipients", None),
+        f"{wording.plural(last['recipients'], 'recipient')} bounced "
+        f"{last['soft_bounces_in_a_row']} times in a row, the most",
+        "recipients by soft bounces since their last accepted mail or reaction",
+        COLOUR["soft"],
+    )
+
+
+def set_aside(groups: pl.DataFrame) -> Drawn:
+    """Draw why lines stand in the quarantine (``quarantine_reason``)."""
+    if groups.is_empty():
+        return note("The quarantine is empty: every signed line could be read.")
+    top = _best(groups, "lines")
+    return _bars(
+        groups.sort("lines", descending=True),
+        ("reason", "lines", "line_share"),
+        f"{top['reason']}: {wording.plural(top['lines'], 'line')} set aside",
+        "signed lines that could not become events, by reason; `loader quarantine` shows them",
+        COLOUR["undetermined"],
+    )
+
+
+def _bars(
+    groups: pl.DataFrame,
+    columns: tuple[str, str, str | None],
+    finding: str,
+    measure: str,
+    colour: str,
+) -> Drawn:
+    """Horizontal bars in the frame's order: ``columns`` are name, count and share."""
+    name, counted, share = columns
+    written = [
+        wording.count(row[counted]) + (f" · {wording.percent(row[share])}" if share else "")
+        for row in groups.iter_rows(named=True)
+    ]
+    whole = f"n = {wording.count(int(groups[counted].sum()))}"
+    base = alt.Chart(
+        groups.with_columns(label=pl.Series(written)), title=_title(finding, measure, whole)
+    ).encode(
+        alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(ticks=False)),
+        alt.X(f"{counted}:Q", axis=None, scale=_room(groups[counted], 1.35)),
+        tooltip=_tips(groups, name, counted, *([share] if share else [])),
+    )
+    bars = base.mark_bar(height={"band": 0.72}, color=colour)
     text = base.mark_text(align="left", dx=6).encode(text="label:N")
-    return _whole((bars + text).properties(width=WIDTH - 130, height=28 * groups.height))
+    return _whole((bars + text).properties(width=WIDTH - 190, height=28 * groups.height))
 
 
 def arrivals(days: pl.DataFrame) -> Drawn:
-    """Draw events by day and kind (``event_daily``), so that a gap shows as white.
+    """Draw events by day and sender domain (``data_quality``), so that a gap shows as white.
 
-    Columns: event_date, kind, events.
+    Columns: day, sender_domain, events. At most six domains, the busiest first.
     """
     if days.is_empty():
         return note("No event has been loaded yet.")
+    named = days.with_columns(pl.col("sender_domain").fill_null("no sender given"))
+    order = _order(named, "sender_domain", "events")[:6]
     whole = int(days["events"].sum())
     title = _title(
-        f"{wording.count(whole)} events on {wording.plural(days['event_date'].n_unique(), 'day')}",
-        "events by kind and day; a white stripe is a day without any",
+        f"{wording.count(whole)} events on {wording.plural(days['day'].n_unique(), 'day')} "
+        f"from {wording.plural(named['sender_domain'].n_unique(), 'sender domain')}",
+        "events by day of the event; white is a day without any",
     )
     return _whole(
-        alt.Chart(days, title=title)
+        alt.Chart(named.filter(pl.col("sender_domain").is_in(order)), title=title)
         .mark_bar(color=COLOUR["accepted"])
         .encode(
-            alt.X("event_date:T", timeUnit="yearmonthdate", title=None),
+            alt.X("day:T", timeUnit="yearmonthdate", title=None, axis=_day_axis()),
             alt.Y("events:Q", title=None, axis=alt.Axis(format="~s", tickCount=2)),
-            alt.Row("kind:N", title=None, header=_row_header()),
-            tooltip=_tips(days, "event_date", "kind", "events"),
+            alt.Row("sender_domain:N", title=None, sort=order, header=_row_header()),
+            tooltip=_tips(days, "day", "sender_domain", "events"),
         )
-        .properties(width=WIDTH - 190, height=48)
+        .properties(width=WIDTH - 220, height=56)
         .resolve_scale(y="independent")
     )
 

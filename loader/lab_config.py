@@ -1,5 +1,7 @@
 """JupyterLab's configuration: nothing asks the network, and its own export draws the charts."""
 
+from pathlib import Path
+
 from traitlets.config import get_config
 
 c = get_config()
@@ -19,3 +21,4 @@ c.LabApp.expose_app_in_browser = True
 c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.extension_manager = "readonly"
+c.LabApp.app_settings_dir = str(Path(__file__).resolve().with_name("lab_settings"))

@@ -13,8 +13,9 @@ import duckdb
 import polars as pl
 
 from loader import charts, query, wording
-from loader.page import Html
+from loader.page import Html, note
 from loader.settings import Settings, load_settings
+from loader.warehouse import _apply_sql
 
 _open: dict[str, duckdb.DuckDBPyConnection] = {}
 
@@ -60,7 +61,10 @@ def open_warehouse(environ: Mapping[str, str] | None = None) -> Warehouse:
 def _connect(settings: Settings) -> duckdb.DuckDBPyConnection:
     if settings.warehouse.startswith("ducklake:") or Path(settings.warehouse).exists():
         return query.connect(settings)
-    return query.connect_empty(settings)
+    connection = duckdb.connect()
+    connection.execute("set TimeZone = 'UTC'")
+    _apply_sql(connection, settings.timezone)
+    return connection
 
 
 def resolve(warehouse: Warehouse, campaign: str | None) -> str | None:
@@ -131,7 +135,27 @@ def pick(warehouse: Warehouse, campaign: str | None) -> Picker:
 
 def _option(row: Mapping[str, object], chosen: str | None) -> str:
     name = wording.short(str(row["campaign_name"] or row["campaign_id"]), 70)
-    label = f"{row['sent_date']}  {name} ({wording.count(row['attempted'])})"  # type: ignore[arg-type]
+    sent = row["sent_date"] or "not delivered"
+    label = f"{sent}  {name} ({wording.count(row['attempted'])})"  # type: ignore[arg-type]
     selected = " selected" if row["campaign_id"] == chosen else ""
     value = html.escape(str(row["campaign_id"]))
     return f'<option value="{value}"{selected}>{html.escape(label)}</option>'
+
+
+def write_csv(frame: pl.DataFrame, name: str) -> Html:
+    """Write a frame into the reports' directory, for the owner only, and say where.
+
+    A cell that a spreadsheet would run as a formula is written with a quote before it.
+    """
+    path = load_settings(os.environ, Path.cwd()).reports / name
+    text = pl.col(pl.String)
+    guarded = frame.with_columns(
+        pl.when(text.str.contains(r"^[=+\-@\t\r\n]")).then("'" + text).otherwise(text).name.keep()
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        guarded.write_csv(path)
+    except OSError as error:
+        return note(f"{path} cannot be written ({error.strerror}); the list is not on disk.")
+    return note(f"{wording.plural(frame.height, 'row')} written to {path}")

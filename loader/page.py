@@ -16,7 +16,8 @@ import polars as pl
 from loader import wording
 
 _STYLE = """<style>
-.ld{font:15px/1.5 Inter,"Segoe UI","Helvetica Neue",Arial,"Noto Sans CJK JP",sans-serif;color:#1d2733;background:#fff;max-width:760px;padding:2px 0}
+.ld{font:15px/1.5 Inter,"Segoe UI","Helvetica Neue",Arial,"Noto Sans CJK JP",sans-serif;
+color:#1d2733;background:#fff;max-width:760px;padding:2px 0}
 .ld *{box-sizing:border-box}
 .ld h1{font-size:27px;line-height:1.2;margin:0 0 4px;font-weight:680;overflow-wrap:anywhere;
 letter-spacing:-.01em;color:#1d2733;border:0;padding:0}
@@ -119,9 +120,9 @@ def head(title: str, lead: str, *, meta: str = "", badge: str | None = None) -> 
 def tiles(measures: pl.DataFrame) -> Html:
     """Show a tile per row of ``campaign_measure`` or ``period_measure``.
 
-    Columns: measure, numerator, denominator, rate, rate_lo, rate_hi, is_too_few; beside it
-    ``comparison`` (a phrase such as "median of 12 earlier campaigns"), compared_rate, difference,
-    is_notable. A tile never stands without its denominator.
+    Columns: measure, numerator, denominator, rate, rate_lo, rate_hi, is_small, compared_rate,
+    difference, stands_out; and peers, compared_at_hours or else days. A tile never stands without
+    its denominator.
     """
     if measures.is_empty():
         return note("Nothing has been delivered yet, so there is nothing to measure.")
@@ -133,7 +134,7 @@ def tiles(measures: pl.DataFrame) -> Html:
 def _tile(row: Mapping[str, Any]) -> str:
     measure = row["measure"]
     unit = _DENOMINATOR.get(measure, "accepted")
-    few = " few" if row["is_too_few"] else ""
+    few = " few" if row["is_small"] else ""
     interval = wording.interval(row["rate_lo"], row["rate_hi"])
     small = "not tracked" if row["rate"] is None else f"95%: {interval}"
     return (
@@ -147,13 +148,22 @@ def _tile(row: Mapping[str, Any]) -> str:
 
 
 def _compared(row: Mapping[str, Any]) -> str:
-    if row.get("difference") is None:
+    if row["difference"] is None:
         return '<div class="than">nothing to compare with yet</div>'
-    mark = ' class="worth"' if row["is_notable"] else ""
+    mark = ' class="worth"' if row["stands_out"] else ""
     return (
         f'<div class="than"><b{mark}>{wording.points(row["difference"])}</b> against '
-        f"{wording.percent(row['compared_rate'])}, {html.escape(row['comparison'])}</div>"
+        f"{wording.percent(row['compared_rate'])}, {_comparison(row)}</div>"
     )
+
+
+def _comparison(row: Mapping[str, Any]) -> str:
+    if "peers" not in row:
+        return f"the {row['days']} days before"
+    at = f"at {wording.age(row['compared_at_hours'])}"
+    if row["peers"] == 1:
+        return f"the campaign before, {at}"
+    return f"median of the {row['peers']} before, {at}"
 
 
 def limits(sentences: Iterable[str]) -> Html:

@@ -116,8 +116,8 @@ def _rate(key: str, colour: str, top: float, odd: str | None = None) -> Cell:
         value = row[key]
         if value is None:
             return wording.MISSING
-        few = "few" if row.get("is_too_few") else ""
-        mark = "odd" if odd and row.get(odd) else ""
+        few = "few" if row.get("is_small") else ""
+        mark = "odd" if odd and row.get(odd) and not few else ""
         bounds = wording.interval(row.get(f"{key}_lo"), row.get(f"{key}_hi"))
         width = 0.0 if not top else min(100.0, 100 * value / top)
         return (
@@ -138,7 +138,7 @@ def campaigns(listed: pl.DataFrame, *, linked: bool = False) -> Html:
     """Show a row for each campaign, the newest first, with small bars and its ripeness.
 
     Columns: campaign_id, campaign_name, sent_date, attempted, delivery_rate, bounce_rate,
-    open_human_rate, click_human_rate, unsubscribe_rate (each with _lo and _hi), is_too_few,
+    open_human_rate, click_human_rate, unsubscribe_rate (each with _lo and _hi), is_small,
     maturity. With ``linked``, names lead to the pages that ``loader report --all`` writes.
     """
     if listed.is_empty():
@@ -178,34 +178,34 @@ def providers(listed: pl.DataFrame) -> Html:
     """Show where the mail went (``provider_report`` of one campaign, or ``provider_total``).
 
     Columns: provider, attempted, delivery_rate, hard_rate, soft_rate, block_rate,
-    open_human_rate, click_human_rate with _lo and _hi, is_too_few and the is_…_notable marks.
+    open_human_rate, click_human_rate with _lo and _hi, is_small and the …_stands_out marks.
     """
     if listed.is_empty():
         return note("No message has reached a mailbox provider yet.")
     bad = _top(listed, "hard_rate", "soft_rate", "block_rate")
     columns: dict[str, tuple[str, Cell]] = {
-        "provider": ("Provider", _said("provider")),
+        "provider": ("Provider", lambda row: html.escape(wording.provider(row["provider"]))),
         "attempted": ("Attempted", _count("attempted")),
         "delivery_rate": (
             "Accepted",
-            _rate("delivery_rate", COLOUR["accepted"], 1.0, "is_bounce_notable"),
+            _rate("delivery_rate", COLOUR["accepted"], 1.0, "bounce_stands_out"),
         ),
         "hard_rate": ("Hard", _rate("hard_rate", COLOUR["hard"], bad)),
         "soft_rate": ("Soft", _rate("soft_rate", COLOUR["soft"], bad)),
         "block_rate": ("Block", _rate("block_rate", COLOUR["block"], bad)),
     }
     for key, heading, colour, odd in (
-        ("open_human_rate", "Opened", COLOUR["opened"], "is_open_notable"),
-        ("click_human_rate", "Clicked", COLOUR["clicked"], "is_click_notable"),
+        ("open_human_rate", "Opened", COLOUR["opened"], "open_stands_out"),
+        ("click_human_rate", "Clicked", COLOUR["clicked"], "click_stands_out"),
     ):
         columns[key] = (heading, _rate(key, colour, _top(listed, key), odd))
     return _table(listed, columns, left=["provider"], name="providers")
 
 
 def advice(categories: pl.DataFrame) -> Html:
-    """Show what to do about each kind of bounce (``bounce_report`` or ``bounce_total``).
+    """Show what to do about each kind of bounce (``bounce_category`` or ``bounce_total``).
 
-    Columns: bounce_category, bounce_class, bounced, commonest_dsn_text, advice.
+    Columns: bounce_category, bounce_class, bounced, commonest_dsn_status, advice.
     """
     if categories.is_empty():
         return note("Nothing bounced, so there is nothing to do.")
@@ -213,12 +213,12 @@ def advice(categories: pl.DataFrame) -> Html:
         "bounce_category": ("Category", _classed("bounce_category")),
         "bounced": ("Bounced", _count("bounced")),
         "advice": ("What to do", _said("advice")),
-        "commonest_dsn_text": ("What the servers said most", _dim("commonest_dsn_text")),
+        "commonest_dsn_status": ("What the servers said most", _dim("commonest_dsn_status")),
     }
     return _table(
         categories,
         columns,
-        left=["bounce_category", "advice", "commonest_dsn_text"],
+        left=["bounce_category", "advice", "commonest_dsn_status"],
         name="advice",
     )
 
@@ -244,36 +244,49 @@ def _dim(key: str) -> Cell:
 
 
 def codes(listed: pl.DataFrame) -> Html:
-    """Show status codes with their meaning (``dsn_report``): dsn_code, provider, bounced, …"""
+    """Show status codes with their meaning (``dsn_total``).
+
+    Columns: dsn_code, provider, bounced, bounce_rate with _lo and _hi, meaning,
+    commonest_dsn_status.
+    """
     if listed.is_empty():
-        return note("No bounce carried a status code.")
+        return note("No bounce has carried a status code yet.")
     columns: dict[str, tuple[str, Cell]] = {
-        "dsn_code": ("Code", _said("dsn_code")),
-        "provider": ("Provider", _said("provider")),
-        "bounced": ("Bounced", _count("bounced")),
+        "dsn_code": ("Code", lambda row: html.escape(row["dsn_code"] or "none")),
         "meaning": ("Meaning", _said("meaning")),
-        "dsn_text": ("Commonest text", _dim("dsn_text")),
+        "provider": ("Provider", lambda row: html.escape(wording.provider(row["provider"]))),
+        "bounced": ("Bounced", _count("bounced")),
+        "bounce_rate": (
+            "Of its mail",
+            _rate("bounce_rate", COLOUR["undetermined"], _top(listed, "bounce_rate")),
+        ),
     }
     return _table(
-        listed, columns, left=["dsn_code", "provider", "meaning", "dsn_text"], name="codes"
+        listed, columns, left=["dsn_code", "meaning", "provider"], sortable=True, name="codes"
     )
 
 
 def links(listed: pl.DataFrame) -> Html:
-    """Show links with people and machines side by side (``link_report``)."""
+    """Show links with people and machines side by side (``link_report``).
+
+    Columns: url, campaign_name, clicked, clicked_human, click_human_rate with _lo and _hi,
+    first_click_human_share.
+    """
     if listed.is_empty():
         return note("No click has been recorded, so no link can be listed.")
+    rate = _rate("click_human_rate", COLOUR["clicked"], _top(listed, "click_human_rate"))
     columns: dict[str, tuple[str, Cell]] = {
         "url": ("Link", _link),
-        "messages_human": ("People", _count("messages_human")),
-        "messages_clicked": ("All", _count("messages_clicked")),
-        "clicks": ("Clicks", _count("clicks")),
-        "share_of_first_clicks": (
+        "campaign_name": ("Campaign", _named),
+        "clicked_human": ("People", _count("clicked_human")),
+        "clicked": ("All", _count("clicked")),
+        "click_human_rate": ("People of accepted", rate),
+        "first_click_human_share": (
             "Of first clicks",
-            _rate("share_of_first_clicks", COLOUR["clicked"], 1.0),
+            lambda row: wording.percent(row["first_click_human_share"]),
         ),
     }
-    return _table(listed, columns, left=["url"], sortable=True, name="links")
+    return _table(listed, columns, left=["url", "campaign_name"], sortable=True, name="links")
 
 
 def _link(row: Mapping[str, Any]) -> str:
@@ -284,11 +297,12 @@ def _link(row: Mapping[str, Any]) -> str:
     return f'<a href="{html.escape(url)}" rel="noopener noreferrer nofollow">{shown}</a>'
 
 
-def differences(pairs: pl.DataFrame) -> Html:
+def differences(compared: pl.DataFrame, measure: str) -> Html:
     """Show differences to a reference (``campaign_difference``) with q-values and sizes needed.
 
     Columns: campaign_name, sent_date, size, rate, difference with _lo and _hi, q_value, needed.
     """
+    pairs = compared.filter(pl.col("measure") == measure)
     if pairs.is_empty():
         return note("No other campaign has reached this age, so there is nothing to compare.")
     columns: dict[str, tuple[str, Cell]] = {
@@ -301,7 +315,11 @@ def differences(pairs: pl.DataFrame) -> Html:
         "needed": ("Needed a side", _needed),
     }
     return _table(
-        pairs, columns, left=["campaign_name", "sent_date"], sortable=True, name="differences"
+        pairs,
+        columns,
+        left=["campaign_name", "sent_date"],
+        sortable=True,
+        name=f"differences-{measure}",
     )
 
 
@@ -336,23 +354,60 @@ def suppression(listed: pl.DataFrame) -> Html:
         return note("No recipient has to be suppressed.")
     columns: dict[str, tuple[str, Cell]] = {
         "recipient": ("Recipient", _said("recipient")),
-        "reason": ("Why", _said("reason")),
+        "suppress_reason": ("Why", _said("suppress_reason")),
         "since_date": ("Since", _day("since_date")),
     }
-    return _table(listed, columns, left=["recipient", "reason"], name="suppression")
+    return _table(listed, columns, left=["recipient", "suppress_reason"], name="suppression")
+
+
+def words(listed: pl.DataFrame) -> Html:
+    """Show words of the provider's that nobody here knows (``unknown_words``)."""
+    if listed.is_empty():
+        return note("Every word of every event is known.")
+    columns: dict[str, tuple[str, Cell]] = {
+        "field": ("Field", _said("field")),
+        "word": ("Word", _said("word")),
+        "events": ("Events", _count("events")),
+        "first_seen_at": ("First seen (UTC)", _day("first_seen_at")),
+    }
+    return _table(listed, columns, left=["field", "word"], name="words")
 
 
 def checks(listed: pl.DataFrame) -> Html:
-    """Show what was checked and what it found (``quality_total``): check, finding, is_alarm."""
+    """Show what was checked and what it found (``quality_total``).
+
+    Columns: check_name, found, of_all, share with _lo and _hi, needs_attention.
+    """
     columns: dict[str, tuple[str, Cell]] = {
-        "is_alarm": ("", _mark),
-        "check": ("Check", _said("check")),
-        "finding": ("Finding", _said("finding")),
-        "meaning": ("What it means", _dim("meaning")),
+        "needs_attention": ("", _mark),
+        "check_name": ("Check", _said("check_name")),
+        "found": ("Found", _count("found")),
+        "of_all": ("Of", _count("of_all")),
+        "share": ("Share", _rate("share", COLOUR["accepted"], 1.0)),
+        "meaning": ("What it means", _explained),
     }
-    return _table(listed, columns, left=["is_alarm", "check", "finding", "meaning"], name="checks")
+    return _table(listed, columns, left=["needs_attention", "check_name", "meaning"], name="checks")
+
+
+_MEANING = {
+    "matched by message id": "opens and clicks whose message is known; low: ids do not match",
+    "matched by campaign and recipient": "matched the second way, because the id was unknown",
+    "orphans": "events of no known message: kept, left out of every rate",
+    "bounces without a campaign": "shown as unattributed, never spread over campaigns",
+    "delivered by senders that never had an async bounce": "the bounce domain's MX may be missing",
+    "bounces that the provider classes otherwise": "its hard or soft against our class",
+    "late events": "came more than 24 h after they happened: rates of old days moved",
+    "duplicates": "the same event sent twice: stored once",
+    "unknown words": "categories or kinds never seen before: kept, classed by their code",
+    "lines in quarantine": "signed, but not readable as an event: kept whole",
+}
+
+
+def _explained(row: Mapping[str, Any]) -> str:
+    return f'<span class="dim">{html.escape(_MEANING.get(row["check_name"], ""))}</span>'
 
 
 def _mark(row: Mapping[str, Any]) -> str:
-    colour, word = (COLOUR["hard"], "look") if row["is_alarm"] else (COLOUR["accepted"], "fine")
+    alarm = bool(row["needs_attention"])
+    colour, word = (COLOUR["hard"], "look") if alarm else (COLOUR["accepted"], "fine")
     return f'<span style="color:{colour};font-weight:650">{word}</span>'

@@ -59,3 +59,11 @@ def short(text: str | None, length: int = 48) -> str:
 def plural(number: float, noun: str) -> str:
     """Write a count with its noun: ``1 campaign``, ``3 campaigns``."""
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"
+
+
+_PROVIDERS = {"icloud": "iCloud", "gmx": "GMX", "other": "other"}
+
+
+def provider(name: str | None) -> str:
+    """Write a mailbox provider's name as it writes itself: ``gmail`` is Gmail."""
+    return MISSING if not name else _PROVIDERS.get(name, name.capitalize())

@@ -1,0 +1,10 @@
+-- grain: reason in the quarantine: lines set aside, and when the first and the last came
+create or replace view quarantine_reason as
+select
+    reason,
+    count(*) as lines,
+    rate(count(*), sum(count(*)) over ()) as line_share,
+    report_time(min(received_at)) as first_received_at_local,
+    report_time(max(received_at)) as last_received_at_local,
+from quarantine
+group by reason;

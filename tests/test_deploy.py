@@ -1,0 +1,127 @@
+"""The shipped configurations, run: nginx and Caddy before the receiver, systemd's own check."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import require
+from tests.torture import probes, proxy, server
+from tests.torture.client import HOST, Receiver, event, signed
+
+
+@pytest.fixture(scope="module")
+def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
+    """A running receiver, for the proxies to stand in front of."""
+    with Receiver(tmp_path_factory.mktemp("deploy") / "home") as started:
+        yield started
+
+
+@pytest.fixture(scope="module", params=["nginx", "caddy"])
+def front(
+    request: pytest.FixtureRequest, receiver: Receiver, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[proxy.Nginx | proxy.Caddy]:
+    """nginx, then Caddy, with its shipped configuration."""
+    program = require(request.param)
+    require("openssl")
+    kind = {"nginx": proxy.Nginx, "caddy": proxy.Caddy}[request.param]
+    with kind(program, tmp_path_factory.mktemp("front") / "etc", receiver.port) as started:
+        yield started
+
+
+def curl(front: proxy.Nginx | proxy.Caddy, path: str, *arguments: str) -> tuple[int, str]:
+    """Ask over TLS, holding the certificate against the name; return status and body."""
+    resolve = ["--resolve", f"{HOST}:{front.port}:127.0.0.1", "--cacert", str(front.certificate)]
+    command = [require("curl"), "-sS", "-w", "\n%{http_code}", *resolve, *arguments]
+    done = subprocess.run(
+        [*command, f"https://{HOST}:{front.port}{path}"], capture_output=True, text=True, check=True
+    )
+    body, _, status = done.stdout.rpartition("\n")
+    return int(status), body
+
+
+def test_event_passes(front: proxy.Nginx | proxy.Caddy, receiver: Receiver) -> None:
+    """A signed event posted over TLS is on the receiver's disk when it is answered."""
+    name = f"through-{type(front).__name__}"
+    assert probes.ask(probes.encrypted(front.port), signed(event(name))) == [200]
+    assert server.stored(receiver.home)[name] == 1
+
+
+def test_answers_pass(front: proxy.Nginx | proxy.Caddy) -> None:
+    """The receiver's own answers come through, and the proxy's are JSON too."""
+    assert curl(front, "/healthz") == (200, '{"status":"ok"}')
+    assert curl(front, "/webhooks/inboxroad", "-d", "x")[0] == 401
+    assert curl(front, "/webhooks/inboxroad")[0] == 405
+    for path in ("/", "/metrics", "/webhooks"):
+        status, body = curl(front, path)
+        assert (status, body[:10]) == (404, '{"error": ')
+
+
+def test_large_body_is_refused(front: proxy.Nginx | proxy.Caddy, tmp_path: Path) -> None:
+    """A body over the limit is answered 413, with and without a length."""
+    (tmp_path / "large").write_bytes(b"x" * 2_000_000)
+    body = ("--data-binary", f"@{tmp_path / 'large'}", "-H", "Expect:")
+    assert curl(front, "/webhooks/inboxroad", *body)[0] == 413
+    assert curl(front, "/webhooks/inboxroad", *body, "-H", "Transfer-Encoding: chunked")[0] == 413
+
+
+def test_hostile_requests_do_not_pass(front: proxy.Nginx | proxy.Caddy, receiver: Receiver) -> None:
+    """No probe makes the proxy or the receiver fail, and through nginx none hides another."""
+    before = server.stored(receiver.home)[probes.HIDDEN]
+    probed = probes.probe_named(probes.encrypted(front.port), behind_proxy=True)
+    assert probed.unexpected == []
+    if isinstance(front, proxy.Nginx):
+        # Caddy takes chunked over a length, drops the length, and so sees two requests from the
+        # start: what it passes on is unambiguous.
+        assert server.stored(receiver.home)[probes.HIDDEN] == before
+    said = receiver.log.read_text()
+    assert "Traceback" not in said and "@" not in said
+
+
+def test_slow_clients_hurt_nobody(front: proxy.Nginx | proxy.Caddy) -> None:
+    """While 150 clients dawdle every other request is served promptly."""
+    out = proxy.slow_clients(probes.encrypted(front.port), 150, 60)
+    assert (out.slow, out.served) == (150, 60)
+    assert out.slowest < 2
+
+
+def test_receiver_that_is_away_is_a_503(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """While the receiver is restarted the provider is told to come back."""
+    program = require("nginx")
+    with proxy.Nginx(program, tmp_path / "etc", proxy.free_port()) as front:
+        status, body = curl(front, "/webhooks/inboxroad", "-d", "x", "-i")
+    assert status == 503
+    assert "Retry-After: 5" in body and '{"error": ' in body
+
+
+@pytest.mark.parametrize("unit", sorted(path.name for path in proxy.DEPLOY.glob("systemd/*")))
+def test_units_are_sound(unit: str, tmp_path: Path) -> None:
+    """systemd finds nothing wrong with the units, once the program they start is there."""
+    program = tmp_path / "loader"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    for path in (proxy.DEPLOY / "systemd").iterdir():
+        text = path.read_text().replace("/opt/inboxroad-loader/bin/loader", str(program))
+        (tmp_path / path.name).write_text(text)
+    checked = subprocess.run(
+        [require("systemd-analyze"), "verify", "--man=no", str(tmp_path / unit)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    complaints = [line for line in checked.stderr.splitlines() if "inboxroad-loader" in line]
+    assert (checked.returncode, complaints) == (0, [])
+
+
+def test_container_copies_what_the_project_needs() -> None:
+    """Everything that the Containerfile copies is there."""
+    lines = (proxy.DEPLOY / "Containerfile").read_text().splitlines()
+    copied = [
+        name
+        for line in lines
+        if line.startswith("COPY ") and "--from" not in line
+        for name in line.split()[1:-1]
+    ]
+    assert len(copied) >= 8
+    assert [name for name in copied if not (proxy.DEPLOY.parent / name).exists()] == []

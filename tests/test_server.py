@@ -1,0 +1,240 @@
+"""The server as it is started: one command, one line, clean stops, quiet logs."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from loader.spool import is_active, list_segments
+from tests.conftest import require
+from tests.torture.client import SECRETS, Receiver, drive, event, signed
+from tests.torture.probes import ask, plain
+from tests.torture.server import stored
+
+
+@pytest.fixture(scope="module")
+def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
+    """A running receiver."""
+    with Receiver(tmp_path_factory.mktemp("server") / "home") as started:
+        yield started
+
+
+def run(tmp_path: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run ``loader serve`` where it is expected to refuse."""
+    return subprocess.run(
+        [sys.executable, "-m", "loader", "serve", *arguments],
+        env={"PATH": os.environ["PATH"], "LOADER_HOME": str(tmp_path / "home"), **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+        check=False,
+    )
+
+
+def test_curl_and_openssl_are_answered(receiver: Receiver, tmp_path: Path) -> None:
+    """A client made of openssl and curl posts an event and is answered ``{"accepted": 1}``."""
+    script = (
+        "printf %s \"$BODY\" | openssl dgst -sha256 -hmac \"$SECRET\" -binary | base64 | "
+        'xargs -I{} curl -sS "$URL" -H "X-Signature: {}" --data-binary "$BODY"'
+    )  # fmt: skip
+    require("curl"), require("openssl")
+    environ = {
+        **os.environ,
+        "BODY": event("from-curl").decode(),
+        "SECRET": SECRETS[1],
+        "URL": f"http://127.0.0.1:{receiver.port}/webhooks/inboxroad",
+    }
+    done = subprocess.run(["sh", "-c", script], env=environ, capture_output=True, check=True)
+    assert json.loads(done.stdout) == {"accepted": 1}
+    assert stored(receiver.home)["from-curl"] == 1
+
+
+def test_each_worker_writes_its_own_segment(receiver: Receiver) -> None:
+    """No two processes share a segment."""
+    deadline = time.monotonic() + 20
+    while len(list_segments(receiver.home / "spool")) < 2 and time.monotonic() < deadline:
+        made = ((f"spread-{n}", signed(event(f"spread-{n}"))) for n in range(200))
+        drive(lambda: receiver.port, 32, made)
+    segments = list_segments(receiver.home / "spool")
+    assert [is_active(segment) for segment in segments] == [True, True]
+
+
+def test_metrics_are_those_of_all_workers(receiver: Receiver) -> None:
+    """``/metrics`` sums over the worker processes, whichever answers."""
+
+    def events() -> float:
+        with urlopen(f"http://127.0.0.1:{receiver.port}/metrics") as answer:
+            text = answer.read().decode()
+        return float(re.search(r"^loader_appended_events_total (\S+)$", text, re.M)[1])  # type: ignore[index]
+
+    before = events() if stored(receiver.home) else 0.0
+    drive(lambda: receiver.port, 8, ((f"m-{n}", signed(event(f"m-{n}"))) for n in range(100)))
+    assert {events() for _ in range(6)} == {before + 100}
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"POST /webhooks/inboxroad HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+         b"zz-someone@example.com\r\n", 400),
+        (b"POST /webhooks/inboxroad HTTP/1.1\r\nHost: x\r\nsomeone@example.com: y\r\n\r\n", 400),
+        (b"POST /webhooks/inboxroad HTTP/1.1\r\nHost: x\r\nA: someone@example.com" + b"x" * 70_000
+         + b"\r\n\r\n", 431),
+        (b"GET /someone@example.com" + b"x" * 5000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+        (b"someone@example.com\r\n\r\n", 400),
+    ],
+    ids=["chunk", "header", "headers", "line", "noise"],
+)  # fmt: skip
+def test_malformed_request_is_answered_in_json_and_not_logged(
+    receiver: Receiver, data: bytes, status: int
+) -> None:
+    """What no HTTP parser takes gets one JSON sentence; the log quotes nothing of it."""
+    with socket.create_connection(("127.0.0.1", receiver.port), timeout=20) as connection:
+        connection.sendall(data)
+        answer = connection.makefile("rb").read()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert int(head[9:12]) == status
+    assert set(json.loads(body)) == {"error"}
+    said = receiver.log.read_text()
+    assert "Traceback" not in said and "someone" not in said
+
+
+def test_log_is_json(receiver: Receiver) -> None:
+    """Every line of the log is one JSON object with a time, a level and a message."""
+    ask(plain(receiver.port), b"\0\r\n\r\n")
+    for line in receiver.log.read_text().splitlines():
+        assert {"time", "level", "message"} <= set(json.loads(line))
+
+
+def test_stalled_client_is_let_go(tmp_path: Path) -> None:
+    """A client that stops in the middle of its body does not hold a thread for ever."""
+    with (
+        Receiver(tmp_path / "home", LOADER_WORKERS="1", LOADER_THREADS="1") as receiver,
+        socket.create_connection(("127.0.0.1", receiver.port), timeout=30) as stalled,
+    ):
+        stalled.sendall(signed(b"x" * 100)[:-50])
+        time.sleep(0.3)
+        waited = drive(lambda: receiver.port, 1, iter([("w", signed(event("w")))]))
+        assert waited.answers == {200: 1}
+        assert 5 < waited.seconds < 20
+
+
+def test_starts_quickly_and_says_one_line(tmp_path: Path) -> None:
+    """The receiver listens within a few seconds; stdout holds that one line and nothing else."""
+    started = time.monotonic()
+    receiver = Receiver(tmp_path / "home").start()
+    took = time.monotonic() - started
+    receiver.process.send_signal(signal.SIGTERM)
+    rest, _ = receiver.process.communicate(timeout=20)
+    assert receiver.process.returncode == 0
+    assert rest.replace("stopped\n", "") == ""
+    assert took < 8
+
+
+def test_interrupt_stops_as_gently(tmp_path: Path) -> None:
+    """Ctrl-C, which reaches every process of the terminal, drains as SIGTERM does."""
+    receiver = Receiver(tmp_path / "home").start()
+    names = (f"i-{number}" for number in range(10**6))
+    told: set[str] = set()
+    interrupted = [False]
+
+    def go_on() -> bool:
+        if len(told) > 200 and not interrupted[0]:
+            os.killpg(receiver.process.pid, signal.SIGINT)
+            interrupted[0] = True
+        return not interrupted[0]
+
+    drive(
+        lambda: receiver.port,
+        8,
+        ((name, signed(event(name))) for name in names),
+        answered=lambda name, status: told.add(name) if status == 200 else None,
+        meanwhile=go_on,
+    )
+    receiver.process.communicate(timeout=20)
+    assert receiver.process.returncode == 0
+    assert set(stored(receiver.home)) == told
+    assert list((receiver.home / "spool").rglob("*.active")) == []
+
+
+def test_killed_worker_is_replaced(tmp_path: Path) -> None:
+    """When a worker dies the others go on, and a new one takes its place."""
+    with Receiver(tmp_path / "home") as receiver:
+        while len(workers := receiver.workers()) < 2:
+            time.sleep(0.05)
+        os.kill(workers[0], signal.SIGKILL)
+        drive(lambda: receiver.port, 4, ((f"k-{n}", signed(event(f"k-{n}"))) for n in range(200)))
+        deadline = time.monotonic() + 10
+        while len(receiver.workers()) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert len(receiver.workers()) == 2
+
+
+def test_workers_do_not_outlive_a_killed_server(tmp_path: Path) -> None:
+    """When the server process is killed its workers seal what they have and go."""
+    receiver = Receiver(tmp_path / "home").start()
+    drive(lambda: receiver.port, 4, ((f"o-{n}", signed(event(f"o-{n}"))) for n in range(50)))
+    workers = receiver.workers()
+    os.kill(receiver.process.pid, signal.SIGKILL)
+    receiver.process.wait()
+    deadline = time.monotonic() + 10
+    while any(_lives(pid) for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert [pid for pid in workers if _lives(pid)] == []
+    assert len(stored(receiver.home)) == 50
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("environ", "word"),
+    [
+        ({}, "LOADER_SECRETS"),
+        ({"LOADER_SECRETS": ""}, "LOADER_SECRETS"),
+        ({"LOADER_SECRETS": "short"}, "shorter"),
+        ({"LOADER_SECRETS": SECRETS[0], "LOADER_HOME": "/proc/nowhere"}, "LOADER_HOME"),
+    ],
+)
+def test_refuses_to_start(tmp_path: Path, environ: dict[str, str], word: str) -> None:
+    """Without a usable secret or place to write, one clear line and exit code 1."""
+    done = run(tmp_path, "--port", "0", **environ)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert word in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_taken_port_is_said_at_once(tmp_path: Path) -> None:
+    """When another process listens there already, one clear line says so, without waiting."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = run(tmp_path, "--port", port, LOADER_SECRETS=SECRETS[0])
+    assert (done.returncode, done.stdout) == (1, "")
+    assert port in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_listens_on_ipv6_too(tmp_path: Path) -> None:
+    """``--host ::1`` listens there and says so."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    command = [sys.executable, "-m", "loader", "serve", "--host", "::1"]
+    with (
+        Receiver(tmp_path / "home", command=command) as receiver,
+        urlopen(f"http://[::1]:{receiver.port}/healthz") as answer,
+    ):
+        assert answer.status == 200

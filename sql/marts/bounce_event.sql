@@ -6,7 +6,6 @@ select
     message_base.recipient,
     message_base.campaign_id,
     bounce.campaign_id as named_campaign_id,
-    message_base.provider,
     address_domain(bounce.sender) as sender_domain,
     case
         when word_key(bounce.sync_type) = 'async' then 'async'

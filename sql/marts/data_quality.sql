@@ -11,23 +11,22 @@ with volume as (
         cast(sum(events) as bigint) as events,
         cast(sum(events) filter (kind = 'delivered') as bigint) as delivered_events,
         cast(sum(events) filter (kind = 'bounce') as bigint) as bounce_events,
+        cast(sum(events) filter (kind in ('open', 'click')) as bigint) as opens_clicks,
         cast(sum(late_events) as bigint) as late_events,
     from event_volume
     group by sender_domain, quarter_hour
 ),
 
-reaction as (
+fallback as (
     select
-        sender_domain,
+        address_domain(sender) as sender_domain,
         time_bucket(interval 15 minutes, occurred_at) as quarter_hour,
-        count(*) filter (kind in ('open', 'click')) as opens_clicks,
-        count(*) filter (kind in ('open', 'click') and matched_by = 'message_id')
-            as matched_by_message_id,
+        count(*) filter (kind in ('open', 'click')) as unmatched_by_message_id,
         count(*) filter (kind in ('open', 'click') and matched_by = 'campaign')
             as matched_by_campaign,
         count(*) filter (matched_by = 'none') as orphans,
-    from message_event
-    group by sender_domain, quarter_hour
+    from event_fallback
+    group by all
 ),
 
 bounced as (
@@ -40,8 +39,8 @@ bounced as (
 ),
 
 async_sender as (
-    select distinct sender_domain
-    from message_base
+    select distinct address_domain(sender) as sender_domain
+    from message_dense
     where async_bounced_at is not null
 ),
 
@@ -50,7 +49,7 @@ part as (
     from volume
     union all by name
     select *
-    from reaction
+    from fallback
     union all by name
     select *
     from bounced
@@ -77,7 +76,7 @@ by_quarter_hour as (
         sum(bounce_events) as bounce_events,
         sum(duplicates) as duplicates,
         sum(opens_clicks) as opens_clicks,
-        sum(matched_by_message_id) as matched_by_message_id,
+        sum(unmatched_by_message_id) as unmatched_by_message_id,
         sum(matched_by_campaign) as matched_by_campaign,
         sum(orphans) as orphans,
         sum(unattributed_bounces) as unattributed_bounces,
@@ -96,7 +95,10 @@ by_day as (
         cast(coalesce(sum(bounce_events), 0) as bigint) as bounce_events,
         cast(coalesce(sum(duplicates), 0) as bigint) as duplicates,
         cast(coalesce(sum(opens_clicks), 0) as bigint) as opens_clicks,
-        cast(coalesce(sum(matched_by_message_id), 0) as bigint) as matched_by_message_id,
+        cast(
+            coalesce(sum(opens_clicks), 0) - coalesce(sum(unmatched_by_message_id), 0)
+            as bigint
+        ) as matched_by_message_id,
         cast(coalesce(sum(matched_by_campaign), 0) as bigint) as matched_by_campaign,
         cast(coalesce(sum(orphans), 0) as bigint) as orphans,
         cast(coalesce(sum(unattributed_bounces), 0) as bigint) as unattributed_bounces,

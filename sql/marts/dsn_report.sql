@@ -6,7 +6,7 @@ with attempted as (
         provider,
         count(*) as attempted,
         count(bounced_at) as provider_bounced,
-    from message_base
+    from provider_base
     group by provider
 ),
 
@@ -25,7 +25,7 @@ bounced as (
         count(distinct campaign_id) as campaigns,
         min(bounced_at) as first_bounced_at,
         max(bounced_at) as last_bounced_at,
-    from message_base
+    from provider_base
     where bounced_at is not null
     group by dsn_code, provider
 )

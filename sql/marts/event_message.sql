@@ -4,7 +4,8 @@
 create or replace view event_message as
 with flagged as (
     select
-        message_event.*,
+        message_event.* exclude (sender),
+        address_domain(message_event.sender) as sender_domain,
         is_covered(message_event.window_urls, campaign.urls) as is_coverage,
     from message_event
     left join campaign

@@ -7,9 +7,9 @@ select
     message_base.message_key,
     message_base.recipient,
     message_base.campaign_id,
-    message_base.recipient_domain,
-    message_base.provider,
-    message_base.sender_domain,
+    address_domain(message_base.recipient) as recipient_domain,
+    coalesce(provider_domain.provider, 'other') as provider,
+    address_domain(message_base.sender) as sender_domain,
     message_base.sync_type,
     message_base.bounce_class,
     message_base.bounce_category,
@@ -45,5 +45,7 @@ from message_base
 left join message_reaction
     on message_base.message_key = message_reaction.message_key
     and message_base.recipient = message_reaction.recipient
+left join provider_domain
+    on address_domain(message_base.recipient) = provider_domain.domain
 left join campaign
     on message_reaction.campaign_id = campaign.campaign_id;

@@ -1,9 +1,10 @@
--- grain: the distinct values of two expressions over the columns of message_part, NULL for
--- one that is not wanted: from outcome_counts(campaign_id, provider)
+-- grain: the distinct values of two expressions over the columns of `part` (message_part:
+-- campaign_id, recipient, attempted_at; provider_part: provider as well), NULL for one that
+-- is not wanted: from outcome_counts('provider_part', campaign_id, provider)
 -- attempted = delivered or bounced; accepted = delivered without a later async bounce;
 -- opened, clicked, unsubscribed, complained = accepted messages that did so at least once;
 -- opens, clicks, complaints = events that reached any of the messages
-create or replace macro outcome_counts(first_grain, second_grain) as table
+create or replace macro outcome_counts(part, first_grain, second_grain) as table
 select
     first_grain as first_key,
     second_grain as second_key,
@@ -29,5 +30,5 @@ select
     count(*) filter (unsubscribed_human) as unsubscribed_human,
     min(delivered_at) as first_delivered_at,
     max(delivered_at) as last_delivered_at,
-from message_part
+from query_table(part)
 group by first_key, second_key;

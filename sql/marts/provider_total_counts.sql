@@ -5,4 +5,4 @@ select
     outcome.* exclude (first_key, second_key),
     exists (from campaign_tracking) as is_tracked,
     has_complaints() as has_complaints,
-from outcome_counts(provider, null) as outcome;
+from outcome_counts('provider_part', provider, null) as outcome;

@@ -6,14 +6,13 @@
 -- recipient has (or had) an event that no message id matches, every key of that recipient.
 create or replace temp table refresh_plan as
 select
-    not exists (select 1 from message_base)
-    or not exists (select 1 from refresh_state where definitions = definitions())
-    or (
-        not exists (select 1 from refresh_touched)
-        and not exists (select 1 from refresh_state where events = event_count())
+    not exists (
+        select 1
+        from refresh_state
+        where definitions = definitions()
+            and (events = event_count() or exists (select 1 from refresh_touched))
     )
-    or (select count(*) from refresh_touched)
-    > 0.2 * (select count(*) from message_base) as is_full;
+    or (select count(*) from refresh_touched) > 0.2 * event_count() as is_full;
 
 create or replace temp table refresh_key as
 select distinct
@@ -43,9 +42,8 @@ unmatched as (
     anti join known using (message_key, recipient)
     union all
     select recipient
-    from message_event
-    where matched_by <> 'message_id'
-        and recipient in (select recipient from refresh_key)
+    from event_fallback
+    where recipient in (select recipient from refresh_key)
 )
 
 select distinct recipient
@@ -61,7 +59,7 @@ union
 select
     event_key as message_key,
     recipient,
-from message_event
+from event_fallback
 where recipient in (select recipient from refresh_recipient)
 except
 select
@@ -69,13 +67,19 @@ select
     recipient,
 from refresh_key;
 
-create or replace temp table refresh_campaign as
-select distinct refresh_touched.campaign_id
-from refresh_touched
-cross join (select 1 from refresh_plan where not is_full) as gate
-union
-select unnest([campaign_id, named_campaign_id]) as campaign_id
-from message_event
+-- Of every pair of branches over all or some events only one reads: a join with an empty
+-- side ends at once.
+create or replace temp view refresh_event as
+select reaction_event.*
+from reaction_event
+cross join (select 1 from refresh_plan where is_full) as gate
+union all
+select touched.*
+from (
+    select *
+    from reaction_event
+    where message_key in (select message_key from refresh_key)
+) as touched
 semi join refresh_key
-    on message_event.event_key = refresh_key.message_key
-    and message_event.recipient = refresh_key.recipient;
+    on touched.message_key = refresh_key.message_key
+    and touched.recipient = refresh_key.recipient;

@@ -6,5 +6,5 @@ select
     outcome.* exclude (first_key, second_key),
     coalesce(campaign.is_tracked, false) as is_tracked,
     has_complaints() as has_complaints,
-from outcome_counts(campaign_id, null) as outcome
+from outcome_counts('message_part', campaign_id, null) as outcome
 left join campaign on outcome.first_key is not distinct from campaign.campaign_id;

@@ -2,7 +2,7 @@
 create or replace view daily_counts as
 with quarter_hour as (
     select *
-    from outcome_counts(time_bucket(interval 15 minutes, attempted_at), null)
+    from outcome_counts('message_part', time_bucket(interval 15 minutes, attempted_at), null)
 )
 
 select

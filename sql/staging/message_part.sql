@@ -4,9 +4,7 @@
 create or replace view message_part as
 select
     campaign_id,
-    recipient_domain,
-    provider,
-    sender_domain,
+    recipient,
     bounce_class,
     true as is_message,
     accepted,
@@ -27,9 +25,7 @@ from message_base
 union all by name
 select
     message_reaction.campaign_id,
-    message_reaction.recipient_domain,
-    message_reaction.provider,
-    message_reaction.sender_domain,
+    message_reaction.recipient,
     false as is_message,
     false as accepted,
     message_reaction.attempted_at,

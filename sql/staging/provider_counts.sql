@@ -7,5 +7,5 @@ select
     outcome.* exclude (first_key, second_key),
     coalesce(campaign.is_tracked, false) as is_tracked,
     has_complaints() as has_complaints,
-from outcome_counts(campaign_id, provider) as outcome
+from outcome_counts('provider_part', campaign_id, provider) as outcome
 left join campaign on outcome.first_key is not distinct from campaign.campaign_id;

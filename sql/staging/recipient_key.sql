@@ -1,2 +1,2 @@
--- address → the form in which recipients are compared: stripped, in lower case
-create or replace macro recipient_key(address) as lower(trim(address));
+-- address as stored (stripped) → the form in which recipients are compared: lower case
+create or replace macro recipient_key(address) as lower(address);

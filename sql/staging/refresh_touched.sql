@@ -2,6 +2,5 @@
 -- loader writes it in the loading transaction, sql/refresh reads and empties it
 create table if not exists refresh_touched (
     message_key uuid,
-    recipient varchar,
-    campaign_id varchar
+    recipient varchar
 );

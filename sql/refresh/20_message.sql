@@ -1,70 +1,62 @@
--- Messages. Most were delivered once and did not bounce: they go straight through, in
--- order and without a group by; refresh_dense holds the message keys of all the others.
-delete from message_base
+-- Messages that are more than their one row of delivered.
+delete from message_dense
 where (select is_full from refresh_plan);
 
-delete from message_base
-using refresh_key
-where message_base.message_key = refresh_key.message_key
-    and message_base.recipient = refresh_key.recipient;
+delete from message_dense
+where message_key in (select message_key from refresh_key);
 
 create or replace temp table refresh_dense as
 select message_key
-from refresh_delivered
+from (
+    select message_key
+    from delivered
+    cross join (select 1 from refresh_plan where is_full) as gate
+    union all
+    select message_key
+    from delivered
+    where message_key in (select message_key from refresh_key)
+)
 group by message_key
 having count(*) > 1
 union
 select message_key
-from refresh_bounce;
+from bounce
+cross join (select 1 from refresh_plan where is_full) as gate
+union
+select message_key
+from bounce
+where message_key in (select message_key from refresh_key);
 
-insert into message_base by name
-select
-    single.message_key,
-    single.recipient,
-    single.campaign_id,
-    address_domain(single.recipient) as recipient_domain,
-    coalesce(provider_domain.provider, 'other') as provider,
-    address_domain(single.sender) as sender_domain,
-    true as accepted,
-    single.occurred_at as attempted_at,
-    single.occurred_at as delivered_at,
-from refresh_delivered as single
-anti join refresh_dense using (message_key)
-left join provider_domain
-    on address_domain(single.recipient) = provider_domain.domain;
-
-insert into message_base by name
+insert into message_dense by name
 with delivery as (
     select
         message_key,
-        recipient,
+        recipient_key(recipient) as recipient,
         arg_min(campaign_id, (occurred_at, campaign_id))
             filter (campaign_id is not null) as campaign_id,
         arg_min(sender, (occurred_at, sender)) filter (sender is not null) as sender,
         min(occurred_at) as delivered_at,
-    from refresh_delivered
+    from delivered
     where message_key in (select message_key from refresh_dense)
-    group by message_key, recipient
+    group by message_key, recipient_key(recipient)
 ),
 
 classed as (
     select
-        refresh_bounce.*,
+        bounce.* replace (recipient_key(bounce.recipient) as recipient),
         bounce_meaning.bounce_class,
         bounce_meaning.meant_category,
-        delivery.delivered_at,
         coalesce(
-            word_key(refresh_bounce.sync_type) = 'async',
-            delivery.delivered_at is not null
+            word_key(bounce.sync_type) = 'async', delivery.delivered_at is not null
         ) as is_async,
-    from refresh_bounce
+    from bounce
     left join bounce_meaning
-        on word_key(refresh_bounce.bounce_category)
-        is not distinct from bounce_meaning.category
-        and refresh_bounce.dsn_code is not distinct from bounce_meaning.dsn_code
+        on word_key(bounce.bounce_category) is not distinct from bounce_meaning.category
+        and bounce.dsn_code is not distinct from bounce_meaning.dsn_code
     left join delivery
-        on refresh_bounce.message_key = delivery.message_key
-        and refresh_bounce.recipient = delivery.recipient
+        on bounce.message_key = delivery.message_key
+        and recipient_key(bounce.recipient) = delivery.recipient
+    where bounce.message_key in (select message_key from refresh_dense)
 ),
 
 bounced as (
@@ -101,9 +93,7 @@ select
     coalesce(delivery.message_key, bounced.message_key) as message_key,
     coalesce(delivery.recipient, bounced.recipient) as recipient,
     coalesce(delivery.campaign_id, bounced.campaign_id) as campaign_id,
-    address_domain(coalesce(delivery.recipient, bounced.recipient)) as recipient_domain,
-    coalesce(provider_domain.provider, 'other') as provider,
-    address_domain(coalesce(delivery.sender, bounced.sender)) as sender_domain,
+    coalesce(delivery.sender, bounced.sender) as sender,
     case
         when latest.is_async then 'async'
         when not latest.is_async then 'sync'
@@ -127,7 +117,4 @@ full join bounced
     and delivery.recipient = bounced.recipient
 left join latest
     on bounced.message_key = latest.message_key
-    and bounced.recipient = latest.recipient
-left join provider_domain
-    on address_domain(coalesce(delivery.recipient, bounced.recipient))
-    = provider_domain.domain;
+    and bounced.recipient = latest.recipient;

@@ -1,32 +1,34 @@
 -- What each event reaches. By message id: refresh_reached holds the messages that have
--- events of their own. Else by campaign and recipient: refresh_fallback holds the events
+-- events of their own. Else by campaign and recipient: event_fallback holds the events
 -- whose key no message has, with the message of that campaign delivered last before them,
 -- or else first (of equally old ones that with the smallest key), or none.
 create or replace temp table refresh_reached as
-with event_key as (
-    select distinct
-        message_key,
-        recipient,
-    from refresh_reaction
-)
-
 select
     message_base.message_key,
     message_base.recipient,
     message_base.campaign_id,
     message_base.accepted,
+    message_base.attempted_at,
     message_base.delivered_at,
 from message_base
-inner join event_key
-    on message_base.message_key = event_key.message_key
-    and message_base.recipient = event_key.recipient;
+semi join refresh_event
+    on message_base.message_key = refresh_event.message_key
+    and message_base.recipient = refresh_event.recipient;
 
 create or replace temp table refresh_unmatched as
-select refresh_reaction.*
-from refresh_reaction
+select refresh_event.*
+from refresh_event
 anti join refresh_reached using (message_key, recipient);
 
-create or replace temp table refresh_fallback as
+delete from event_fallback
+where (select is_full from refresh_plan);
+
+delete from event_fallback
+using refresh_key
+where event_fallback.event_key = refresh_key.message_key
+    and event_fallback.recipient = refresh_key.recipient;
+
+insert into event_fallback by name
 with wanted as (
     select distinct
         campaign_id,
@@ -72,6 +74,7 @@ select
     if(earliest.message_key is null, null, unmatched.campaign_id) as campaign_id,
     if(earliest.message_key is null, 'none', 'campaign') as matched_by,
     coalesce(candidate.accepted, earliest.accepted) as accepted,
+    coalesce(candidate.delivered_at, earliest.delivered_at) as attempted_at,
     coalesce(candidate.delivered_at, earliest.delivered_at) as delivered_at,
 from refresh_unmatched as unmatched
 asof left join candidate
@@ -84,24 +87,34 @@ left join earliest
 
 create or replace temp view refresh_assigned as
 select
-    refresh_reaction.kind,
-    refresh_reaction.message_key as event_key,
-    refresh_reaction.message_key,
-    refresh_reaction.recipient,
-    refresh_reaction.campaign_id as named_campaign_id,
+    refresh_event.kind,
+    refresh_event.message_key as event_key,
+    refresh_event.message_key,
+    refresh_event.recipient,
+    refresh_event.campaign_id as named_campaign_id,
     refresh_reached.campaign_id,
     'message_id' as matched_by,
-    refresh_reaction.sender,
-    refresh_reaction.url,
-    refresh_reaction.change,
+    refresh_event.sender,
+    refresh_event.url,
+    refresh_event.change,
     refresh_reached.accepted,
+    refresh_reached.attempted_at,
     refresh_reached.delivered_at,
-    refresh_reaction.occurred_at,
-    refresh_reaction.received_at,
-from refresh_reaction
+    refresh_event.occurred_at,
+    refresh_event.received_at,
+from refresh_event
 inner join refresh_reached
-    on refresh_reaction.message_key = refresh_reached.message_key
-    and refresh_reaction.recipient = refresh_reached.recipient
+    on refresh_event.message_key = refresh_reached.message_key
+    and refresh_event.recipient = refresh_reached.recipient
 union all by name
-select *
-from refresh_fallback;
+select event_fallback.*
+from event_fallback
+cross join (select 1 from refresh_plan where is_full) as gate
+where event_fallback.matched_by <> 'none'
+union all by name
+select event_fallback.*
+from event_fallback
+semi join refresh_key
+    on event_fallback.event_key = refresh_key.message_key
+    and event_fallback.recipient = refresh_key.recipient
+where event_fallback.matched_by <> 'none';

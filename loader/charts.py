@@ -338,7 +338,7 @@ def links(clicked: pl.DataFrame) -> Drawn:
         y=alt.Y("link:N", sort=None, title=None, axis=alt.Axis(ticks=False, labelLimit=320)),
         tooltip=_tips(named, *counted, "first_click_human_share"),
     )
-    axis = alt.Axis(format=",d", tickCount=5)
+    axis = _counted(5)
     everyone = base.mark_bar(height={"band": 0.72}, color=COLOUR["machine"]).encode(
         x=alt.X("clicked:Q", title="messages", axis=axis)
     )
@@ -402,7 +402,7 @@ def _days(days: pl.DataFrame) -> alt.Chart:
         .mark_bar(size=max(1.5, min(26.0, 0.72 * WIDTH / span)))
         .encode(
             alt.X("day:T", title=None, axis=_day_axis()),
-            alt.Y("messages:Q", title="messages", axis=alt.Axis(format="~s", tickCount=5)),
+            alt.Y("messages:Q", title="messages", axis=_counted(5)),
             _by("outcome", colours, legend=_top_legend()),
             order="rank:Q",
             tooltip=_tips(days, "day", "outcome", "messages", "outcome_share"),
@@ -410,6 +410,12 @@ def _days(days: pl.DataFrame) -> alt.Chart:
         .properties(width=WIDTH - 60, height=220)
     )
     return drawn
+
+
+def _counted(ticks: int) -> alt.Axis:
+    """An axis of counts: whole numbers, thousands as k and millions as M, zero as 0."""
+    short = "datum.value < 1000 ? format(datum.value, ',d') : format(datum.value, '~s')"
+    return alt.Axis(labelExpr=short, tickCount=ticks, tickMinStep=1)
 
 
 def _day_axis() -> alt.Axis:
@@ -468,8 +474,9 @@ def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame, measure: str) -> 
         "lines: limits at 95 and 99.8 %",
     )
     named = known.with_columns(band=pl.col("outside").replace_strict(_BAND))
-    lines = _limit_lines(limits.filter(pl.col("measure") == measure), first["pooled_rate"])
-    layers = [*lines, _dots(named), *_names(odd)]
+    x = _size(known)
+    lines = _limit_lines(limits.filter(pl.col("measure") == measure), first["pooled_rate"], x)
+    layers = [*lines, _dots(named, x, word), *_names(odd, x)]
     return _whole(alt.layer(*layers, title=title).properties(width=WIDTH - 60, height=270))
 
 
@@ -483,13 +490,20 @@ def since(campaigns: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
     return campaigns.filter(pl.col("sent_date") >= days["day"].min())
 
 
-def _size(title: str = "messages in the rate") -> alt.X:
-    axis = alt.Axis(format="~s", tickCount=5, grid=False)
-    return alt.X("size:Q", title=title, scale=alt.Scale(type="log", nice=False), axis=axis)
+def _size(known: pl.DataFrame) -> alt.X:
+    """The size of a campaign on a log scale with room for the dots at its ends."""
+    ends = [float(known["size"].min() or 1) / 1.15, float(known["size"].max() or 1) * 1.15]  # type: ignore[arg-type]
+    short = "datum.value < 1000 ? datum.value : format(datum.value, '~s')"
+    return alt.X(
+        "size:Q",
+        title="messages in the rate",
+        scale=alt.Scale(type="log", nice=False, domain=ends),
+        axis=alt.Axis(labelExpr=short, tickCount=5, grid=False, labelOverlap=True),
+    )
 
 
-def _limit_lines(limits: pl.DataFrame, pooled: float) -> list[alt.Chart]:
-    base = alt.Chart(limits).encode(_size())
+def _limit_lines(limits: pl.DataFrame, pooled: float, x: alt.X) -> list[alt.Chart]:
+    base = alt.Chart(limits).encode(x)
     lines = [
         base.mark_line(color=FAINT, strokeWidth=1, strokeDash=dash).encode(y=f"{name}:Q")
         for name, dash in (
@@ -501,14 +515,14 @@ def _limit_lines(limits: pl.DataFrame, pooled: float) -> list[alt.Chart]:
     return [*lines, rule]
 
 
-def _dots(named: pl.DataFrame) -> alt.Chart:
+def _dots(named: pl.DataFrame, x: alt.X, word: str) -> alt.Chart:
     colours = {_BAND[name]: colour for name, colour in _OUTSIDE.items()}
     dots: alt.Chart = (
         alt.Chart(named)
         .mark_circle(size=64, opacity=0.85, stroke="white", strokeWidth=0.6)
         .encode(
-            _size(),
-            alt.Y("rate:Q", title="share", axis=alt.Axis(format="~%", tickCount=6)),
+            x,
+            alt.Y("rate:Q", title=word, axis=alt.Axis(format="~%", tickCount=6)),
             _by("band", colours, legend=_top_legend()),
             tooltip=_tips(named, "campaign_name", "rate", "rate_lo", "rate_hi", "size", "band"),
         )
@@ -516,7 +530,7 @@ def _dots(named: pl.DataFrame) -> alt.Chart:
     return dots
 
 
-def _names(odd: pl.DataFrame) -> list[alt.Chart]:
+def _names(odd: pl.DataFrame, x: alt.X) -> list[alt.Chart]:
     """Labels of the outliers that are farthest from the pooled rate and do not stand too close."""
     far = odd.with_columns(far=(pl.col("rate") - pl.col("pooled_rate")).abs())
     chosen: list[dict[str, Any]] = []
@@ -530,7 +544,7 @@ def _names(odd: pl.DataFrame) -> list[alt.Chart]:
     return [
         alt.Chart(pl.DataFrame(side))
         .mark_text(align=align, dx=move, fontSize=11)  # type: ignore[arg-type]
-        .encode(_size(), y="rate:Q", text="label:N")
+        .encode(x, y="rate:Q", text="label:N")
         for side, align, move in (
             ([row for row in labels if row["size"] <= middle], "left", 8),
             ([row for row in labels if row["size"] > middle], "right", -8),
@@ -563,7 +577,7 @@ def forest(rates: pl.DataFrame, measure: str, reference: str | None, age: str) -
         f"{wording.plural(known.height, 'campaign')}, 95 % intervals",
     )
     named = known.with_columns(
-        label=pl.Series([_dated(row) for row in known.iter_rows(named=True)]),
+        label=pl.Series(_distinct([_dated(row) for row in known.iter_rows(named=True)])),
         is_reference=own.fill_null(False),
     )
     y = alt.Y("label:N", sort=None, title=None, axis=alt.Axis(ticks=False, labelLimit=300))
@@ -571,7 +585,7 @@ def forest(rates: pl.DataFrame, measure: str, reference: str | None, age: str) -
     base = alt.Chart(named).encode(y=y, tooltip=_tips(named, *tips))
     strong = alt.condition("datum.is_reference", alt.value(INK), alt.value(_REACTION[measure]))
     spans = base.mark_rule(strokeWidth=2).encode(
-        _rates("rate_lo:Q", "share"), x2="rate_hi:Q", color=strong
+        _rates("rate_lo:Q", f"{_WORD[measure]} of accepted"), x2="rate_hi:Q", color=strong
     )
     dots = base.mark_circle(size=60, opacity=1).encode(x="rate:Q", color=strong)
     line = alt.Chart(named.filter(pl.col("is_reference"))).mark_rule(color=MUTED, strokeDash=[3, 3])
@@ -580,47 +594,36 @@ def forest(rates: pl.DataFrame, measure: str, reference: str | None, age: str) -
 
 
 def _dated(row: dict[str, Any]) -> str:
-    """Name and day, with enough of the id that two campaigns of one name stay two rows."""
     sent = f"{row['sent_date']:%d %b %y}" if row["sent_date"] else "not delivered"
-    return f"{wording.short(row['campaign_name'], 30)} · {sent} {_tag(row)}"
-
-
-def _tag(row: dict[str, Any]) -> str:
-    return str(row["campaign_id"])[:4]
+    return f"{wording.short(row['campaign_name'], 32)} · {sent}"
 
 
 def control(days: pl.DataFrame) -> Drawn:
     """Draw the daily bounce rate with its control limits (``daily_bounce_limit``).
 
     Columns: day, attempted, bounced, bounce_rate, pooled_rate, limit_lo_998, limit_hi_998,
-    is_small, is_out_of_control.
+    is_small, is_out_of_control. Small days are left out: their limits span everything.
     """
+    days = days.filter(~pl.col("is_small"))
     if days.is_empty():
-        return note("No day has bounces to judge yet.")
+        return note("No day has enough mail to judge its bounces.")
     title = _title(
         _odd_days(days),
         f"bounced of attempted, by day; pooled rate {wording.percent(days['pooled_rate'][0])}",
-        "band: 99.8 % limits for the day's size; pale: under 200 messages",
+        "band: 99.8 % limits, days of 200 messages and more",
     )
     tips = ("day", "bounce_rate", "bounced", "attempted", "limit_lo_998", "limit_hi_998")
-    top = float(days.filter(~pl.col("is_small"))["bounce_rate"].max() or 0.05) * 1.25  # type: ignore[arg-type]
     base = alt.Chart(days).encode(
         alt.X("day:T", title=None, axis=_day_axis()), tooltip=_tips(days, *tips)
     )
-    y = alt.Y(
-        "bounce_rate:Q",
-        title="bounced",
-        scale=alt.Scale(domain=[0, top], clamp=True),
-        axis=alt.Axis(format="~%", tickCount=5),
-    )
+    y = alt.Y("bounce_rate:Q", title="bounced", axis=alt.Axis(format="~%", tickCount=5))
     limits = base.mark_rule(color=COLOUR["accepted"], opacity=0.3, strokeWidth=6).encode(
         y="limit_lo_998:Q", y2="limit_hi_998:Q"
     )
     colour = alt.condition(
         "datum.is_out_of_control", alt.value(COLOUR["hard"]), alt.value(COLOUR["accepted"])
     )
-    pale = alt.condition("datum.is_small", alt.value(0.35), alt.value(1))
-    dots = base.mark_circle(size=46).encode(y=y, color=colour, opacity=pale)
+    dots = base.mark_circle(size=46, opacity=1).encode(y=y, color=colour)
     middle = base.mark_line(color=MUTED, strokeWidth=1).encode(y="pooled_rate:Q")
     layers = alt.layer(limits, middle, dots, title=title)
     return _whole(layers.properties(width=WIDTH - 60, height=220))
@@ -653,7 +656,7 @@ def delays(quantiles: pl.DataFrame, kind: str) -> Drawn:
         "newest campaign first",
     )
     named = known.with_columns(
-        label=pl.Series([_dated(row) for row in known.iter_rows(named=True)])
+        label=pl.Series(_distinct([_dated(row) for row in known.iter_rows(named=True)]))
     )
     quoted = [f"p{share}_hours" for share in (10, 25, 50, 75, 90)]
     base = alt.Chart(named, title=title).encode(
@@ -858,7 +861,7 @@ def arrivals(days: pl.DataFrame) -> Drawn:
         .mark_bar(color=COLOUR["accepted"])
         .encode(
             alt.X("day:T", timeUnit="yearmonthdate", title=None, axis=_day_axis()),
-            alt.Y("events:Q", title=None, axis=alt.Axis(format="~s", tickCount=2)),
+            alt.Y("events:Q", title=None, axis=_counted(2)),
             alt.Row("sender_domain:N", title=None, sort=order, header=_row_header()),
             tooltip=_tips(days, "day", "sender_domain", "events"),
         )

@@ -213,8 +213,9 @@ def compared(differences: pl.DataFrame, reference: pl.DataFrame, age: str) -> Ht
     lead = " ".join(_differing(differences, measure) for measure in ("open", "click"))
     if differences.is_empty():
         lead = f"Nothing else has reached {age}, or this campaign itself has not."
-    meta = f"against the others, {age} after delivery · id {row['campaign_id']}"
-    return page.head(row["campaign_name"] or row["campaign_id"], lead, meta=meta)
+    meta = f"opens and clicks by people {age} after delivery · id {row['campaign_id']}"
+    name = row["campaign_name"] or row["campaign_id"]
+    return page.head(f"Compared with: {name}", lead, meta=meta)
 
 
 def _differing(differences: pl.DataFrame, measure: str) -> str:
@@ -226,7 +227,8 @@ def _differing(differences: pl.DataFrame, measure: str) -> str:
         return f"None of {wording.plural(known.height, 'campaign')} differs in {measure}s."
     more = odd.filter(pl.col("difference") > 0).height
     return (
-        f"{odd.height} of {wording.plural(known.height, 'campaign')} differ in {measure}s: "
+        f"{odd.height} of {wording.plural(known.height, 'campaign')} "
+        f"{'differs' if odd.height == 1 else 'differ'} in {measure}s: "
         f"{more} had more, {odd.height - more} fewer."
     )
 
@@ -240,7 +242,7 @@ def bounced(total: pl.DataFrame, providers: pl.DataFrame, days: pl.DataFrame) ->
     sentences = [
         f"{wording.plural(int(total['bounced'].sum()), 'bounce')} of "
         f"{wording.count(top['attempted'])} messages; most are {top['bounce_category']} "
-        f"({wording.count(top['bounced'])}), so: {top['advice']}",
+        f"({wording.count(top['bounced'])}; what to do: {top['advice']})",
         _worst_provider(named),
         f"{wording.plural(days.filter(pl.col('is_out_of_control')).height, 'day')} "
         "out of the ordinary",
@@ -282,8 +284,8 @@ def clicked(links: pl.DataFrame, limits: pl.DataFrame) -> Html:
     lead = (
         f"People followed {wording.plural(links.height, 'link')}; the first takes "
         f"{wording.percent(top['click_human_share'])} of their clicks and "
-        f"{wording.percent(top['first_click_human_share'])} of their first ones. Machines made "
-        f"{wording.percent(machine)} of the messages that clicked."
+        f"{wording.percent(top['first_click_human_share'])} of their first ones. Of the messages "
+        f"with a click, {wording.percent(machine)} were clicked by machines alone."
     )
     return page.head(top["campaign_name"] or top["campaign_id"], lead, meta="links of one campaign")
 
@@ -293,13 +295,17 @@ def health(summary: pl.DataFrame) -> Html:
     row = summary.row(0, named=True)
     if not row["recipients"]:
         return page.note(_NOTHING)
+    kinds = {
+        "hard_bounced": "bounced hard",
+        "repeatedly_bounced": "bounced again and again",
+        "unsubscribed": "unsubscribed",
+        "complained": "complained",
+    }
+    why = [f"{wording.count(row[key])} {said}" for key, said in kinds.items() if row[key]]
     lead = (
         f"Stop writing to {wording.plural(row['to_suppress'], 'recipient')} of "
-        f"{wording.count(row['recipients'])} ({wording.percent(row['suppress_rate'])}): "
-        f"{wording.count(row['hard_bounced'])} bounced hard, "
-        f"{wording.count(row['repeatedly_bounced'])} again and again, "
-        f"{wording.count(row['unsubscribed'])} unsubscribed, "
-        f"{wording.count(row['complained'])} complained. "
+        f"{wording.count(row['recipients'])} ({wording.percent(row['suppress_rate'])})"
+        f"{': ' + ', '.join(why) if why else ''}. "
         f"{wording.percent(row['never_reacted_rate'])} have never reacted as a person."
     )
     return page.head("List health", lead, meta="This page names recipients: do not pass it on.")

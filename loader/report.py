@@ -27,7 +27,7 @@ from nbformat import NotebookNode
 from traitlets import Unicode
 from traitlets.config import Config
 
-from loader import charts, notebook, page
+from loader import charts, notebook, page, tables
 from loader.assets import asset
 from loader.errors import ReportError
 from loader.kernel import OwnKernelSpecs, kernel_environment
@@ -155,7 +155,7 @@ def with_parameters(source: NotebookNode, parameters: dict[str, object]) -> Note
 
     Raises ``ReportError`` for a parameter that the notebook does not declare.
     """
-    copy = nbformat.from_dict(source)
+    copy: NotebookNode = nbformat.from_dict(source)
     index = next(
         (i for i, cell in enumerate(copy.cells) if "parameters" in cell.metadata.get("tags", ())),
         None,
@@ -238,7 +238,12 @@ class InlineCharts(Preprocessor):
         self, nb: NotebookNode, resources: dict[str, Any]
     ) -> tuple[NotebookNode, dict[str, Any]]:
         """Return a copy of the notebook with every chart as self-contained HTML."""
-        copy = nbformat.from_dict(nb)
+        copy: NotebookNode = nbformat.from_dict(nb)
+        for data in _output_data(copy.cells):
+            if self.nonce and "text/html" in data:
+                data["text/html"] = data["text/html"].replace(
+                    tables.SORT, self._script(tables.SORTING)
+                )
         for number, data in enumerate(_chart_data(copy.cells)):
             spec = data.pop(charts.MIME)
             data.clear()
@@ -259,11 +264,15 @@ class InlineCharts(Preprocessor):
         return f"<script{nonce}>{code}</script>"
 
 
-def _chart_data(cells: Iterable[NotebookNode]) -> Iterator[dict[str, Any]]:
+def _output_data(cells: Iterable[NotebookNode]) -> Iterator[dict[str, Any]]:
     for cell in cells:
         for output in cell.get("outputs", ()):
-            if charts.MIME in output.get("data", {}):
+            if "data" in output:
                 yield output["data"]
+
+
+def _chart_data(cells: Iterable[NotebookNode]) -> Iterator[dict[str, Any]]:
+    return (data for data in _output_data(cells) if charts.MIME in data)
 
 
 def _bundle() -> str:

@@ -17,7 +17,7 @@ from loader.page import Html, note
 Cell: TypeAlias = Callable[[Mapping[str, Any]], str]
 """A row of the mart → the markup of one cell."""
 
-_SORT = """<script data-ld="sort">
+SORTING = """
 if (!window.ldSort) {
   window.ldSort = true;
   const value = (row, column) => {
@@ -38,7 +38,10 @@ if (!window.ldSort) {
     body.append(...rows);
   });
 }
-</script>"""
+"""
+"""Sorts a table by the heading that is clicked; a second click turns the order."""
+
+SORT = f"<script>{SORTING}</script>"
 
 
 def _table(
@@ -76,13 +79,14 @@ def _table(
         .as_raw_html()
     )
     kind = "ld-table ld-sortable" if sortable else "ld-table"
-    markup = f'<div class="{kind}">{_STYLE}{built}</div>{_SORT if sortable else ""}'
+    markup = f'<div class="{kind}">{_STYLE}{built}</div>{SORT if sortable else ""}'
     return Html(markup, f"<table of {wording.plural(len(rows), 'row')}>")
 
 
 _STYLE = """<style>
 .ld-table{max-width:780px;overflow-x:auto;background:#fff}
 .ld-table td{vertical-align:top;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}
+.ld-table td.gt_right{white-space:nowrap}
 .ld-table .few{color:#9aa4ae}.ld-table .dim{color:#5b6875;font-size:12px}
 .ld-table .odd{font-weight:650}.ld-table .odd::after{content:" \\25C6";font-size:9px;color:#b3261e}
 .ld-table .bar{display:block;height:5px;margin-top:3px;background:#eef1f4;border-radius:2px}
@@ -410,4 +414,4 @@ def _explained(row: Mapping[str, Any]) -> str:
 def _mark(row: Mapping[str, Any]) -> str:
     alarm = bool(row["needs_attention"])
     colour, word = (COLOUR["hard"], "look") if alarm else (COLOUR["accepted"], "fine")
-    return f'<span style="color:{colour};font-weight:650">{word}</span>'
+    return f'<span class="nowrap" style="color:{colour};font-weight:650">{word}</span>'

@@ -3,7 +3,8 @@ create or replace view freshness as
 with volume as (
     select
         cast(coalesce(sum(events), 0) as bigint) as events,
-        cast(coalesce(sum(duplicates), 0) as bigint) as duplicates,
+        (select cast(coalesce(sum(duplicates), 0) as bigint) from ingest_ledger)
+            as duplicates,
         cast(coalesce(sum(opens_clicks), 0) as bigint) as opens_clicks,
         cast(coalesce(sum(matched_by_message_id), 0) as bigint) as matched_by_message_id,
     from data_quality

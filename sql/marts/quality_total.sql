@@ -6,7 +6,8 @@ with volume as (
         cast(coalesce(sum(events), 0) as bigint) as events,
         cast(coalesce(sum(delivered_events), 0) as bigint) as delivered_events,
         cast(coalesce(sum(bounce_events), 0) as bigint) as bounce_events,
-        cast(coalesce(sum(duplicates), 0) as bigint) as duplicates,
+        (select cast(coalesce(sum(duplicates), 0) as bigint) from ingest_ledger)
+            as duplicates,
         cast(coalesce(sum(opens_clicks), 0) as bigint) as opens_clicks,
         cast(coalesce(sum(matched_by_message_id), 0) as bigint) as matched_by_message_id,
         cast(coalesce(sum(matched_by_campaign), 0) as bigint) as matched_by_campaign,

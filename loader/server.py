@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
@@ -123,11 +124,15 @@ class _Application(BaseApplication):  # type: ignore[misc]
             "control_socket_disable": True,
             "proc_name": "loader",
             "when_ready": _say_where,
-            "post_fork": lambda _arbiter, worker: setattr(self, "worker", worker),
+            "post_fork": self._forked,
             "worker_exit": lambda _arbiter, _worker: self._close(),
         }
         for name, value in options.items():
             self.cfg.set(name, value)
+
+    def _forked(self, arbiter: Arbiter, worker: "_Worker") -> None:
+        self.worker = worker
+        worker.inherited = arbiter.SIG_QUEUE
 
     def load(self) -> Callable[..., Any]:
         from loader.metrics import Metrics  # noqa: PLC0415
@@ -160,11 +165,18 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
 
 
 class _Worker(ThreadWorker):  # type: ignore[misc]
+    inherited: SimpleQueue[int]
+    """Signals that came after the fork, while the handlers were still the arbiter's."""
+
     def init_signals(self) -> None:
         super().init_signals()
         # Ctrl-C reaches the workers too; the arbiter tells them to stop.
         signal.signal(signal.SIGINT, self.handle_exit)
         signal.siginterrupt(signal.SIGINT, False)
+        # A stop that came before this line went into the arbiter's queue, where nobody looks.
+        while not self.inherited.empty():
+            if self.inherited.get() in {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}:
+                self.alive = False
 
     def handle(self, conn: TConn) -> Any:
         patience = struct.pack("ll", STALLED_SECONDS, 0)

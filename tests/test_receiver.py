@@ -451,6 +451,20 @@ def test_no_start_without_a_secret(tmp_path: Path, config: str) -> None:
         create_app(settings, mock.Mock())
 
 
+def test_refusals_are_logged_now_and_then(
+    settings: Settings, writer: Writer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A refusal is logged at once, its repetitions every ten seconds, with their number."""
+    now = [1000.0]
+    client = create_app(settings, writer, clock=lambda: now[0]).test_client()
+    for moment in (0, 1, 2, 9, 11):
+        now[0] = 1000.0 + moment
+        post(client, signature="nope")
+    client.get("/webhooks/inboxroad")
+    said = [record.getMessage().split(":")[0] for record in caplog.records]
+    assert said == ["refused 1 with 401", "refused 4 with 401", "refused 1 with 405"]
+
+
 def test_nothing_of_the_request_is_logged(
     client: FlaskClient, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

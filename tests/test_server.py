@@ -141,6 +141,18 @@ def test_starts_quickly_and_says_one_line(tmp_path: Path) -> None:
     assert took < 8
 
 
+def test_stop_while_starting(tmp_path: Path) -> None:
+    """A stop that comes while the workers are being born is not lost on them."""
+    took = []
+    for turn in range(8):
+        receiver = Receiver(tmp_path / "home").start()
+        time.sleep(turn * 0.004)
+        started = time.monotonic()
+        assert receiver.stop() == 0
+        took.append(time.monotonic() - started)
+    assert max(took) < 10
+
+
 def test_interrupt_stops_as_gently(tmp_path: Path) -> None:
     """Ctrl-C, which reaches every process of the terminal, drains as SIGTERM does."""
     receiver = Receiver(tmp_path / "home").start()

@@ -77,7 +77,7 @@ def serve(host: str, port: int, as_json: bool) -> None:
 @_json
 def ingest(follow: bool, rebuild: bool, as_json: bool) -> None:
     """Load what is new in the spool into the warehouse. Safe to run twice, or to kill."""
-    from loader.ingest import ingest
+    from loader.ingest import ingest, until_told
     from loader.progress import shown
 
     with shown("Loading") as report:
@@ -86,6 +86,7 @@ def ingest(follow: bool, rebuild: bool, as_json: bool) -> None:
             follow=follow,
             rebuild=rebuild,
             progress=lambda events, done, total: report(events, done / max(total, 1)),
+            stop=until_told() if follow else None,
         )
     sentence = (
         f"read {result.read:,} events: {result.inserted:,} inserted, {result.duplicates:,} "

@@ -43,62 +43,83 @@ def decide(table: str, frame: pl.DataFrame, standing: pl.DataFrame, lines: Lines
     """
     doubtful = contested(frame)
     if standing.height:
-        pairs = standing.select("message_key", "occurred_at").unique()
-        numbered = frame.select("message_key", "occurred_at").with_row_index("row")
-        met = numbered.join(pairs, on=["message_key", "occurred_at"], how="semi")["row"]
-        doubtful = doubtful.scatter(met, True)
-    if not doubtful.any():
+        numbered = frame.select(*_PAIR).with_row_index("row")
+        doubtful = doubtful.scatter(numbered.join(standing, on=_PAIR, how="semi")["row"], True)
+    rows = doubtful.arg_true()
+    if not len(rows):
         return Decision(frame, frame.clear(), standing.clear(), frame.clear())
-    settled = _settle(table, frame.filter(doubtful), standing, lines)
-    rows = frame.filter(~doubtful)
     # Arrival order is kept: it is what makes a query of one day quick.
-    insert = pl.concat([rows, settled.insert]).sort("line", "element") if rows.height else None
+    return _settle(table, frame, rows, standing, lines)
+
+
+def first(table: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return of duplicates the one that stands; ``rows`` has the column ``bytes``, the line."""
+    order = ["received_at", "bytes", "element"]
+    ranked = _keyed(table, rows).sort(order, nulls_last=[True, False, False])
+    return ranked.unique("dedupe_key", keep="first", maintain_order=True).drop("dedupe_key")
+
+
+def replaced(
+    table: str, rows: pl.DataFrame, standing: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the rows that take the place of tied standing ones, and those standing ones.
+
+    ``rows`` are, of each event, the first that was received when the standing one was.
+    """
+    best = _beside(table, rows, standing).filter("tied")
+    return best.select(rows.columns), _old(best, standing)
+
+
+def with_bytes(rows: pl.DataFrame, lines: Lines) -> pl.DataFrame:
+    """Return ``rows`` with their lines in the column ``bytes``."""
+    text = [lines.bytes_of(place) for place in rows["line"]]
+    return rows.with_columns(pl.Series("bytes", text, dtype=pl.Binary))
+
+
+_PAIR = ["message_key", "occurred_at"]
+
+
+def _settle(
+    table: str, frame: pl.DataFrame, rows: pl.Series, standing: pl.DataFrame, lines: Lines
+) -> Decision:
+    doubtful = frame[rows].with_columns(rows.alias("row"))
+    best = _beside(table, first(table, with_bytes(doubtful, lines)), standing)
+    insert = best.filter(~pl.col("found") | pl.col("earlier"))
+    keep = pl.repeat(True, frame.height, dtype=pl.Boolean, eager=True)
+    keep = keep.scatter(rows, False).scatter(insert["row"], True)
+    earlier = best.filter("earlier")
     return Decision(
-        settled.insert if insert is None else insert,
-        settled.duplicates,
-        settled.delete,
-        settled.ties,
+        insert=frame.filter(keep),
+        duplicates=pl.concat([frame.filter(~keep), earlier.select(frame.columns)]),
+        delete=_old(earlier, standing),
+        ties=best.filter("tied").select(frame.columns),
     )
 
 
-def _settle(table: str, rows: pl.DataFrame, standing: pl.DataFrame, lines: Lines) -> Decision:
-    ranked = _ranked(table, rows, lines)
-    first = ranked.unique(_KEY, keep="first", maintain_order=True)
-    later = ranked.join(first.select("line", "element"), on=["line", "element"], how="anti")
+def _old(both: pl.DataFrame, standing: pl.DataFrame) -> pl.DataFrame:
+    return both.select(pl.col(f"{name}_old").alias(name) for name in standing.columns)
+
+
+def _beside(table: str, rows: pl.DataFrame, standing: pl.DataFrame) -> pl.DataFrame:
+    """Return ``rows`` with the standing row of each, and how the two compare."""
     old = _keyed(table, standing).rename({name: f"{name}_old" for name in standing.columns})
-    both = first.join(old, on=_KEY, how="left", nulls_equal=True, maintain_order="left")
+    both = _keyed(table, rows).join(
+        old, on="dedupe_key", how="left", nulls_equal=True, maintain_order="left"
+    )
     found = pl.col("message_key_old").is_not_null()
     new_at, old_at = pl.col("received_at"), pl.col("received_at_old")
-    earlier = found & ((new_at < old_at) | (new_at.is_not_null() & old_at.is_null()))
+    earlier = (new_at < old_at) | (new_at.is_not_null() & old_at.is_null())
     same = pl.all_horizontal(
         pl.col(name).eq_missing(pl.col(f"{name}_old")) for name in standing.columns
     )
-    tied = found & new_at.eq_missing(old_at) & ~same
-    insert = both.filter(~found | earlier).select(rows.columns)
-    replaced = both.filter(earlier).select(
-        pl.col(f"{name}_old").alias(name) for name in standing.columns
+    return both.with_columns(
+        found.alias("found"),
+        (found & earlier.fill_null(False)).alias("earlier"),
+        (found & new_at.eq_missing(old_at) & ~same).alias("tied"),
     )
-    left = both.filter(found & ~earlier).select(rows.columns)
-    return Decision(
-        insert,
-        pl.concat([later.select(rows.columns), left, both.filter(earlier).select(rows.columns)]),
-        replaced,
-        both.filter(tied).select(rows.columns),
-    )
-
-
-_KEY = ["dedupe_key"]
 
 
 def _keyed(table: str, rows: pl.DataFrame) -> pl.DataFrame:
-    recipient = pl.col("recipient").str.to_lowercase()
-    fields = ["message_key", "occurred_at", *SPECIFIC[table]]
-    return rows.with_columns(pl.struct(recipient.alias("r"), *fields).alias("dedupe_key"))
-
-
-def _ranked(table: str, rows: pl.DataFrame, lines: Lines) -> pl.DataFrame:
-    """Order rows so that of duplicates the one that stands comes first."""
-    text = pl.Series("bytes", [lines.bytes_of(place) for place in rows["line"]], dtype=pl.Binary)
-    order = ["received_at", "bytes", "element"]
-    keyed = _keyed(table, rows.with_columns(text))
-    return keyed.sort(order, nulls_last=[True, False, False])
+    recipient = pl.col("recipient").str.to_lowercase().alias("recipient_key")
+    key = pl.struct(recipient, *_PAIR, *SPECIFIC[table])
+    return rows.with_columns(key.alias("dedupe_key"))

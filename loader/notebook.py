@@ -15,7 +15,7 @@ import polars as pl
 from loader import charts, query, wording
 from loader.page import Html, note
 from loader.settings import Settings, load_settings
-from loader.warehouse import _apply_sql
+from loader.warehouse import apply_sql
 
 _open: dict[str, duckdb.DuckDBPyConnection] = {}
 
@@ -63,7 +63,7 @@ def _connect(settings: Settings) -> duckdb.DuckDBPyConnection:
         return query.connect(settings)
     connection = duckdb.connect()
     connection.execute("set TimeZone = 'UTC'")
-    _apply_sql(connection, settings.timezone)
+    apply_sql(connection, settings.timezone)
     return connection
 
 

@@ -1,28 +1,159 @@
 """The published warehouse → a read-only connection, and answers in the usual forms."""
 
+import datetime as dt
+import io
+import math
+import os
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import orjson
+import polars as pl
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from loader.errors import WarehouseError
+from loader.errors import LoaderError, WarehouseError
 from loader.settings import Settings
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
     """Return a connection that can read the published warehouse and nothing else.
 
-    No file, no network, no setting is within its reach; times are UTC. What it sees does not
-    change while it is open. Raises ``WarehouseError`` when there is no warehouse yet.
+    No file, no network, no setting is within its reach; times are UTC. It sees the warehouse as
+    it was published last, and that does not change while it is open. Raises ``WarehouseError``
+    when there is no warehouse yet.
     """
     path = Path(settings.warehouse)
     if not path.exists():
         raise WarehouseError(f"there is no warehouse at {path} yet: run loader ingest first.")
+    # Attached, not connected to: a process that still has an older connection to the same path
+    # would be given the older file again.
+    spill = str(path.with_name(f"{path.stem}.tmp"))
+    con = duckdb.connect(":memory:", config={"temp_directory": spill})
     try:
-        con = duckdb.connect(str(path), read_only=True)
-    except (duckdb.Error, OSError) as error:
+        con.execute(f"attach '{_quoted(path)}' as warehouse (read_only)")
+    except duckdb.Error as error:
+        con.close()
         raise WarehouseError(
             f"{path} cannot be opened ({type(error).__name__}): run loader ingest to publish it."
         ) from None
-    con.execute("set TimeZone = 'UTC'; set enable_external_access = false")
+    con.execute("use warehouse")
+    con.execute("set TimeZone = 'UTC'")
+    con.execute("set enable_external_access = false")
     con.execute("set lock_configuration = true")
     return con
+
+
+def ask(settings: Settings, query: str) -> pl.DataFrame:
+    """Return the rows of one query. Raises ``LoaderError`` with what DuckDB says about it."""
+    with connect(settings) as con:
+        try:
+            relation = con.sql(query)
+            return pl.DataFrame() if relation is None else relation.pl()
+        except (duckdb.Error, pl.exceptions.PolarsError) as error:
+            said = " ".join(str(error).split())
+            raise LoaderError(f"the query does not run: {said}") from None
+
+
+def to_table(frame: pl.DataFrame) -> str:
+    """Return the rows as a table to look at; numbers to the right."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name, kind in frame.schema.items():
+        table.add_column(_printable(name), justify="right" if kind.is_numeric() else "left")
+    for row in frame.rows():
+        table.add_row(*(Text(_printable(_shown(value))) for value in row))
+    out = io.StringIO()
+    # As wide as it needs to be: a terminal wraps, a pager scrolls, nothing is cut off.
+    console = Console(file=out, width=100_000, no_color=True)
+    console.print(table)
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    return "\n".join([*filter(None, lines), f"({frame.height:,} rows)"])
+
+
+def to_csv(frame: pl.DataFrame) -> str:
+    """Return the rows as CSV that a spreadsheet does not take for formulas.
+
+    A text that begins with one of ``= + - @``, a tab or a line break gets an apostrophe before
+    it; numbers stay numbers.
+    """
+    safe = _flat(frame)
+    guarded = [
+        pl.when(_starts(name)).then("'" + pl.col(name)).otherwise(pl.col(name)).alias(name)
+        for name, kind in safe.schema.items()
+        if kind == pl.String
+    ]
+    names = {name: f"'{name}" for name in safe.columns if name.startswith(_FORMULA)}
+    return safe.with_columns(guarded).rename(names).write_csv()
+
+
+def to_json(frame: pl.DataFrame) -> str:
+    """Return one JSON object: ``columns``, and ``rows`` as objects. NaN and infinity are null."""
+    answer = {"columns": frame.columns, "rows": frame.to_dicts()}
+    return orjson.dumps(_plain(answer), default=str).decode()
+
+
+def write_parquet(frame: pl.DataFrame, path: Path) -> None:
+    """Write the rows as a Parquet file for its owner only, whole or not at all."""
+    aside = path.with_name(f".{path.name}.part")
+    try:
+        aside.unlink(missing_ok=True)
+        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as target:
+            frame.write_parquet(target)
+        aside.rename(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise LoaderError(f"{path} cannot be written ({error.strerror}): name another.") from None
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def _starts(name: str) -> pl.Expr:
+    return pl.any_horizontal(pl.col(name).str.starts_with(sign) for sign in _FORMULA)
+
+
+def _flat(frame: pl.DataFrame) -> pl.DataFrame:
+    nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
+    texts = {name: [_nested_text(value) for value in frame[name].to_list()] for name in nested}
+    return frame.with_columns(pl.Series(name, text, pl.String) for name, text in texts.items())
+
+
+def _nested_text(value: object) -> str | None:
+    return None if value is None else orjson.dumps(_plain(value), default=str).decode()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if not isinstance(value, bytes) else value.hex()
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dt.datetime):
+        return value.isoformat(" ")
+    return str(value)
+
+
+def _printable(text: str) -> str:
+    """Return ``text`` without characters that would steer a terminal."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )

@@ -1,0 +1,110 @@
+"""What was set aside and why; and, after a fix, read again."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from loader.batch import Block, parse
+from loader.errors import SpoolError
+from loader.lock import sole_loader
+from loader.publication import beside, private_path
+from loader.query import connect
+from loader.settings import Settings
+from loader.shape import Shapes
+from loader.spool import list_segments, read_block
+from loader.ties import settle_ties
+from loader.warehouse import Loaded, Warehouse, open_warehouse
+
+WAIT_SECONDS = 10.0
+_BATCH_BYTES = 16 * 1024 * 1024
+_PLACES = 3
+
+
+def summary(settings: Settings) -> dict[str, Any]:
+    """Return ``total`` and ``reasons``: of each reason its lines, and where some of them stand.
+
+    Raises ``WarehouseError`` when there is no warehouse yet.
+    """
+    query = f"""
+        select
+            reason,
+            count(*) as lines,
+            min(received_at) as first_received_at,
+            max(received_at) as last_received_at,
+            min(segment || ' at ' || line_offset, {_PLACES}) as places,
+        from quarantine
+        group by reason
+        order by lines desc, reason
+    """
+    with connect(settings) as con:
+        reasons = con.sql(query).pl().to_dicts()
+    return {"total": sum(row["lines"] for row in reasons), "reasons": reasons}
+
+
+def retry(settings: Settings) -> dict[str, Any]:
+    """Read every line in the quarantine again, load what can be loaded now, and publish.
+
+    Returns ``summary`` afterwards, and ``retried``: how many were read again, inserted, found to
+    be duplicates, and stay set aside. A batch of lines is one transaction with its ledger rows.
+    Raises ``LoaderError`` as ``loader.ingest.ingest`` does.
+    """
+    published = Path(settings.warehouse)
+    with (
+        sole_loader(beside(published, "lock"), "loader quarantine --retry", WAIT_SECONDS),
+        open_warehouse(private_path(published), settings.timezone) as warehouse,
+    ):
+        before, done = warehouse.set_aside(), Loaded()
+        for blocks in _batches(settings, warehouse):
+            done += warehouse.load_again(parse(blocks, Shapes()))
+        settle_ties(warehouse, settings.spool)
+        warehouse.publish(published)
+        left = warehouse.set_aside()
+    counts = {**asdict(done), "read": before, "quarantined": left}
+    return {"retried": counts, **summary(settings)}
+
+
+def sentences(found: dict[str, Any]) -> list[str]:
+    """Return the lines that tell a person what ``summary`` or ``retry`` found."""
+    lines = []
+    if "retried" in found:
+        again = found["retried"]
+        lines.append(
+            f"{again['read']:,} read again: {again['inserted']:,} inserted, "
+            f"{again['duplicates']:,} duplicates, {again['quarantined']:,} still set aside"
+        )
+    if not found["total"]:
+        return [*lines, "nothing is set aside"]
+    for row in found["reasons"]:
+        places = "; ".join(row["places"])
+        lines.append(f"{row['lines']:>9,}  {row['reason']:<28}  {places}")
+    return lines
+
+
+def _batches(settings: Settings, warehouse: Warehouse) -> Iterator[list[Block]]:
+    blocks: list[Block] = []
+    size = 0
+    for block in _blocks(settings.spool, warehouse):
+        blocks.append(block)
+        size += len(block.data)
+        if size >= _BATCH_BYTES:
+            yield blocks
+            blocks, size = [], 0
+    if blocks:
+        yield blocks
+
+
+def _blocks(spool: Path, warehouse: Warehouse) -> Iterator[Block]:
+    """Yield each line from the spool, or, where its segment is gone, as the table has it."""
+    segments = {segment.name: segment for segment in list_segments(spool)}
+    for name, offset in warehouse.places_set_aside():
+        segment = segments.get(name)
+        try:
+            data = read_block(segment, offset, 1) if segment else b""
+        except SpoolError:
+            data = b""
+        if data:
+            yield Block(name, offset, data)
+        else:
+            lines = warehouse.lines_set_aside(name, offset)
+            yield Block(name, offset, b"".join(line.encode() + b"\n" for line in lines))

@@ -1,0 +1,171 @@
+"""Spool and published warehouse → how far loading is, and what to know before believing a rate."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from loader.errors import SpoolError
+from loader.events import TABLES
+from loader.query import connect
+from loader.settings import Settings
+from loader.spool import list_segments, segment_end
+
+
+def status(settings: Settings) -> dict[str, Any]:
+    """Return how things stand, as plain values.
+
+    ``spool``: bytes and segments in it, bytes not loaded yet; ``tables``: table → rows;
+    ``last_load``: when, and its counts; ``events``: the sums of the ledger; ``quarantine``:
+    reason → lines; ``match_rate``: share of opens and clicks whose message is known, or None;
+    ``warnings``: sentences. Works without a warehouse too.
+    """
+    if not Path(settings.warehouse).exists():
+        nothing = "nothing has been loaded yet: run loader ingest."
+        return {
+            "warehouse": settings.warehouse,
+            "spool": _spool(settings, {}),
+            **dict.fromkeys(("published_at", "last_load", "match_rate")),
+            "tables": {},
+            "events": {},
+            "quarantine": {},
+            "warnings": [nothing, *_alarms(settings, {})],
+        }
+    with connect(settings) as con:
+        offsets = _offsets(con)
+        return {
+            "warehouse": settings.warehouse,
+            "spool": _spool(settings, offsets),
+            "published_at": _published_at(Path(settings.warehouse)),
+            "last_load": _last_load(con),
+            "match_rate": _match_rate(con),
+            "tables": {table: _value(con, f"select count(*) from {table}") for table in TABLES},
+            "events": _sums(con),
+            "quarantine": _reasons(con),
+            "warnings": [*_alarms(settings, offsets), *_warnings(con)],
+        }
+
+
+def loaded_offsets(settings: Settings) -> dict[str, int]:
+    """Return segment → offset up to which the published warehouse holds it."""
+    if not Path(settings.warehouse).exists():
+        return {}
+    with connect(settings) as con:
+        return _offsets(con)
+
+
+def sentences(found: dict[str, Any]) -> list[str]:
+    """Return the lines that tell a person what ``status`` found."""
+    spool, last = found["spool"], found["last_load"]
+    lines = [
+        f"spool      {spool['bytes']:,} bytes in {spool['segments']:,} segments, "
+        f"{spool['lag_bytes']:,} not loaded yet"
+    ]
+    if last:
+        lines.append(
+            f"last load  {last['finished_at']:%Y-%m-%d %H:%M:%S} UTC: {last['read']:,} read, "
+            f"{last['inserted']:,} inserted, {last['duplicates']:,} duplicates, "
+            f"{last['quarantined']:,} quarantined"
+        )
+    lines += [f"table      {name}: {rows:,} rows" for name, rows in found["tables"].items()]
+    lines += [f"set aside  {reason}: {rows:,}" for reason, rows in found["quarantine"].items()]
+    if found["match_rate"] is not None:
+        lines.append(f"matched    {found['match_rate']:.1%} of opens and clicks by message id")
+    return lines + [f"warning    {sentence}" for sentence in found["warnings"]]
+
+
+def _value(con: duckdb.DuckDBPyConnection, query: str) -> Any:
+    row = con.execute(query).fetchone()
+    return row[0] if row else None
+
+
+def _row(con: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any] | None:
+    cursor = con.execute(query)
+    names = [column[0] for column in cursor.description or []]
+    row = cursor.fetchone()
+    return dict(zip(names, row, strict=True)) if row else None
+
+
+def _offsets(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    query = "select segment, max(to_offset) from ingest_ledger group by segment"
+    return dict(con.execute(query).fetchall())
+
+
+def _spool(settings: Settings, offsets: dict[str, int]) -> dict[str, int]:
+    ends = {}
+    for segment in list_segments(settings.spool):
+        try:
+            ends[segment.name] = segment_end(segment)
+        except SpoolError:
+            continue  # told among the warnings
+    behind = sum(max(end - offsets.get(name, 0), 0) for name, end in ends.items())
+    return {"segments": len(ends), "bytes": sum(ends.values()), "lag_bytes": behind}
+
+
+def _alarms(settings: Settings, offsets: dict[str, int]) -> list[str]:
+    alarms = []
+    for segment in list_segments(settings.spool):
+        try:
+            end, offset = segment_end(segment), offsets.get(segment.name, 0)
+        except SpoolError as error:
+            alarms.append(str(error))
+            continue
+        if end < offset:
+            alarms.append(
+                f"segment {segment.name} holds {end} bytes, but {offset} were loaded from it: "
+                "restore it from a backup."
+            )
+    return alarms
+
+
+def _published_at(path: Path) -> datetime:
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+
+def _last_load(con: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
+    return _row(
+        con,
+        """
+        select
+            finished_at,
+            cast(sum(read) as bigint) as read,
+            cast(sum(inserted) as bigint) as inserted,
+            cast(sum(duplicates) as bigint) as duplicates,
+            cast(sum(quarantined) as bigint) as quarantined,
+        from ingest_ledger
+        group by finished_at
+        order by finished_at desc
+        limit 1
+        """,
+    )
+
+
+def _sums(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    names = ("read", "inserted", "duplicates", "quarantined")
+    columns = ", ".join(f"cast(coalesce(sum({name}), 0) as bigint) as {name}" for name in names)
+    return _row(con, f"select {columns} from ingest_ledger") or {}
+
+
+def _reasons(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    query = "select reason, count(*) from quarantine group by reason order by 2 desc, 1"
+    return dict(con.execute(query).fetchall())
+
+
+def _match_rate(con: duckdb.DuckDBPyConnection) -> float | None:
+    query = "select share from quality_total where check_name = 'matched by message id'"
+    rate: float | None = _value(con, query)
+    return rate
+
+
+def _warnings(con: duckdb.DuckDBPyConnection) -> list[str]:
+    query = """
+        select check_name, found, of_all, share
+        from quality_total
+        where needs_attention
+        order by check_number
+    """
+    return [
+        f"{name}: {found:,} of {of_all:,} ({share:.1%}); the data quality notebook says more."
+        for name, found, of_all, share in con.execute(query).fetchall()
+    ]

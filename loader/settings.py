@@ -23,6 +23,8 @@ class Webhook:
     secrets: tuple[str, ...] = field(repr=False)
     api_key: tuple[str, str] | None = field(default=None, repr=False)
     """Header name and value that a request must also carry, or None."""
+    retired: tuple[str, ...] = field(default=(), repr=False)
+    """Secrets that admit nothing any more, but with which ``loader verify`` reads older lines."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Settings:
 _KEYS = {
     "LOADER_HOME": "data",
     "LOADER_SECRETS": "",
+    "LOADER_RETIRED_SECRETS": "",
     "LOADER_API_KEY": "",
     "LOADER_TIMEZONE": "UTC",
     "LOADER_WAREHOUSE": "",
@@ -133,25 +136,41 @@ def _webhooks(text: Mapping[str, str], document: Mapping[str, Any]) -> dict[str,
         raise SettingsError("webhooks in loader.toml is not a table: write [webhooks.<name>].")
     found = {name: _webhook_table(name, table) for name, table in tables.items()}
     if text["LOADER_SECRETS"] or (text["LOADER_API_KEY"] and "inboxroad" not in found):
-        found["inboxroad"] = _webhook("inboxroad", text["LOADER_SECRETS"], text["LOADER_API_KEY"])
+        found["inboxroad"] = _webhook(
+            "inboxroad",
+            text["LOADER_SECRETS"],
+            text["LOADER_API_KEY"],
+            text["LOADER_RETIRED_SECRETS"],
+        )
     return found
 
 
 def _webhook_table(name: str, table: object) -> Webhook:
     if not _NAME.fullmatch(name):
         raise SettingsError(f"webhook name {name!r}: use letters, digits, '-' and '_', at most 64.")
-    if not isinstance(table, dict) or not set(table) <= {"secrets", "api_key"}:
-        raise SettingsError(f"[webhooks.{name}] takes the keys secrets and api_key only.")
-    return _webhook(name, _text("secrets", {}, table), _text("api_key", {}, table))
+    if not isinstance(table, dict) or not set(table) <= {
+        "secrets",
+        "api_key",
+        "retired_secrets",
+    }:
+        raise SettingsError(
+            f"[webhooks.{name}] takes the keys secrets, api_key and retired_secrets only."
+        )
+    return _webhook(
+        name,
+        _text("secrets", {}, table),
+        _text("api_key", {}, table),
+        _text("retired_secrets", {}, table),
+    )
 
 
-def _webhook(name: str, secrets: str, api_key: str) -> Webhook:
+def _webhook(name: str, secrets: str, api_key: str, retired: str) -> Webhook:
     if any(len(secret) < SHORTEST_SECRET for secret in secrets.split()):
         raise SettingsError(
             f"a secret of webhook {name!r} is shorter than {SHORTEST_SECRET} characters: "
             "copy it again from the provider's page."
         )
-    return Webhook(name, tuple(secrets.split()), _api_key(name, api_key))
+    return Webhook(name, tuple(secrets.split()), _api_key(name, api_key), tuple(retired.split()))
 
 
 def _api_key(name: str, text: str) -> tuple[str, str] | None:

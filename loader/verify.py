@@ -39,20 +39,18 @@ def verify(
     settings: Settings,
     loaded: Mapping[str, int],
     progress: Callable[[int, int], None] = lambda _done, _total: None,
-    *,
-    retired: Mapping[str, tuple[str, ...]] | None = None,
 ) -> list[Finding]:
     """Check every line's signature again, and every segment against the ledger.
 
-    ``loaded`` maps segment names to the offsets that the ledger holds. ``retired`` maps webhook
-    names to secrets that are no longer accepted at the door but have signed older lines.
-    ``progress`` is called with the bytes done and the bytes in all. An unsigned line is a finding
-    only in a segment of the receiver: files dropped in by hand hold bare events. Returns an empty
-    list when everything holds; raises ``SpoolError`` only when the spool cannot be listed.
+    ``loaded`` maps segment names to the offsets that the ledger holds. Secrets that are retired
+    verify older lines still. ``progress`` is called with the bytes done and the bytes in all. An
+    unsigned line is a finding only in a segment of the receiver: files dropped in by hand hold
+    bare events. Returns an empty list when everything holds; raises ``SpoolError`` only when the
+    spool cannot be listed.
     """
-    secrets = {name: webhook.secrets for name, webhook in settings.webhooks.items()}
-    for name, old in (retired or {}).items():
-        secrets[name] = secrets.get(name, ()) + old
+    secrets = {
+        name: webhook.secrets + webhook.retired for name, webhook in settings.webhooks.items()
+    }
     segments = list_segments(settings.spool)
     findings = list(_missing(settings, {segment.name for segment in segments}, loaded))
     ends = {segment.name: _end(segment) for segment in segments}

@@ -30,6 +30,9 @@ from loader.spool import (
 RECEIPTS = "expired.log"
 """In the spool: a JSON line for every segment that was removed, written before it goes."""
 
+COMPRESS_AFTER = timedelta(days=1)
+"""A segment that was written to more recently stays plain, for whoever wants to look into it."""
+
 _OURS = re.compile(r"\d{4}-\d\d-\d\d/\d{6}\.\d{6}-[0-9a-f]+\.jsonl")
 _BLOCK = 8 * 1024 * 1024
 _LEVEL = 6
@@ -65,8 +68,8 @@ def retain(
     """Compress and expire the segments under ``spool`` that need not stay as they are.
 
     ``loaded`` maps a segment's name to the offset up to which its lines are committed in the
-    warehouse. A segment is compressed once it is sealed, whole and loaded to its end; it is
-    removed when ``keep_days`` have passed, besides, since it was last written (None: never).
+    warehouse. A segment is compressed once it is sealed, whole, loaded to its end and a day old;
+    it is removed when ``keep_days`` have passed since it was last written (None: never).
     ``now`` is aware. A crash at any moment leaves every line in place, plain or compressed.
     Raises ``SpoolError`` when a segment is shorter than what was loaded from it, or a write fails.
     """
@@ -77,10 +80,11 @@ def retain(
         progress(segment.name)
         before = segment.path.stat().st_size
         try:
-            if _is_old(segment, now, keep_days):
+            age = now - datetime.fromtimestamp(segment.path.stat().st_mtime, UTC)
+            if keep_days is not None and age > timedelta(days=keep_days):
                 _expire(spool, segment, now)
                 expired, freed = expired + 1, freed + before
-            elif segment.path.suffix != ".zst" and ends_whole(segment):
+            elif age > COMPRESS_AFTER and _is_plain(segment):
                 freed += before - _compress(segment)
                 compressed += 1
         except OSError as error:
@@ -113,11 +117,9 @@ def _is_done(segment: Segment, loaded: Mapping[str, int]) -> bool:
     return 0 < end == offset
 
 
-def _is_old(segment: Segment, now: datetime, keep_days: int | None) -> bool:
-    if keep_days is None:
-        return False
-    written = datetime.fromtimestamp(segment.path.stat().st_mtime, UTC)
-    return now - written > timedelta(days=keep_days)
+def _is_plain(segment: Segment) -> bool:
+    """Say whether a segment can be compressed; one with a torn tail keeps its bytes as they are."""
+    return segment.path.suffix != ".zst" and ends_whole(segment)
 
 
 def _compress(segment: Segment) -> int:

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 GRACE_SECONDS = 30
 STALLED_SECONDS = 10
 """A client that sends nothing for so long in the middle of a request is let go."""
-_WORKER_MEMORY = Path("/dev/shm")  # noqa: S108
+_MEMORY = Path("/dev/shm")  # noqa: S108
+_COUNTS = "loader-metrics-"
 
 
 def serve(settings: Settings, host: str, port: int) -> None:
@@ -48,7 +49,8 @@ def serve(settings: Settings, host: str, port: int) -> None:
     """
     _become_private()
     listener = _listen(host, port)
-    counts = tempfile.mkdtemp(prefix="loader-metrics-", dir=_memory_directory())
+    _forget_the_dead()
+    counts = tempfile.mkdtemp(prefix=f"{_COUNTS}{os.getpid()}-", dir=_memory_directory())
     # prometheus-client reads it when it is imported, so what imports it is imported after this.
     # The files are mapped into memory: on a disk that fills up they would kill the process.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts
@@ -94,8 +96,19 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _memory_directory() -> str | None:
-    usable = _WORKER_MEMORY.is_dir() and os.access(_WORKER_MEMORY, os.W_OK)
-    return str(_WORKER_MEMORY) if usable else None
+    usable = _MEMORY.is_dir() and os.access(_MEMORY, os.W_OK)
+    return str(_MEMORY) if usable else None
+
+
+def _forget_the_dead() -> None:
+    """Remove the counts of servers that were killed and could not do it themselves."""
+    for path in Path(_memory_directory() or tempfile.gettempdir()).glob(f"{_COUNTS}*"):
+        try:
+            os.kill(int(path.name.removeprefix(_COUNTS).split("-")[0]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(path, ignore_errors=True)
+        except (ValueError, PermissionError):
+            continue  # not ours, or of a process that lives
 
 
 class _Application(BaseApplication):  # type: ignore[misc]

@@ -17,7 +17,7 @@ from loader.strict_json import form
 from loader.verify import verify
 
 SECRET = "a-secret-for-tests"
-NOW = datetime(2026, 11, 23, 7, tzinfo=UTC)
+NOW = datetime.now(UTC) + timedelta(days=2)
 
 
 def line(number: int) -> bytes:
@@ -60,6 +60,12 @@ def test_loaded_segments_are_compressed(settings: Settings) -> None:
     assert {segment.path.stat().st_mode & 0o777 for segment in after} == {0o600}
     assert {segment.name: text(segment) for segment in after} == before
     assert retain(settings.spool, ends(settings.spool), now=NOW, keep_days=None).compressed == 0
+
+
+def test_fresh_segments_stay_plain(settings: Settings) -> None:
+    """What was received within a day can still be looked into with the simplest tools."""
+    loaded = ends(settings.spool)
+    assert retain(settings.spool, loaded, now=datetime.now(UTC), keep_days=None).compressed == 0
 
 
 def test_only_what_is_loaded_to_its_end(settings: Settings) -> None:

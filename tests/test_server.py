@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -236,6 +237,24 @@ def test_taken_port_is_said_at_once(tmp_path: Path) -> None:
         done = run(tmp_path, "--port", port, LOADER_SECRETS=SECRETS[0])
     assert (done.returncode, done.stdout) == (1, "")
     assert port in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_counts_of_a_killed_server_do_not_pile_up(tmp_path: Path) -> None:
+    """A server that was killed leaves its counters behind; the next one clears them away."""
+    receiver = Receiver(tmp_path / "home").start()
+    left = _counts(receiver.process.pid)
+    receiver.kill()
+    assert [path.is_dir() for path in left] == [True]
+    with Receiver(tmp_path / "home") as following:
+        assert [path.is_dir() for path in left] == [False]
+        left = _counts(following.process.pid)
+    assert [path.is_dir() for path in left] == [False]
+
+
+def _counts(pid: int) -> list[Path]:
+    memory = Path("/dev/shm")  # noqa: S108
+    place = memory if memory.is_dir() else Path(tempfile.gettempdir())
+    return list(place.glob(f"loader-metrics-{pid}-*"))
 
 
 def test_listens_on_ipv6_too(tmp_path: Path) -> None:

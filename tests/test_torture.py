@@ -39,6 +39,14 @@ def test_drain_leaves_nothing_unanswered(tmp_path: Path) -> None:
     assert out.acknowledged > 300
 
 
+def test_workers_do_not_grow(tmp_path: Path) -> None:
+    """Under a long load the workers keep their memory and their open files."""
+    out = server.soak(tmp_path / "home", 5000)
+    assert (out.acknowledged, out.lost) == (5000, 0)
+    assert out.memory[1] < out.memory[0] * 1.3
+    assert out.descriptors[1] - out.descriptors[0] < 20
+
+
 def test_full_disk_recovers(tmp_path: Path) -> None:
     """On a full disk 503 with a time to come back; with space again it stores at once."""
     try:

@@ -145,6 +145,18 @@ def _slow(share: float) -> list[Row]:
     return [Row("slow clients through nginx", size, result, out.served == out.legitimate)]
 
 
+def _soak(share: float) -> list[Row]:
+    with tempfile.TemporaryDirectory() as home:
+        out = server.soak(Path(home, "h"), max(10_000, int(1_000_000 * share)))
+    growth = out.memory[1] / out.memory[0] - 1
+    result = (
+        f"{out.lost} lost, memory {growth:+.0%} and open files "
+        f"{out.descriptors[1] - out.descriptors[0]:+d} since a tenth of it"
+    )
+    holds = out.lost == 0 and growth < 0.2 and out.descriptors[1] - out.descriptors[0] < 10
+    return [Row("soak", f"{out.acknowledged:,} acknowledged", result, holds)]
+
+
 TORTURES: dict[str, Torture] = {
     "crash": lambda share: _lives(share, power=False),
     "power": lambda share: _lives(share, power=True),
@@ -155,6 +167,7 @@ TORTURES: dict[str, Torture] = {
     "fuzz": _fuzz,
     "probes": _probes,
     "slow": _slow,
+    "soak": _soak,
 }
 
 

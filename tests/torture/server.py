@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 
 from loader.spool import list_segments, read_block, unframe
@@ -152,6 +152,45 @@ def _disturbed(
         driven.answers,
         driven.seconds,
     )
+
+
+@dataclass
+class Soaked:
+    """How the workers stood after a tenth of a long load, and at its end."""
+
+    acknowledged: int
+    lost: int
+    memory: tuple[int, int]
+    """Resident KiB of all workers."""
+    descriptors: tuple[int, int]
+    """Open files of all workers."""
+
+
+def soak(home: Path, events: int, *, connections: int = 32) -> Soaked:
+    """Post ``events`` events on end, with segments that rotate, and watch the workers."""
+    told: set[str] = set()
+    with Receiver(home) as receiver:
+
+        def post(prefix: str, number: int) -> None:
+            drive(
+                lambda: receiver.port,
+                connections,
+                islice(requests(prefix), number),
+                answered=lambda name, status: told.add(name) if status == 200 else None,
+            )
+
+        post("early.", events // 10)
+        early = _use(receiver.workers())
+        post("late.", events - events // 10)
+        late = _use(receiver.workers())
+    lost = len(told - set(stored(home)))
+    return Soaked(len(told), lost, (early[0], late[0]), (early[1], late[1]))
+
+
+def _use(pids: list[int]) -> tuple[int, int]:
+    statuses = [Path(f"/proc/{pid}/status").read_text() for pid in pids]
+    memory = sum(int(text.split("VmRSS:")[1].split()[0]) for text in statuses)
+    return memory, sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
 
 
 @dataclass

@@ -1,0 +1,310 @@
+"""What one spool line means."""
+
+import base64
+import json
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from loader.events import REASONS, Event, Refused, dsn_code, message_key, read_line
+from tests.provider import (
+    BOUNCE,
+    CAMPAIGN,
+    CLICK,
+    DELIVERED,
+    MESSAGE,
+    OPEN,
+    SHORT_BOUNCE,
+    SUBSCRIPTION_CHANGED,
+    bare,
+    line,
+)
+
+ELLIPSIS_KEY = message_key("…@example.com")
+RECEIVED = datetime(2026, 11, 23, 7, 0, 0, 123456)
+OCCURRED = datetime(2025, 9, 4, 10, 0)
+
+
+def row(event: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The columns that all kinds share, as the guide's samples fill them."""
+    campaign = event.get("campaign", {})
+    return {
+        "message_key": UUID(event["message_id"].strip("<>").split("@")[0]),
+        "message_id": event["message_id"],
+        "recipient": "user@example.com",
+        "sender": event.get("sender"),
+        "campaign_id": campaign.get("id"),
+        "campaign_name": campaign.get("name"),
+        "webhook": "inboxroad",
+        "occurred_at": OCCURRED,
+        "received_at": RECEIVED,
+        "extra": None,
+    } | more
+
+
+def one(text: bytes) -> Event | Refused:
+    """The only thing that a line holds."""
+    found = list(read_line(text.rstrip(b"\n")))
+
+    assert len(found) == 1
+    return found[0]
+
+
+def reason(text: bytes) -> str:
+    """Why a line is set aside."""
+    found = one(text)
+
+    assert isinstance(found, Refused)
+    return found.reason
+
+
+@pytest.mark.parametrize(
+    ("event", "table", "expected"),
+    [
+        (DELIVERED, "delivered", row(DELIVERED)),
+        (OPEN, "open", row(OPEN)),
+        (CLICK, "click", row(CLICK, url="https://someurl.com")),
+        (
+            BOUNCE,
+            "bounce",
+            row(
+                BOUNCE | {"message_id": MESSAGE},
+                message_key=ELLIPSIS_KEY,
+                message_id="<…@example.com>",
+                sync_type="async",
+                dsn_status="4.4.7 (delivery time expired)",
+                dsn_code="4.4.7",
+                bounce_category="message-expired",
+                bounce_type="expired",
+            ),
+        ),
+        (
+            SHORT_BOUNCE,
+            "bounce",
+            row(
+                SHORT_BOUNCE | {"message_id": MESSAGE},
+                message_key=ELLIPSIS_KEY,
+                message_id="<…@example.com>",
+                sync_type=None,
+                dsn_status=None,
+                dsn_code=None,
+                bounce_category=None,
+                bounce_type=None,
+            ),
+        ),
+        (
+            SUBSCRIPTION_CHANGED,
+            "subscription_changed",
+            row(
+                SUBSCRIPTION_CHANGED,
+                change="unsubscribe",
+                contact_list_id="59d619ca-d402-4865-a333-d5a5c5cdb30c",
+                contact_list_name="Main List",
+            ),
+        ),
+    ],
+)
+def test_samples(event: dict[str, Any], table: str, expected: dict[str, Any]) -> None:
+    """Every payload of the provider's guide becomes the row that it says."""
+    assert one(line(event)) == Event(table, expected)
+
+
+@pytest.mark.parametrize(
+    "message_id",
+    [MESSAGE, f"<{MESSAGE}@example.com>", MESSAGE.upper(), f" <{MESSAGE}@a.example> ", f"{MESSAGE}@"],
+)
+def test_both_forms_of_a_message_id_have_one_key(message_id: str) -> None:
+    """The bare uuid and the uuid before the last @ are the same message."""
+    assert message_key(message_id) == UUID(MESSAGE)
+
+
+@pytest.mark.parametrize(
+    "message_id", ["abc", f"{MESSAGE}0@example.com", MESSAGE.replace("-", ""), f"{MESSAGE}@a@b"]
+)
+def test_other_message_ids_are_hashed(message_id: str) -> None:
+    """An id that is no UUID has the MD5 of the stripped id as its key."""
+    md5 = __import__("hashlib").md5(message_id.encode()).hexdigest()
+
+    assert message_key(f" <{message_id}> ") == UUID(md5)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2025-09-04T10:00:00Z", OCCURRED),
+        ("2025-09-04T10:00:00.5Z", datetime(2025, 9, 4, 10, 0, 0, 500000)),
+        ("2025-09-04T10:00:00.123456789Z", datetime(2025, 9, 4, 10, 0, 0, 123456)),
+        ("2025-09-04T12:00:00+02:00", OCCURRED),
+        ("2025-09-04T06:30:00-0330", OCCURRED),
+        ("2025-09-04T10:00Z", OCCURRED),
+        ("0001-01-01T00:00:00Z", datetime(1, 1, 1)),
+        ("9999-12-31T23:59:59Z", datetime(9999, 12, 31, 23, 59, 59)),
+    ],
+)
+def test_zoned_times_become_utc(text: str, moment: datetime) -> None:
+    """Fractions and offsets are read; the column is UTC."""
+    found = one(line(OPEN | {"timestamp": text}))
+
+    assert isinstance(found, Event)
+    assert found.row["occurred_at"] == moment
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("2025-09-04T10:00:00", "not_zoned:timestamp"),
+        ("2025-09-04", "not_a_time:timestamp"),
+        ("2025-09-04 10:00:00Z", "not_a_time:timestamp"),
+        ("2025-02-30T10:00:00Z", "not_a_time:timestamp"),
+        ("2025-09-04T10:00:60Z", "not_a_time:timestamp"),
+        ("2025-09-04T10:00:00+24:00", "not_a_time:timestamp"),
+        ("0001-01-01T00:00:00+01:00", "not_a_time:timestamp"),
+        ("9999-12-31T23:59:59-01:00", "not_a_time:timestamp"),
+        ("yesterday", "not_a_time:timestamp"),
+        ("", "not_a_time:timestamp"),
+        (1757000000, "wrong_type:timestamp"),
+        (None, "missing:timestamp"),
+    ],
+)
+def test_other_times_are_set_aside(text: Any, word: str) -> None:
+    """A time without a zone, and what is no time, is never guessed at."""
+    assert reason(line(OPEN | {"timestamp": text})) == word
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"kind": None}, "missing:kind"),
+        ({"kind": " "}, "empty:kind"),
+        ({"kind": 7}, "wrong_type:kind"),
+        ({"recipient": None}, "missing:recipient"),
+        ({"recipient": "  "}, "empty:recipient"),
+        ({"recipient": ["a"]}, "wrong_type:recipient"),
+        ({"message_id": None}, "missing:message_id"),
+        ({"message_id": "< >"}, "empty:message_id"),
+        ({"sender": True}, "wrong_type:sender"),
+        ({"campaign": "September"}, "wrong_type:campaign"),
+        ({"campaign": {"id": 7}}, "wrong_type:campaign.id"),
+        ({"kind": "click", "url": {}}, "wrong_type:url"),
+        ({"kind": "subscription_changed", "contact_list": []}, "wrong_type:contact_list"),
+        ({"kind": "complaint", "recipient": ""}, "empty:recipient"),
+    ],
+)
+def test_reasons_name_the_field(change: dict[str, Any], word: str) -> None:
+    """What is absent, empty or of another type than declared is set aside by name."""
+    assert reason(line(DELIVERED | change)) == word
+    assert word in REASONS or f"{word.split(':')[0]}:<field>" in REASONS
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        (b"nope", "not_json"),
+        (b'{"kind": "open"', "not_json"),
+        (b"[]", "not_an_object"),
+        (b'"kind"', "not_an_object"),
+        (b"{}", "missing:kind"),
+        (b'{"kind": "open", "kind": "click"}', "duplicate_key"),
+        (b'{"kind": "\xff"}', "not_utf8"),
+        (b'\xef\xbb\xbf{"kind": "open"}', "byte_order_mark"),
+        (b'{"kind": NaN}', "not_finite"),
+        (b'{"kind": "\\ud800"}', "lone_surrogate"),
+        (b'{"n": 123456789012345678901234567890}', "long_integer"),
+        (b'{"a":' * 70 + b"1" + b"}" * 70, "too_deep"),
+        (b'{"kind": "open"} {}', "trailing_data"),
+        (b'{"event": [], "webhook": "w"}', "wrong_type:event"),
+        (b'{"event": {}, "events": []}', "ambiguous:event"),
+        (b'{"events": [1]}', "not_an_object"),
+        (b'{"body": ""}', "empty"),
+        (b'{"body": "not json"}', "not_json"),
+        (b'{"body": "[1]"}', "not_an_object"),
+        (b'{"body_base64": "%"}', "not_base64:body_base64"),
+        (b'{"body_base64": "/w=="}', "not_utf8"),
+        (b'{"received_at": "now", "event": {}}', "not_a_time:received_at"),
+        (b'{"webhook": 1, "event": {}}', "wrong_type:webhook"),
+    ],
+)
+def test_unreadable_lines_have_a_stable_reason(text: bytes, word: str) -> None:
+    """A line that two readers could read differently, or that holds no event, is set aside."""
+    assert reason(text) == word
+    assert word in REASONS or f"{word.split(':')[0]}:<field>" in REASONS
+
+
+def test_a_body_over_several_lines_is_an_event() -> None:
+    """A signed body that is pretty-printed stands in the spool as text, and is loaded."""
+    pretty = json.dumps(DELIVERED, indent=2)
+
+    assert one(line(pretty, key="body")) == one(line(DELIVERED))
+
+
+def test_a_body_in_base64_is_read() -> None:
+    """What is kept as base64 is read like any other body."""
+    text = base64.b64encode(json.dumps(DELIVERED).encode()).decode()
+
+    assert one(line(text, key="body_base64")) == one(line(DELIVERED))
+
+
+def test_each_element_of_an_array_is_an_event() -> None:
+    """A signed array is its elements; a bad one is set aside alone, as a line of its own."""
+    good, bad = read_line(line([DELIVERED, OPEN | {"recipient": 1}], key="events"))
+
+    assert good == one(line(DELIVERED))
+    assert isinstance(bad, Refused)
+    assert bad.reason == "wrong_type:recipient"
+    assert list(read_line(bad.line)) == [bad]
+
+
+def test_bare_events_have_no_received_at() -> None:
+    """A bare event from elsewhere is loaded; when it was received is unknown."""
+    found = one(bare(DELIVERED))
+
+    assert found == Event("delivered", row(DELIVERED, webhook=None, received_at=None))
+
+
+def test_fields_without_a_column_are_kept() -> None:
+    """What has no column stands in ``extra``, the same text whatever the order of the keys."""
+    more = {"z": {"b": 1, "a": [2]}, "url": "https://x.example"}
+    campaign = CAMPAIGN | {"tag": "é"}
+    texts = [
+        line(OPEN | more | {"campaign": campaign}),
+        line(dict(reversed((OPEN | more | {"campaign": campaign}).items()))),
+    ]
+    kept = '{"campaign":{"tag":"é"},"url":"https://x.example","z":{"a":[2],"b":1}}'
+
+    assert [one(text).row["extra"] for text in texts] == [kept, kept]  # type: ignore[union-attr]
+
+
+def test_unknown_kinds_are_kept_whole() -> None:
+    """A kind that is not known here goes to other_event, with the whole event."""
+    event = DELIVERED | {"kind": "complaint", "feedback": {"type": "abuse"}}
+    found = one(line(event))
+
+    assert isinstance(found, Event)
+    assert (found.table, found.row["kind"]) == ("other_event", "complaint")
+    assert json.loads(found.row["event"]) == event
+
+
+@pytest.mark.parametrize("blank", [b"", b"  ", b"\r", b" \t"])
+def test_blank_lines_hold_nothing(blank: bytes) -> None:
+    """A blank line is no event, and nothing is wrong with it."""
+    assert list(read_line(blank)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("4.4.7 (delivery time expired)", "4.4.7"),
+        ("smtp; 550 5.1.10 no such user", "5.1.10"),
+        ("host 192.168.2.1 said: 550 5.2.2.", "5.2.2"),
+        ("5.1.1", "5.1.1"),
+        ("5.1.1.2", None),
+        ("3.1.1", None),
+        ("no code", None),
+        (None, None),
+    ],
+)
+def test_dsn_codes(text: str | None, code: str | None) -> None:
+    """The enhanced status code is taken from the text, and an address is not taken for one."""
+    assert dsn_code(text) == code

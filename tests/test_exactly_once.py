@@ -1,0 +1,227 @@
+"""The warehouse is a function of the set of lines in the spool."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import duckdb
+import hypothesis.strategies as st
+import pytest
+import zstandard
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+)
+
+from loader import ingest as ingesting
+from loader.events import SPECIFIC, TABLES, Event, Refused, read_line
+from loader.ingest import ingest
+from loader.quarantine import retry
+from loader.query import connect
+from loader.settings import Settings
+from loader.warehouse import Warehouse
+from tests.provider import BOUNCE, CLICK, DELIVERED, OPEN, bare, drop, home, line
+
+EXAMPLES = int(os.environ.get("LOADER_TEST_EXAMPLES", "6"))
+STEPS = int(os.environ.get("LOADER_TEST_STEPS", "14"))
+
+
+def expected(lines: Iterable[bytes]) -> dict[str, list[dict[str, Any]]]:
+    """The rows of each table, by the definition: of duplicates the smallest line stands."""
+    ranked: dict[tuple[Any, ...], tuple[Any, Event]] = {}
+    for text in lines:
+        for element, item in enumerate(read_line(text.rstrip(b"\n"))):
+            if isinstance(item, Event):
+                at = item.row["received_at"]
+                rank = (at is None, at, text, element)
+                own = tuple(item.row[name] for name in SPECIFIC[item.table])
+                who = (item.row["message_key"], item.row["recipient"].lower())
+                key = (item.table, *who, item.row["occurred_at"], *own)
+                ranked[key] = min(ranked.get(key, (rank, item)), (rank, item), key=lambda r: r[0])
+    rows: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
+    for _, item in ranked.values():
+        rows[item.table].append(dict(item.row))
+    return {table: sorted(found, key=str) for table, found in rows.items()}
+
+
+def stored(con: duckdb.DuckDBPyConnection) -> dict[str, list[dict[str, Any]]]:
+    """The rows of each table."""
+    found = {}
+    for table, columns in COLUMNS.items():
+        rows = con.execute(f"select {', '.join(columns)} from {table}").fetchall()
+        found[table] = sorted((dict(zip(columns, row, strict=True)) for row in rows), key=str)
+    return found
+
+
+def columns_of(table: str) -> list[str]:
+    """The columns of a table, in the order in which ``read_line`` gives them."""
+    text = {"delivered": DELIVERED, "open": OPEN, "click": CLICK, "bounce": BOUNCE}
+    more = {"kind": table if table != "other_event" else "complaint"}
+    event = next(iter(read_line(bare(text.get(table, OPEN) | more))))
+
+    assert isinstance(event, Event)
+    return list(event.row)
+
+
+COLUMNS = {table: columns_of(table) for table in TABLES}
+
+
+def check(where: Settings, lines: list[bytes]) -> None:
+    """Every table is what the lines say, and the ledger adds up."""
+    with connect(where) as con:
+        assert stored(con) == expected(lines)
+        rows = sum(len(found) for found in stored(con).values())
+        sums = "sum(read), sum(inserted), sum(duplicates), sum(quarantined)"
+        ledger = con.execute(f"select {sums} from ingest_ledger").fetchone() or ()
+        aside = con.execute("select count(*) from quarantine").fetchone() or ()
+    read, inserted, duplicates, quarantined = (int(number or 0) for number in ledger)
+    items = [item for text in lines for item in read_line(text.rstrip(b"\n"))]
+
+    assert read == inserted + duplicates + quarantined == len(items)
+    assert inserted == rows
+    assert quarantined == aside[0] == sum(isinstance(item, Refused) for item in items)
+
+
+# Few values of everything, so that duplicates, ties and replacements come by themselves.
+MOMENTS = st.sampled_from(
+    ["2026-11-23T07:00:00.000001Z", "2026-11-23T07:00:00.000002Z", "2026-11-22T07:00:00Z"]
+)
+EVENTS = st.builds(
+    lambda base, second, recipient, sender, more: base
+    | {"timestamp": f"2025-09-04T10:00:0{second}Z", "recipient": recipient, "sender": sender}
+    | more,
+    st.sampled_from([DELIVERED, OPEN, CLICK, BOUNCE, DELIVERED | {"kind": "complaint"}]),
+    st.integers(0, 2),
+    st.sampled_from(["user@example.com", " User@Example.com ", "İ@example.com", "i̇@example.com"]),
+    st.sampled_from(["a@example.com", "b@example.com", "c"]),
+    st.sampled_from([{}, {}, {"extra": 1}, {"recipient": 7}, {"timestamp": "now"}]),
+)
+LINES = st.one_of(
+    st.builds(line, EVENTS, MOMENTS),
+    st.builds(line, EVENTS, MOMENTS),
+    st.builds(bare, EVENTS),
+    st.builds(lambda a, b, at: line([a, b], at, "events"), EVENTS, EVENTS, MOMENTS),
+    st.sampled_from([b"nope\n", b"\xff\n", b"\n", b'{"body": ""}\n']),
+)
+
+
+@pytest.fixture(scope="module")
+def born(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a warehouse that nothing has been loaded into."""
+    path = tmp_path_factory.mktemp("born")
+    ingest(home(path))
+    return path
+
+
+class Loading(RuleBasedStateMachine):
+    """Whatever happens on the way, what is published is what the lines say."""
+
+    born: Path
+    written = Bundle("written")
+
+    @initialize()
+    def begin(self) -> None:
+        """Start from an empty warehouse."""
+        self.path = Path(mkdtemp(prefix="loader-"))
+        shutil.copytree(self.born, self.path, dirs_exist_ok=True)
+        self.where = home(self.path)
+        self.lines: list[bytes] = []
+        self.files = 0
+
+    def teardown(self) -> None:
+        """Leave nothing behind."""
+        shutil.rmtree(self.path)
+
+    @rule(target=written, lines=st.lists(LINES, min_size=1, max_size=8), fresh=st.booleans())
+    def write(self, lines: list[bytes], fresh: bool) -> Any:
+        """Lines arrive, in a new segment or at the end of the last one."""
+        self.files += fresh or not self.files
+        drop(self.where, f"{self.files:03}.jsonl", *lines)
+        self.lines += lines
+        return multiple(*lines)
+
+    @rule(lines=st.lists(written, min_size=1, max_size=8).flatmap(st.permutations))
+    def write_again(self, lines: list[bytes]) -> None:
+        """The same lines arrive again, in another order, in a compressed file from elsewhere."""
+        self.files += 1
+        packed = zstandard.compress(b"".join(lines))
+        (self.where.spool / f"{self.files:03}.jsonl.zst").write_bytes(packed)
+        self.files += 1
+        self.lines += lines
+
+    @rule(batch=st.sampled_from([1, 300, 2000, ingesting.BATCH_BYTES]))
+    def load(self, batch: int) -> None:
+        """The spool is loaded, in batches of any size."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ingesting, "BATCH_BYTES", batch)
+            ingest(self.where)
+        check(self.where, self.lines)
+
+    @rule(after=st.integers(0, 3))
+    def crash(self, after: int) -> None:
+        """The loader dies between two transactions, before it has published."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ingesting, "BATCH_BYTES", 400)
+            patch.setattr(Warehouse, "load", dying(Warehouse.load, after))
+            with pytest.raises(KeyboardInterrupt):
+                ingest(self.where)
+                raise KeyboardInterrupt
+
+    @rule()
+    def rebuild(self) -> None:
+        """The warehouse is built anew."""
+        ingest(self.where, rebuild=True)
+        check(self.where, self.lines)
+
+    @rule()
+    def read_again(self) -> None:
+        """What was set aside is read again."""
+        retry(self.where)
+
+    @rule()
+    def throw_away(self) -> None:
+        """The warehouse is deleted; the spool is the truth."""
+        for file in self.path.glob("warehouse.*"):
+            file.unlink()
+        for file in self.born.glob("warehouse.*"):
+            shutil.copy(file, self.path / file.name)
+
+    @invariant()
+    def readers_see_a_whole_warehouse(self) -> None:
+        """At every moment the published file can be read."""
+        with connect(self.where) as con:
+            con.execute("select count(*) from campaign_report")
+
+
+def dying(method: Any, after: int) -> Any:
+    """A method that can be called ``after`` times; then the process dies, as far as it can."""
+    calls = 0
+
+    def called(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > after:
+            raise KeyboardInterrupt
+        return method(*arguments)
+
+    return called
+
+
+def test_any_way_leads_to_the_same_tables(born: Path) -> None:
+    """Batches, order, duplicates, crashes, retries and rebuilds leave no trace in any table."""
+    Loading.born = born
+    Loading.TestCase.settings = settings(
+        max_examples=EXAMPLES,
+        stateful_step_count=STEPS,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    Loading.TestCase("runTest").runTest()

@@ -175,8 +175,11 @@ class Writer:
         """Store ``lines``, whole lines with their newlines; return once they are on disk.
 
         Raises ``SpoolError`` when they are not stored. After that none of them is in the spool,
-        save where a power failure comes before the cut is on disk.
+        save where a power failure comes before the cut is on disk. Raises ``ValueError`` for what
+        does not end in a newline.
         """
+        if not lines.endswith(b"\n"):
+            raise ValueError("a spool takes whole lines only")
         with self._door:
             batch, leads = self._join(lines)
         if leads:
@@ -243,13 +246,14 @@ class Writer:
             _write(segment.fd, data)
             started = self._monotonic()
             _sync(segment.fd)
-        except OSError:
+        except BaseException:
             # After a failed sync the descriptor is finished: asked again it would claim success.
             self._abandon()
             raise
         segment.good += len(data)
         _publish(segment)
-        self._synced(self._monotonic() - started, len(batch.lines), len(data))
+        with suppress(Exception):  # counting must not turn what is stored into a refusal
+            self._synced(self._monotonic() - started, len(batch.lines), len(data))
 
     def _current(self) -> _Open:
         """Return a segment that can take a batch: the open one, or a new one."""

@@ -260,6 +260,33 @@ def test_meddling_is_noticed(tmp_path: Path, deed: str) -> None:
         assert list_segments(tmp_path)[-1].path != path
 
 
+def test_surprise_is_cut_off_too(tmp_path: Path) -> None:
+    """An error that no disk causes leaves nothing behind either, and the next line is stored."""
+    now = [0.0]
+    with Writer(tmp_path, monotonic=lambda: now[0]) as writer:
+        broken = mock.patch.object(spool, "_sync", mock.Mock(side_effect=MemoryError))
+        with broken, pytest.raises(MemoryError):
+            writer.append(b"lost\n")
+        now[0] = 10
+        writer.append(b"after\n")
+        assert everything(tmp_path) == b"after\n"
+
+
+def test_counting_never_costs_an_event(tmp_path: Path) -> None:
+    """When what counts the syncs fails, the event is stored and acknowledged all the same."""
+    with Writer(tmp_path, synced=mock.Mock(side_effect=RuntimeError)) as writer:
+        writer.append(b"one\n")
+        assert everything(tmp_path) == b"one\n"
+
+
+def test_only_whole_lines(tmp_path: Path) -> None:
+    """What does not end in a newline would swallow the line after it, and is not taken."""
+    with Writer(tmp_path) as writer:
+        for lines in (b"", b"torn", b"one\ntorn"):
+            with pytest.raises(ValueError, match="whole lines"):
+                writer.append(lines)
+
+
 def test_closed_writer_refuses(tmp_path: Path) -> None:
     """After ``close`` nothing is stored, and no empty segment is left behind."""
     writer = Writer(tmp_path)

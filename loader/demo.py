@@ -17,12 +17,12 @@ from pathlib import Path
 from loader.errors import LoaderError
 
 CAMPAIGN_TABLE = """
-select campaign_name as campaign, attempted, accepted,
+select coalesce(campaign_name, campaign_id, '(bounces that name no campaign)') as campaign, attempted, accepted,
     round(100 * delivery_rate, 1) as "delivery %", round(100 * bounce_rate, 1) as "bounce %",
     round(100 * open_rate, 1) as "open %", round(100 * click_rate, 1) as "click %", maturity
 from campaign_report order by first_delivered_at desc nulls last
 """
-_PERCENT_OF_DISPLAY = 200
+_WIDE = 200
 
 
 def demo(home: Path | None, campaigns: int, messages: int, say: Callable[[str], None]) -> Path:
@@ -71,21 +71,24 @@ def _terminal_columns() -> int:
     try:
         return os.get_terminal_size().columns
     except OSError:
-        return _PERCENT_OF_DISPLAY
+        return _WIDE
 
 
 @contextmanager
 def _receiver(environ: Mapping[str, str]) -> Iterator[str]:
-    server = subprocess.Popen(
-        [sys.executable, "-m", "loader", "serve", "--port", "0"],
-        env=environ,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    log = Path(environ["LOADER_HOME"]) / "receiver.log"
+    with log.open("w") as lines:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "loader", "serve", "--port", "0"],
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=lines,
+            text=True,
+        )
     try:
         found = re.search(r"http://[^\s/]+", server.stdout.readline() if server.stdout else "")
         if not found:
-            raise LoaderError("the receiver did not start: its lines above say why.")
+            raise LoaderError(f"the receiver did not start: {log} says why.")
         yield found.group()
     finally:
         server.terminate()

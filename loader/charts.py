@@ -177,14 +177,16 @@ def funnel(stages: pl.DataFrame) -> Drawn:
         f"messages, of {wording.count(said['attempted']['messages'])} attempted",
         "machine opens and clicks stay in the third bar and are out of the fourth",
     )
-    base = alt.Chart(labelled, title=title).encode(
+    base = alt.Chart(labelled).encode(
         y=alt.Y("stage:N", sort=list(_STAGE_COLOUR), title=None, axis=alt.Axis(ticks=False)),
         x=alt.X("messages:Q", title=None, axis=None, scale=_room(stages["messages"])),
         tooltip=_tips(stages, "stage", "messages", "share_of_attempted", "share_of_previous"),
     )
     bars = base.mark_bar(height={"band": 0.72}).encode(color=_by("stage", _STAGE_COLOUR))
     text = base.mark_text(align="left", dx=6).encode(text="label:N")
-    return _whole((bars + text).properties(width=WIDTH - 110, height=38 * stages.height))
+    return _whole(
+        alt.layer(bars, text, title=title).properties(width=WIDTH - 110, height=38 * stages.height)
+    )
 
 
 def _stage_label(row: dict[str, Any]) -> str:
@@ -291,7 +293,7 @@ def bounces(categories: pl.DataFrame) -> Drawn:
         )
     )
     order = _order(categories, "bounce_category", "bounced")
-    base = alt.Chart(labelled, title=title).encode(
+    base = alt.Chart(labelled).encode(
         y=alt.Y("bounce_category:N", sort=order, title=None, axis=alt.Axis(ticks=False)),
         x=alt.X("bounced:Q", axis=None, scale=_room(categories["bounced"], 1.3)),
         tooltip=_tips(
@@ -307,7 +309,7 @@ def bounces(categories: pl.DataFrame) -> Drawn:
     )
     text = base.mark_text(align="left", dx=6).encode(text="label:N")
     rows = categories["bounce_category"].n_unique()
-    return _whole((bars + text).properties(width=WIDTH - 60, height=26 * rows))
+    return _whole(alt.layer(bars, text, title=title).properties(width=WIDTH - 60, height=26 * rows))
 
 
 def _order(frame: pl.DataFrame, name: str, by: str) -> list[str]:
@@ -334,7 +336,7 @@ def links(clicked: pl.DataFrame) -> Drawn:
     )
     named = clicked.with_columns(link=pl.Series(_distinct([_bare(url) for url in clicked["url"]])))
     counted = ("link", "clicked_human", "clicked", *_bounds("click_human_rate"))
-    base = alt.Chart(named, title=title).encode(
+    base = alt.Chart(named).encode(
         y=alt.Y("link:N", sort=None, title=None, axis=alt.Axis(ticks=False, labelLimit=320)),
         tooltip=_tips(named, *counted, "first_click_human_share"),
     )
@@ -343,7 +345,7 @@ def links(clicked: pl.DataFrame) -> Drawn:
         x=alt.X("clicked:Q", title="messages", axis=axis)
     )
     people = base.mark_bar(height={"band": 0.72}, color=COLOUR["clicked"])
-    layers = everyone + people.encode(x="clicked_human:Q")
+    layers = alt.layer(everyone, people.encode(x="clicked_human:Q"), title=title)
     return _whole(layers.properties(width=WIDTH - 260, height=26 * clicked.height))
 
 
@@ -659,7 +661,7 @@ def delays(quantiles: pl.DataFrame, kind: str) -> Drawn:
         label=pl.Series(_distinct([_dated(row) for row in known.iter_rows(named=True)]))
     )
     quoted = [f"p{share}_hours" for share in (10, 25, 50, 75, 90)]
-    base = alt.Chart(named, title=title).encode(
+    base = alt.Chart(named).encode(
         alt.Y("label:N", sort=None, title=None, axis=alt.Axis(ticks=False, labelLimit=300)),
         tooltip=_tips(named, "campaign_name", "reacted", *quoted),
     )
@@ -675,7 +677,7 @@ def delays(quantiles: pl.DataFrame, kind: str) -> Drawn:
         x="p25_hours:Q", x2="p75_hours:Q"
     )
     dots = base.mark_circle(color=colour, size=70, opacity=1).encode(x="p50_hours:Q")
-    layers = thin + thick + dots
+    layers = alt.layer(thin, thick, dots, title=title)
     return _whole(layers.properties(width=WIDTH - 260, height=20 * known.height))
 
 
@@ -736,9 +738,7 @@ def unsubscribes(days: pl.DataFrame) -> Drawn:
         "95 % intervals, days of 200 messages and more",
     )
     tips = _tips(known, "day", "unsubscribed", "accepted", *_bounds("unsubscribe_rate"))
-    base = alt.Chart(known, title=title).encode(
-        alt.X("day:T", title=None, axis=_day_axis()), tooltip=tips
-    )
+    base = alt.Chart(known).encode(alt.X("day:T", title=None, axis=_day_axis()), tooltip=tips)
     spans = base.mark_rule(color=COLOUR["unsubscribed"], opacity=0.45, strokeWidth=2).encode(
         alt.Y(
             "unsubscribe_rate_lo:Q", title="unsubscribed", axis=alt.Axis(format="~%", tickCount=4)
@@ -746,7 +746,7 @@ def unsubscribes(days: pl.DataFrame) -> Drawn:
         y2="unsubscribe_rate_hi:Q",
     )
     dots = base.mark_circle(color=COLOUR["unsubscribed"], size=50, opacity=1)
-    layers = spans + dots.encode(y="unsubscribe_rate:Q")
+    layers = alt.layer(spans, dots.encode(y="unsubscribe_rate:Q"), title=title)
     return _whole(layers.properties(width=WIDTH - 60, height=170))
 
 
@@ -829,16 +829,15 @@ def _bars(
         for row in groups.iter_rows(named=True)
     ]
     whole = f"n = {wording.count(int(groups[counted].sum()))}"
-    base = alt.Chart(
-        groups.with_columns(label=pl.Series(written)), title=_title(finding, measure, whole)
-    ).encode(
+    base = alt.Chart(groups.with_columns(label=pl.Series(written))).encode(
         alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(ticks=False)),
         alt.X(f"{counted}:Q", axis=None, scale=_room(groups[counted], 1.35)),
         tooltip=_tips(groups, name, counted, *([share] if share else [])),
     )
     bars = base.mark_bar(height={"band": 0.72}, color=colour)
     text = base.mark_text(align="left", dx=6).encode(text="label:N")
-    return _whole((bars + text).properties(width=WIDTH - 190, height=28 * groups.height))
+    layers = alt.layer(bars, text, title=_title(finding, measure, whole))
+    return _whole(layers.properties(width=WIDTH - 190, height=28 * groups.height))
 
 
 def arrivals(days: pl.DataFrame) -> Drawn:

@@ -46,11 +46,15 @@ def open_lab(
             continue
 
 
-def lab_command(folder: Path, *, browser: bool, host: str, port: int) -> Sequence[str]:
-    """Return the command line that serves ``folder``, with our configuration and no other's."""
+def lab_command(folder: Path, *, browser: bool, host: str, port: int | None) -> Sequence[str]:
+    """Return the command line that serves ``folder`` with our configuration.
+
+    ``port`` 0 takes any free one, None leaves it to Jupyter.
+    """
     return (
         *(sys.executable, "-m", "jupyterlab", f"--config={_CONFIG}"),
-        *(f"--ServerApp.root_dir={folder}", f"--ip={host}", f"--port={port}"),
+        *(f"--ServerApp.root_dir={folder}", f"--ip={host}"),
+        *(() if port is None else (f"--port={port}",)),
         *(() if browser else ("--no-browser",)),
         *(("--allow-root",) if os.geteuid() == 0 else ()),
         *(f"--LabApp.default_url=/lab/tree/{_FIRST}",),

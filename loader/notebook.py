@@ -29,17 +29,16 @@ class Warehouse:
     def frame(self, sql: str, **parameters: object) -> pl.DataFrame:
         """Run one query, with ``$name`` bound from ``parameters``, and return its rows.
 
-        Whole numbers come as Int64 and decimals as Float64, whatever SQL made of a sum.
+        Decimals come as Float64, so that a chart can write them.
         """
         relation = self.connection.sql(sql, params=parameters or None)
         return _plain_numbers(relation.pl())
 
 
 def _plain_numbers(frame: pl.DataFrame) -> pl.DataFrame:
-    # HUGEINT and DECIMAL have no JSON form that Altair knows.
-    wide = [name for name, kind in frame.schema.items() if kind == pl.Int128]
+    # A DECIMAL has no JSON form that Altair knows.
     exact = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Decimal)]
-    return frame.with_columns(pl.col(wide).cast(pl.Int64), pl.col(exact).cast(pl.Float64))
+    return frame.with_columns(pl.col(exact).cast(pl.Float64))
 
 
 def open_warehouse(environ: Mapping[str, str] | None = None) -> Warehouse:

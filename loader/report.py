@@ -57,10 +57,11 @@ def report(
     hears one short sentence per step. Raises ``ReportError``; a file appears whole or not at all.
     """
     say = progress or (lambda _: None)
-    pages = [_one_page(settings, campaign, output)]
-    if all_campaigns:
-        pages = list(_all_pages(settings, output or settings.reports / "all"))
-    with _kernel(settings) as client:
+    folder = output or settings.reports / "all"
+    one = not all_campaigns
+    pages = [_one_page(settings, campaign, output)] if one else _all_pages(settings, folder)
+    _make_folder(pages[0].output)
+    with kernel(settings) as client:
         for position, wanted in enumerate(pages, start=1):
             say(f"{position} of {len(pages)}: {wanted.output.name}")
             _write(client, wanted)
@@ -89,12 +90,16 @@ def _one_page(settings: Settings, campaign: str | None, output: Path | None) -> 
     return _Page(CAMPAIGN, {"campaign": found}, path)
 
 
-def _all_pages(settings: Settings, folder: Path) -> Iterator[_Page]:
+def _all_pages(settings: Settings, folder: Path) -> list[_Page]:
     if folder.exists() and not folder.is_dir():
         raise ReportError(f"{folder} is a file; name a folder for the pages of all campaigns.")
-    yield _Page(OVERVIEW, {"linked": True}, folder / "index.html")
-    for found in notebook.campaign_ids(_warehouse(settings)):
-        yield _Page(CAMPAIGN, {"campaign": found}, folder / page.file_name(found))
+    return [
+        _Page(OVERVIEW, {"linked": True}, folder / "index.html"),
+        *(
+            _Page(CAMPAIGN, {"campaign": found}, folder / page.file_name(found))
+            for found in notebook.campaign_ids(_warehouse(settings))
+        ),
+    ]
 
 
 def _warehouse(settings: Settings) -> notebook.Warehouse:
@@ -102,8 +107,8 @@ def _warehouse(settings: Settings) -> notebook.Warehouse:
 
 
 @contextmanager
-def _kernel(settings: Settings) -> Iterator[NotebookClient]:
-    """Start one kernel for every page of a run: starting is the slow part."""
+def kernel(settings: Settings) -> Iterator[NotebookClient]:
+    """Start one kernel for every page of a run: starting is the slow part. Stops it at the end."""
     with tempfile.TemporaryDirectory(prefix="loader-") as scratch:
         client = NotebookClient(
             nbformat.v4.new_notebook(),
@@ -186,7 +191,8 @@ def to_html(ran: NotebookNode, *, printed: bool = False) -> str:
     exporter.exclude_anchor_links = True
     exporter.mathjax_url = exporter.require_js_url = ""
     nonce = secrets.token_urlsafe(12)
-    drawn, _ = InlineCharts(nonce=nonce).preprocess(ran, {})
+    inlined: Preprocessor = InlineCharts(nonce=nonce)  # type: ignore[no-untyped-call]
+    drawn, _ = inlined.preprocess(ran, {})
     question, definitions = _opening(drawn)
     body, _ = exporter.from_notebook_node(
         drawn,
@@ -313,10 +319,17 @@ def _print(browser: str, source: Path, printed: Path, profile: Path) -> None:
         raise ReportError("the browser took over 120 s to print: write .html instead.") from None
 
 
+def _make_folder(path: Path) -> None:
+    """Make the folder of the pages before the long work, not after it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ReportError(f"{path} cannot be written ({error.strerror}): choose another.") from None
+
+
 def _replace(path: Path, content: bytes) -> None:
     """Write aside and rename, readable by the owner only: a report may be half a list of names."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)

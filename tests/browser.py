@@ -1,0 +1,210 @@
+"""A real browser with no network, for the tests of pages: ``unshare -rn python browser.py …``.
+
+Run inside a network namespace of its own, it raises only the loopback interface, drives Debian's
+Chromium and prints what it saw as one JSON object. Nothing here asserts; the tests do.
+"""
+
+import fcntl
+import json
+import re
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-dev-shm-usage"]
+SIOCSIFFLAGS, UP_AND_RUNNING = 0x8914, 0x41
+
+
+def raise_loopback() -> None:
+    """Bring up the loopback interface of a fresh network namespace."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+        fcntl.ioctl(handle, SIOCSIFFLAGS, struct.pack("16sh", b"lo", UP_AND_RUNNING))
+
+
+@contextmanager
+def chromium(executable: str) -> Iterator[Browser]:
+    """Start a headless Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+def watch(page: Page, own: str) -> dict[str, list[str]]:
+    """Collect what a page asks for beyond ``own`` (a pattern), what fails, what it complains of."""
+    seen: dict[str, list[str]] = {"requests": [], "failed": [], "errors": []}
+    allowed = re.compile(rf"(data:|blob:|about:|{own})")
+    page.on(
+        "request",
+        lambda request: (
+            None if allowed.match(request.url) else seen["requests"].append(request.url[:200])
+        ),
+    )
+    page.on("requestfailed", lambda request: seen["failed"].append(request.url[:200]))
+    page.on("pageerror", lambda error: seen["errors"].append(str(error)[:300]))
+    page.on(
+        "console",
+        lambda message: (
+            seen["errors"].append(message.text[:300]) if message.type == "error" else None
+        ),
+    )
+    page.on(
+        "response",
+        lambda answer: (
+            seen["failed"].append(f"{answer.status} {answer.url[:200]}")
+            if answer.status >= 400
+            else None
+        ),
+    )
+    return seen
+
+
+DRAWN = ".vega-embed svg.marks"
+
+
+def look(executable: str, pages: list[str]) -> dict[str, Any]:
+    """Open each HTML file and tell what it drew, asked for and executed."""
+    found = {}
+    with chromium(executable) as browser:
+        for path in pages:
+            page = browser.new_page(viewport={"width": 1000, "height": 1200})
+            seen = watch(page, "file:")
+            page.goto(Path(path).as_uri())
+            page.wait_for_timeout(700)
+            found[path] = {
+                **seen,
+                "charts": page.locator(".ld-chart").count(),
+                "drawn": page.locator(DRAWN).count(),
+                "empty": page.evaluate(EMPTY),
+                "pwned": page.evaluate("window.pwned ?? null"),
+                "first": page.locator("h1, .note").first.text_content(),
+                "sorted": _sorted(page),
+                "wide": page.evaluate("document.documentElement.scrollWidth"),
+            }
+            page.close()
+    return found
+
+
+EMPTY = f"[...document.querySelectorAll('{DRAWN}')].filter(s => !s.querySelector('path')).length"
+
+
+def _sorted(page: Page) -> list[str]:
+    """Sort the campaigns by name and return the names, if the page has that table."""
+    heading = page.locator("#campaigns thead th").first
+    if not heading.count():
+        return []
+    heading.click()
+    return page.locator("#campaigns tbody tr td:first-child").all_text_contents()
+
+
+IDLE = """() => {
+  const panel = window.jupyterapp && window.jupyterapp.shell.currentWidget;
+  const kernel = panel && panel.sessionContext && panel.sessionContext.session
+    && panel.sessionContext.session.kernel;
+  return !!kernel && kernel.status === "idle";
+}"""
+RAN = """() => {
+  const panel = window.jupyterapp.shell.currentWidget;
+  const cells = panel.content.widgets.filter(cell => cell.model.type === "code");
+  return cells.every(cell => cell.model.executionCount)
+    && panel.sessionContext.session.kernel.status === "idle";
+}"""
+FAILED = """() => window.jupyterapp.shell.currentWidget.content.widgets.filter(
+  cell => cell.model.type === "code"
+    && cell.model.outputs.toJSON().some(o => o.output_type === "error")).length"""
+HEADING = "() => (document.querySelector('.ld.head h1') || {}).textContent"
+
+
+def lab(executable: str, command: list[str], folder: str, name: str, shot: str) -> dict[str, Any]:
+    """Serve ``folder`` with JupyterLab, run the notebook, pick the third campaign, export it."""
+    port = _free_port()
+    address = f"http://127.0.0.1:{port}"
+    server = subprocess.Popen(
+        [*command, f"--port={port}", "--IdentityProvider.token=t"],
+        cwd=folder,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait(port)
+        with chromium(executable) as browser:
+            page = browser.new_page(viewport={"width": 1280, "height": 1000})
+            seen = watch(page, rf"(http|ws)://127\.0\.0\.1:{port}")
+            page.goto(f"{address}/lab/tree/{name}?token=t&reset", timeout=90_000)
+            page.wait_for_function(IDLE, timeout=90_000)
+            result = {**seen, **_run_and_pick(page)}
+            page.screenshot(path=shot)
+            export = page.context.request.get(f"{address}/nbconvert/html/{name}?token=t")
+            return {**result, "export": export.text(), "export_status": export.status}
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def _run_and_pick(page: Page) -> dict[str, Any]:
+    page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    page.wait_for_function(RAN, timeout=90_000)
+    first = page.evaluate(HEADING)
+    drawn = _drawn(page)
+    picker = page.locator("select.ld-pick")
+    options = picker.locator("option")
+    chosen = options.nth(2).get_attribute("value")
+    picker.select_option(chosen)
+    page.wait_for_function(f"before => ({HEADING})() !== before", arg=first, timeout=60_000)
+    page.wait_for_function(RAN, timeout=90_000)
+    result = {
+        "first": first,
+        "picked": page.evaluate(HEADING),
+        "option": options.nth(2).text_content(),
+        "drawn": drawn,
+        "drawn_again": _drawn(page),
+        "cells_failed": page.evaluate(FAILED),
+        "pwned": page.evaluate("window.pwned ?? null"),
+    }
+    page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
+    page.wait_for_timeout(800)
+    return result
+
+
+def _drawn(page: Page) -> int:
+    """Count the charts on screen, once none is being drawn any more."""
+    count = -1
+    for _ in range(20):
+        page.wait_for_timeout(300)
+        last, count = count, page.locator(DRAWN).count()
+        if count == last and count:
+            break
+    return count
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(port: int) -> None:
+    for _ in range(300):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+
+
+def main() -> None:
+    """Do what the JSON on standard input says."""
+    raise_loopback()
+    wanted = json.load(sys.stdin)
+    what = {"look": look, "lab": lab}[wanted.pop("do")]
+    json.dump(what(**wanted), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

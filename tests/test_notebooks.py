@@ -1,0 +1,240 @@
+"""The notebooks: one question each, right on nothing and on the sample, and private."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import nbformat
+import polars as pl
+import pytest
+import vl_convert
+from nbformat import NotebookNode
+
+from loader import charts, notebook, query, report
+from loader.kernel import kernel_environment
+from loader.settings import Settings
+from tests.pages import NOTEBOOKS, hostile_home, sample_home, settings_of
+
+LIMIT = 5_000
+Ran = dict[str, NotebookNode]
+
+
+def run_all(settings: Settings) -> Ran:
+    """Execute every notebook in one kernel."""
+    with report.kernel(settings) as client:
+        return {
+            path.stem: report.execute(client, nbformat.read(path, as_version=4), {})
+            for path in NOTEBOOKS
+        }
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home with the sample."""
+    return sample_home(tmp_path_factory.mktemp("sample"))
+
+
+@pytest.fixture(scope="module")
+def sample(home: Settings) -> Ran:
+    """Every notebook, executed on the sample."""
+    return run_all(home)
+
+
+def outputs(ran: NotebookNode) -> Iterator[dict[str, Any]]:
+    """The data of every output of a notebook."""
+    for cell in ran.cells:
+        for output in cell.get("outputs", ()):
+            yield output.get("data", {})
+
+
+def specs(ran: NotebookNode) -> list[dict[str, Any]]:
+    """Every chart of a notebook."""
+    return [data[charts.MIME] for data in outputs(ran) if charts.MIME in data]
+
+
+def code(path: Path) -> list[str]:
+    """The code cells of a committed notebook."""
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_asks_one_question(path: Path) -> None:
+    """A notebook opens with its question, has one parameters cell and ends with its limits."""
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    words = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+    tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
+
+    assert words[0].startswith("# ")
+    assert words[0].splitlines()[0].endswith("?")
+    assert len([text for text in words if text.startswith("# ")]) == 1
+    assert words[-1].startswith("## Limits")
+    assert len(tagged) == 1
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_holds_no_machinery_and_no_arithmetic(path: Path) -> None:
+    """Cells are short and only query, draw and say: no definition, loop or metric of their own."""
+    forbidden = (ast.FunctionDef, ast.ClassDef, ast.For, ast.While, ast.BinOp, ast.Lambda)
+    for source in code(path):
+        nodes = list(ast.walk(ast.parse(source)))
+        texts = [node.value for node in nodes if isinstance(node, ast.Constant)]
+        asked = " ".join(text for text in texts if isinstance(text, str))
+
+        assert len(source.splitlines()) <= 10
+        assert not [node for node in nodes if isinstance(node, forbidden)]
+        assert not re.search(r"\b(sum|count|avg|median|rate)\s*\(|/", asked), asked
+
+
+def test_every_notebook_says_a_sentence_on_no_warehouse(tmp_path: Path) -> None:
+    """Without a warehouse each page says what is missing, and no page fails or draws."""
+    for name, ran in run_all(settings_of(tmp_path)).items():
+        said = " ".join(data.get("text/html", "") for data in outputs(ran))
+
+        assert "Nothing" in said or "No " in said, name
+        assert not specs(ran), name
+
+
+def test_every_notebook_draws_the_sample(sample: Ran) -> None:
+    """On the sample every notebook has a head, and each but none shows its finding."""
+    heads = {name: [data for data in outputs(ran) if "<h1>" in data.get("text/html", "")]
+             for name, ran in sample.items()}  # fmt: skip
+    counts = {name: len(specs(ran)) for name, ran in sample.items()}
+
+    assert {name: len(found) for name, found in heads.items()} == dict.fromkeys(sample, 1)
+    assert counts == {
+        "00_start_here": 1,
+        "01_overview": 3,
+        "02_campaign": 4,
+        "03_compare": 2,
+        "04_bounces": 2,
+        "05_timing": 4,
+        "06_links": 1,
+        "07_list_health": 4,
+        "08_data_quality": 2,
+    }
+
+
+def test_every_chart_compiles_with_a_finding_and_its_size(sample: Ran) -> None:
+    """Each chart compiles, says a finding and a measure, and sends at most 5,000 clean rows."""
+    for spec in (spec for ran in sample.values() for spec in specs(ran)):
+        text = json.dumps(spec, allow_nan=False)
+        rows = [len(frame) for frame in spec["datasets"].values()]
+
+        assert max(rows) <= LIMIT
+        assert "NaN" not in text.replace("isNaN", "")
+        assert spec["title"]["text"][0]
+        assert spec["title"]["subtitle"][0]
+        assert vl_convert.vegalite_to_svg(spec, vl_version="5.8").startswith("<svg")
+
+
+def test_every_tooltip_of_a_rate_says_its_interval_or_its_size(sample: Ran) -> None:
+    """A rate is never shown without what it rests on: an interval, a count or both."""
+    for spec in (spec for ran in sample.values() for spec in specs(ran)):
+        for tips in _tooltips(spec):
+            fields = {tip["field"] for tip in tips}
+            rates = {field for field in fields if field.endswith("_rate") or field == "rate"}
+            resting = {f"{rate}_lo" for rate in rates} | {"attempted", "messages", "recipients"}
+
+            assert not rates or fields & resting
+
+
+def _tooltips(node: Any) -> Iterator[list[dict[str, Any]]]:
+    if isinstance(node, dict):
+        if isinstance(node.get("tooltip"), list):
+            yield node["tooltip"]
+        node = [value for key, value in node.items() if key != "datasets"]
+    if isinstance(node, list):
+        for item in node:
+            yield from _tooltips(item)
+
+
+def test_only_the_list_names_recipients(sample: Ran, home: Settings) -> None:
+    """No address of the warehouse stands in any executed notebook except 07, which says so."""
+    with query.connect(home) as con:
+        known = {row[0].lower() for row in con.sql("select recipient from messages").fetchall()}
+    shown = {
+        name: json.dumps(ran.cells, ensure_ascii=False).lower() for name, ran in sample.items()
+    }
+    found = {name: [text for text in known if text in page] for name, page in shown.items()}
+
+    assert known
+    assert {name for name, addresses in found.items() if addresses} == {"07_list_health"}
+    assert "names recipients" in json.dumps(sample["07_list_health"].cells)
+
+
+def test_the_suppression_file_is_whole_private_and_no_formula(sample: Ran, home: Settings) -> None:
+    """07 writes the whole list for the owner only, and no cell that a spreadsheet would run."""
+    path = home.reports / "suppression.csv"
+    rows = path.read_text("utf-8").splitlines()
+    with query.connect(home) as con:
+        wanted = con.sql("select count(*) from suppression_list").fetchone()
+
+    assert wanted == (len(rows) - 1,)
+    assert path.stat().st_mode & 0o077 == 0
+    assert not [row for row in rows if row[0] in "=+-@"]
+
+
+def test_names_from_outside_stay_text_in_every_notebook(tmp_path: Path) -> None:
+    """No name, URL, category or status text becomes markup in any output."""
+    for name, ran in run_all(hostile_home(tmp_path)).items():
+        for data in outputs(ran):
+            markup = data.get("text/html", "")
+
+            assert "<img" not in markup, name
+            assert "window.pwned=1</script>" not in markup, name
+            assert 'href="javascript' not in markup, name
+
+
+def test_a_campaign_is_found_by_id_name_and_beginning(home: Settings) -> None:
+    """An id, a name or an unambiguous beginning finds a campaign; nothing finds the newest."""
+    opened = notebook.open_warehouse(kernel_environment(home, {}))
+    listed = opened.frame("select campaign_id, campaign_name from campaign_list order by recency")
+    newest, other = listed.row(0, named=True), listed.row(5, named=True)
+
+    assert notebook.resolve(opened, "") == newest["campaign_id"]
+    assert notebook.resolve(opened, other["campaign_id"]) == other["campaign_id"]
+    assert notebook.resolve(opened, other["campaign_name"]) == other["campaign_id"]
+    assert notebook.resolve(opened, other["campaign_id"][:9]) == other["campaign_id"]
+    assert notebook.resolve(opened, "no such campaign") is None
+
+
+def test_opening_again_sees_what_was_published_since(tmp_path: Path) -> None:
+    """A notebook that is run again reads the newest load, though an older one is still open."""
+    settings = sample_home(tmp_path)
+    environ = kernel_environment(settings, {})
+    before = notebook.open_warehouse(environ).frame("select events from freshness")["events"][0]
+    line = (
+        '{"kind":"delivered","recipient":"a@b.example","message_id":"<m@b.example>",'
+        '"timestamp":"2026-10-01T10:00:00Z"}\n'
+    )
+    (settings.spool / "later.jsonl").write_text(line)
+    from loader.ingest import ingest
+
+    ingest(settings)
+    after = notebook.open_warehouse(environ).frame("select events from freshness")["events"][0]
+
+    assert after == before + 1
+
+
+def test_a_kernel_knows_no_secret(tmp_path: Path) -> None:
+    """The environment of a kernel finds the warehouse and holds no secret or configuration."""
+    environ = {"LOADER_SECRETS": "very-hush-indeed", "LOADER_API_KEY": "X-Key: v", "HOME": "/h"}
+    given = kernel_environment(settings_of(tmp_path), environ)
+
+    assert given["LOADER_WAREHOUSE"] == str(tmp_path / "warehouse.duckdb")
+    assert given["HOME"] == "/h"
+    assert "hush" not in json.dumps(given)
+    assert "LOADER_API_KEY" not in given
+
+
+def test_decimals_reach_a_chart_as_plain_numbers() -> None:
+    """Decimals of SQL come as Float64, which a chart can write."""
+    opened = notebook.Warehouse(duckdb.connect())
+    frame = opened.frame("select 1.50 as exact, 2 as whole where $wanted", wanted=True)
+
+    assert dict(frame.schema) == {"exact": pl.Float64, "whole": pl.Int32}

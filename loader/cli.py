@@ -258,5 +258,6 @@ def demo(home: Path | None, campaigns: int, messages: int, as_json: bool) -> Non
     """Show all of it on simulated campaigns: serve, post, ingest, the table, the reports."""
     from loader.demo import demo
 
-    reports = demo(home, campaigns, messages, _note if as_json else click.echo)
+    say, output = (_note, sys.stderr) if as_json else (click.echo, None)
+    reports = demo(home, campaigns, messages, say, output)
     _answer(as_json, {"reports": str(reports)}, f"Open these in a browser: {reports}/*.html")

@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import IO
 
 from loader.errors import LoaderError
 
 CAMPAIGN_TABLE = """
-select coalesce(campaign_name, campaign_id, '(bounces that name no campaign)') as campaign, attempted, accepted,
+select coalesce(campaign_name, campaign_id, '(bounces that name no campaign)') as campaign,
+    attempted, accepted,
     round(100 * delivery_rate, 1) as "delivery %", round(100 * bounce_rate, 1) as "bounce %",
     round(100 * open_rate, 1) as "open %", round(100 * click_rate, 1) as "click %", maturity
 from campaign_report order by first_delivered_at desc nulls last
@@ -25,11 +27,18 @@ from campaign_report order by first_delivered_at desc nulls last
 _WIDE = 200
 
 
-def demo(home: Path | None, campaigns: int, messages: int, say: Callable[[str], None]) -> Path:
+def demo(
+    home: Path | None,
+    campaigns: int,
+    messages: int,
+    say: Callable[[str], None],
+    output: IO[str] | None = None,
+) -> Path:
     """Serve, post, ingest, print the campaign table, write the report; return the report's path.
 
     ``home`` is the scratch home, a new directory below the system's temporary one by default.
-    ``say`` gets one line before each step. Raises ``LoaderError`` naming the step that failed.
+    ``say`` gets one line before each step; ``output`` gets what the commands print, standard
+    output by default. Raises ``LoaderError`` naming the step that failed.
     """
     home = home or Path(tempfile.mkdtemp(prefix="inboxroad-demo-"))
     environ = _environment(home)
@@ -37,14 +46,14 @@ def demo(home: Path | None, campaigns: int, messages: int, say: Callable[[str], 
     say(f"Scratch home: {home}")
     with _receiver(environ) as url:
         say(f"1/4  The receiver listens at {url}; simulated campaigns are posted to it, signed")
-        _loader(environ, "simulate", *size, "--to", f"{url}/webhooks/inboxroad")
+        _loader(environ, output, "simulate", *size, "--to", f"{url}/webhooks/inboxroad")
     say("2/4  loader ingest: spool → warehouse")
-    _loader(environ, "ingest")
+    _loader(environ, output, "ingest")
     say("3/4  The campaigns, from the view campaign_report")
-    _loader(environ, "sql", CAMPAIGN_TABLE)
+    _loader(environ, output, "sql", CAMPAIGN_TABLE)
     say("4/4  loader report: the notebooks, executed, as pages without network")
     for arguments in ([], [_largest_campaign(environ)]):
-        _loader(environ, "report", *arguments)
+        _loader(environ, output, "report", *arguments)
     return home / "reports"
 
 
@@ -95,8 +104,9 @@ def _receiver(environ: Mapping[str, str]) -> Iterator[str]:
         server.communicate()
 
 
-def _loader(environ: Mapping[str, str], *arguments: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "loader", *arguments], env=environ, check=False)
+def _loader(environ: Mapping[str, str], output: IO[str] | None, *arguments: str) -> None:
+    command = [sys.executable, "-m", "loader", *arguments]
+    done = subprocess.run(command, env=environ, stdout=output, check=False)
     if done.returncode:
         raise LoaderError(f"loader {arguments[0]} failed: its line above says why.")
 

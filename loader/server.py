@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from loader.spool import Writer
 
 GRACE_SECONDS = 30
-STALLED_SECONDS = 10
+STALLED_SECONDS = 5
 """A client that sends nothing for so long in the middle of a request is let go."""
 _MEMORY = Path("/dev/shm")  # noqa: S108
 _COUNTS = "loader-metrics-"

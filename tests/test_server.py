@@ -127,7 +127,7 @@ def test_stalled_client_is_let_go(tmp_path: Path) -> None:
         time.sleep(0.3)
         waited = drive(lambda: receiver.port, 1, iter([("w", signed(event("w")))]))
         assert waited.answers == {200: 1}
-        assert 5 < waited.seconds < 20
+        assert 2 < waited.seconds < 20
 
 
 def test_starts_quickly_and_says_one_line(tmp_path: Path) -> None:

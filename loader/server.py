@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
@@ -37,6 +36,7 @@ STALLED_SECONDS = 5
 """A client that sends nothing for so long in the middle of a request is let go."""
 _MEMORY = Path("/dev/shm")  # noqa: S108
 _COUNTS = "loader-metrics-"
+_STOPS = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 
 
 def serve(settings: Settings, host: str, port: int) -> None:
@@ -137,15 +137,11 @@ class _Application(BaseApplication):  # type: ignore[misc]
             "control_socket_disable": True,
             "proc_name": "loader",
             "when_ready": _say_where,
-            "post_fork": self._forked,
+            "post_fork": lambda _arbiter, worker: setattr(self, "worker", worker),
             "worker_exit": lambda _arbiter, _worker: self._close(),
         }
         for name, value in options.items():
             self.cfg.set(name, value)
-
-    def _forked(self, arbiter: Arbiter, worker: "_Worker") -> None:
-        self.worker = worker
-        worker.inherited = arbiter.SIG_QUEUE
 
     def load(self) -> Callable[..., Any]:
         from loader.metrics import Metrics  # noqa: PLC0415
@@ -176,20 +172,26 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
         """Ctrl-C stops as gently as SIGTERM does."""
         self.handle_term()
 
+    def spawn_worker(self) -> Any:
+        """Fork a worker that hears of a stop from its first moment.
+
+        A signal that comes between the fork and the worker's own handlers would be lost, because
+        Python forgets pending signals in the child; so it waits until they are there.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+        try:
+            return super().spawn_worker()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+
 
 class _Worker(ThreadWorker):  # type: ignore[misc]
-    inherited: SimpleQueue[int]
-    """Signals that came after the fork, while the handlers were still the arbiter's."""
-
     def init_signals(self) -> None:
         super().init_signals()
         # Ctrl-C reaches the workers too; the arbiter tells them to stop.
         signal.signal(signal.SIGINT, self.handle_exit)
         signal.siginterrupt(signal.SIGINT, False)
-        # A stop that came before this line went into the arbiter's queue, where nobody looks.
-        while not self.inherited.empty():
-            if self.inherited.get() in {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}:
-                self.alive = False
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
     def handle(self, conn: TConn) -> Any:
         patience = struct.pack("ll", STALLED_SECONDS, 0)

@@ -4,6 +4,9 @@
 -- An event reaches a message of its own recipient only, and but for the fallback by
 -- campaign only through its own key. So a change touches its own key, and, where its
 -- recipient has (or had) an event that no message id matches, every key of that recipient.
+-- No query relies on the order of rows here, and keeping it takes memory.
+set preserve_insertion_order = false;
+
 create or replace temp table refresh_plan as
 select
     not exists (

@@ -8,6 +8,7 @@ select
     definitions() as definitions,
     event_count() as events;
 
+drop view refresh_click;
 drop view refresh_assigned;
 drop view refresh_event;
 drop table refresh_plan;
@@ -16,4 +17,6 @@ drop table refresh_recipient;
 drop table refresh_dense;
 drop table refresh_reached;
 drop table refresh_unmatched;
-drop table refresh_click;
+drop table refresh_flagged;
+
+reset preserve_insertion_order;

@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 Row = dict[str, Any]
+Report = dict[tuple[object, ...], Row]
 Z95 = 1.959963984540054
 
 # ── events ───────────────────────────────────────────────────────────────────────────────────
@@ -25,7 +26,9 @@ OF_KIND = {
     "click": ("url",),
     "bounce": ("sync_type", "dsn_status", "bounce_category", "bounce_type"),
     "subscription_changed": ("change", "contact_list"),
+    "complaint": None,
 }
+"""What tells two events of a kind at one time apart; of a kind that is kept whole, all of it."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ class Event:
     @property
     def identity(self) -> str:
         """What two events share when one is a duplicate of the other."""
-        own = [self.payload.get(name) for name in OF_KIND[self.kind]]
+        names = OF_KIND[self.kind]
+        own = self.payload if names is None else [self.payload.get(name) for name in names]
         return json.dumps([self.kind, self.key, self.recipient, self.at.isoformat(), own])
 
 
@@ -102,8 +106,9 @@ class Message:
     opens: list[Event] = field(default_factory=list)
     clicks: list[Event] = field(default_factory=list)
     changes: list[Event] = field(default_factory=list)
+    complaints: list[Event] = field(default_factory=list)
     machine: set[int] = field(default_factory=set)
-    """``id`` of its opens and clicks that only a machine would have made."""
+    """``id`` of its opens, clicks and changes that look like a machine's."""
 
     @property
     def delivered_at(self) -> datetime | None:
@@ -121,12 +126,9 @@ class Message:
 
     @property
     def bounce(self) -> Event | None:
-        """Its latest bounce; of several at that time the first by category."""
-        if not self.bounces:
-            return None
-        latest = max(event.at for event in self.bounces)
-        tied = [event for event in self.bounces if event.at == latest]
-        return min(tied, key=lambda event: event.payload.get("bounce_category") or "\U0010ffff")
+        """Its latest bounce; of several at that time the first by category, then by the rest."""
+        latest = max((event.at for event in self.bounces), default=None)
+        return min((e for e in self.bounces if e.at == latest), key=_by_words, default=None)
 
     @property
     def accepted(self) -> bool:
@@ -152,23 +154,59 @@ class Message:
         return bool(self.clicks)
 
     @property
+    def confirmed_opened(self) -> bool:
+        """Whether an open or a click reached it."""
+        return self.opened or self.clicked
+
+    @property
+    def complained(self) -> bool:
+        """Whether a complaint reached it."""
+        return bool(self.complaints)
+
+    @property
+    def unsubscribes(self) -> list[Event]:
+        """The unsubscribes that reached it."""
+        return [event for event in self.changes if event.payload.get("change") == "unsubscribe"]
+
+    @property
     def unsubscribed(self) -> bool:
         """Whether an unsubscribe reached it, whatever came after."""
-        return any(event.payload.get("change") == "unsubscribe" for event in self.changes)
+        return bool(self.unsubscribes)
+
+    def human(self, events: list[Event]) -> list[Event]:
+        """Those of its events that do not look like a machine's."""
+        return [event for event in events if id(event) not in self.machine]
 
     @property
     def opened_human(self) -> bool:
-        """Whether an open reached it that is not a machine's."""
-        return any(id(event) not in self.machine for event in self.opens)
+        """Whether a person's open reached it."""
+        return bool(self.human(self.opens))
 
     @property
     def clicked_human(self) -> bool:
-        """Whether a click reached it that is not a machine's."""
-        return any(id(event) not in self.machine for event in self.clicks)
+        """Whether a person's click reached it."""
+        return bool(self.human(self.clicks))
+
+    @property
+    def confirmed_opened_human(self) -> bool:
+        """Whether a person's open or click reached it."""
+        return self.opened_human or self.clicked_human
+
+    @property
+    def unsubscribed_human(self) -> bool:
+        """Whether a person's unsubscribe reached it."""
+        return bool(self.human(self.unsubscribes))
+
+
+def _by_words(bounce: Event) -> list[tuple[bool, str]]:
+    said = bounce.payload
+    texts = [said.get("bounce_category"), dsn_code(said.get("dsn_status"))]
+    texts += [said.get(name) for name in ("sync_type", "bounce_type", "dsn_status")]
+    return [(text is None, text or "") for text in texts]
 
 
 def messages_of(events: list[Event]) -> list[Message]:
-    """Build the messages and join to them what reached them."""
+    """Build the messages and join to them what reached them; ``events`` are distinct."""
     messages: dict[tuple[str, str], Message] = {}
     for event in events:
         if event.kind in {"delivered", "bounce"}:
@@ -179,6 +217,7 @@ def messages_of(events: list[Event]) -> list[Message]:
         "open": lambda message: message.opens,
         "click": lambda message: message.clicks,
         "subscription_changed": lambda message: message.changes,
+        "complaint": lambda message: message.complaints,
     }
     for event in events:
         if event.kind in lists:
@@ -204,8 +243,11 @@ def _reached(event: Event, messages: dict[tuple[str, str], Message]) -> Message 
         and message.delivered
     ]
     before = [message for message in mine if message.delivered_at <= event.at]
+    # Of two delivered in the same second the one with the smaller key, so that order is nothing.
+    mine.sort(key=lambda message: message.key)
     if before:
-        return max(before, key=lambda message: message.delivered_at)
+        latest = max(message.delivered_at for message in before)
+        return next(message for message in mine if message.delivered_at == latest)
     return min(mine, key=lambda message: message.delivered_at, default=None)
 
 
@@ -218,13 +260,14 @@ def seconds(count: float) -> timedelta:
 
 
 def _flag_machines(messages: list[Message]) -> None:
-    urls: dict[str | None, set[str]] = {}
+    of_campaign: dict[str | None, set[str]] = {}
     for message in messages:
-        urls.setdefault(message.campaign, set()).update(e.payload["url"] for e in message.clicks)
+        of_campaign.setdefault(message.campaign, set()).update(urls(message.clicks))
     for message in messages:
         burst = _in_burst(message.clicks)
-        flagged = burst + _instant(message) + _covering(message, urls[message.campaign])
-        message.machine = {id(event) for event in flagged + _echo(message, burst)}
+        flagged = burst + _instant(message) + _covering(message, of_campaign[message.campaign])
+        flagged += _echo(message, burst) + _suspect(message, burst)
+        message.machine = {id(event) for event in flagged}
 
 
 def _in_burst(clicks: list[Event]) -> list[Event]:
@@ -232,7 +275,7 @@ def _in_burst(clicks: list[Event]) -> list[Event]:
     found: list[Event] = []
     for centre in clicks:
         window = [click for click in clicks if abs(click.at - centre.at) <= seconds(2)]
-        if len({click.payload["url"] for click in window}) >= 3:
+        if len(urls(window)) >= 3:
             found += window
     return found
 
@@ -243,12 +286,12 @@ def _instant(message: Message) -> list[Event]:
     return [e for e in message.clicks if first is not None and e.at <= first + seconds(5)]
 
 
-def _covering(message: Message, urls: set[str]) -> list[Event]:
+def _covering(message: Message, known: set[str]) -> list[Event]:
     """80 % of the campaign's URLs, when it has four, within 60 s."""
     found: list[Event] = []
     for start in message.clicks:
         window = [e for e in message.clicks if start.at <= e.at <= start.at + seconds(60)]
-        if len(urls) >= 4 and len({e.payload["url"] for e in window}) * 10 >= len(urls) * 8:
+        if len(known) >= 4 and len(urls(window)) * 10 >= len(known) * 8:
             found += window
     return found
 
@@ -261,6 +304,15 @@ def _echo(message: Message, burst: list[Event]) -> list[Event]:
         for event in message.opens
         if (first is not None and event.at <= first + seconds(20))
         or any(seconds(0) <= click.at - event.at <= seconds(120) for click in burst)
+    ]
+
+
+def _suspect(message: Message, burst: list[Event]) -> list[Event]:
+    """Unsubscribes within 120 s after a burst of the same message."""
+    return [
+        event
+        for event in message.unsubscribes
+        if any(seconds(0) <= event.at - click.at <= seconds(120) for click in burst)
     ]
 
 
@@ -348,6 +400,13 @@ def rate(name: str, successes: int, trials: int, known: bool = True) -> Row:
     return {name: value, f"{name}_lo": low, f"{name}_hi": high}
 
 
+REACTIONS = (
+    "opened", "clicked", "confirmed_opened", "unsubscribed", "complained",
+    "opened_human", "clicked_human", "confirmed_opened_human", "unsubscribed_human",
+)  # fmt: skip
+CLASSES = ("hard", "soft", "block", "undetermined")
+
+
 def counts(messages: list[Message]) -> Row:
     """The counts of a set of messages."""
     accepted = [message for message in messages if message.accepted]
@@ -357,34 +416,49 @@ def counts(messages: list[Message]) -> Row:
         "delivered": sum(1 for message in messages if message.delivered),
         "accepted": len(accepted),
         "bounced": len(bounced),
+        "opens": sum(len(message.opens) for message in messages),
+        "clicks": sum(len(message.clicks) for message in messages),
+        "complaints": sum(len(message.complaints) for message in messages),
     }
-    for word in ("hard", "soft", "block", "undetermined"):
+    for word in CLASSES:
         row[word] = sum(1 for message in bounced if bounce_class(message.bounce) == word)
-    for name in ("opened", "clicked", "unsubscribed", "opened_human", "clicked_human"):
+    for name in REACTIONS:
         row[name] = sum(1 for message in accepted if getattr(message, name))
-    row["opens"] = sum(len(message.opens) for message in messages)
-    row["clicks"] = sum(len(message.clicks) for message in messages)
     return row
 
 
-def rates(messages: list[Message], tracked: bool) -> Row:
-    """The rates of a set of messages of one campaign."""
-    row = counts(messages)
+def rates(row: Row, tracked: bool, complaints: bool) -> Row:
+    """The rates that follow from counts; not tracked, nobody knows who opened or left."""
     attempted, accepted = row["attempted"], row["accepted"]
-    engaged = sum(1 for m in messages if m.accepted and (m.opened or m.clicked))
-    return {
-        **rate("delivery_rate", accepted, attempted),
-        **rate("bounce_rate", row["bounced"], attempted),
-        **rate("open_rate", row["opened"], accepted, tracked),
-        **rate("click_rate", row["clicked"], accepted, tracked),
-        **rate("click_to_open_rate", row["clicked"], engaged, tracked),
-        **rate("unsubscribe_rate", row["unsubscribed"], accepted, tracked),
-    }
+    found = rate("delivery_rate", accepted, attempted)
+    for name in ("bounce", *CLASSES):
+        found |= rate(f"{name}_rate", row["bounced" if name == "bounce" else name], attempted)
+    for name, count in (
+        ("open", "opened"),
+        ("click", "clicked"),
+        ("confirmed_open", "confirmed_opened"),
+        ("unsubscribe", "unsubscribed"),
+        ("open_human", "opened_human"),
+        ("click_human", "clicked_human"),
+    ):
+        found |= rate(f"{name}_rate", row[count], accepted, tracked)
+    found |= rate("click_to_open_rate", row["clicked"], row["confirmed_opened"], tracked)
+    return found | rate("complaint_rate", row["complained"], accepted, complaints)
 
 
-def is_tracked(messages: list[Message]) -> bool:
-    """Whether any tracked event at all reached a message of the campaign."""
-    return any(message.opens or message.clicks or message.changes for message in messages)
+def outcome(messages: list[Message], world: "World", campaign: object) -> Row:
+    """The counts and rates of messages of one campaign."""
+    row = counts(messages)
+    return row | rates(row, is_tracked(campaign, world), world.has_complaints)
+
+
+def is_tracked(campaign: object, world: "World") -> bool:
+    """Whether there is any tracked event at all: one that names it, or reached a message of it."""
+    tracked = [e for e in world.events if e.kind in {"open", "click", "subscription_changed"}]
+    mine = [message for message in world.messages if message.campaign == campaign]
+    return any(message.opens or message.clicks or message.changes for message in mine) or (
+        campaign is not None and any(event.campaign == campaign for event in tracked)
+    )
 
 
 def grouped(
@@ -397,46 +471,117 @@ def grouped(
     return groups
 
 
-def campaign_report(messages: list[Message]) -> dict[tuple[object, ...], Row]:
-    """Campaign → its counts and rates; the unattributed under None."""
+def campaign_report(world: "World") -> Report:
+    """Campaign → its counts and rates; the messages without a campaign under None."""
     return {
-        key: {**counts(group), **rates(group, is_tracked(group))}
-        for key, group in grouped(messages, lambda m: m.campaign).items()
+        (campaign,): {
+            "campaign_name": latest_name(world.events, campaign),
+            **first_and_last(group),
+            **outcome(group, world, campaign),
+        }
+        for (campaign,), group in grouped(world.messages, _campaign).items()
     }
 
 
-def provider_report(messages: list[Message]) -> dict[tuple[object, ...], Row]:
+def latest_name(events: list[Event], campaign: object) -> str | None:
+    """The name a campaign's events carry last; of two at that time the greater."""
+    named = [e for e in events if e.campaign == campaign is not None and e.campaign_name]
+    return max(((e.at, e.campaign_name) for e in named), default=(None, None))[1]
+
+
+def first_and_last(messages: list[Message]) -> Row:
+    """When the first and the last of its messages were delivered, naive UTC."""
+    moments = [
+        message.delivered_at.replace(tzinfo=None) for message in messages if message.delivered
+    ]
+    return {
+        "first_delivered_at": min(moments, default=None),
+        "last_delivered_at": max(moments, default=None),
+    }
+
+
+def provider_report(world: "World") -> Report:
     """Campaign and mailbox provider → counts and rates; tracked is what the campaign is."""
-    tracked = {key: is_tracked(group) for (key,), group in grouped(messages, _campaign).items()}
     return {
-        key: {**counts(group), **rates(group, tracked[key[0]])}
-        for key, group in grouped(messages, _campaign, provider).items()
+        key: outcome(group, world, key[0])
+        for key, group in grouped(world.messages, _campaign, provider).items()
     }
 
 
-def bounce_report(messages: list[Message]) -> dict[tuple[object, ...], Row]:
+def bounce_report(world: "World") -> Report:
     """Campaign, category, class and sync type of the bounce → how many messages."""
-    bounced = [message for message in messages if message.bounce]
     groups = grouped(
-        bounced,
+        [message for message in world.messages if message.bounce],
         _campaign,
         lambda m: m.bounce.payload.get("bounce_category"),
         lambda m: bounce_class(m.bounce),
         lambda m: "async" if m.is_async(m.bounce) else "sync",
     )
-    return {key: {"bounced": len(group)} for key, group in groups.items()}
-
-
-def link_report(messages: list[Message]) -> dict[tuple[object, ...], Row]:
-    """Campaign and URL → clicks, and messages that clicked it."""
-    rows: dict[tuple[object, ...], Row] = {}
-    for message in messages:
-        for url in {event.payload["url"] for event in message.clicks}:
-            row = rows.setdefault((message.campaign, url), {"clicks": 0, "clicked": 0})
-            row["clicks"] += sum(event.payload["url"] == url for event in message.clicks)
-            row["clicked"] += message.accepted
+    campaigns = grouped(world.messages, _campaign)
+    rows: Report = {}
+    for key, group in groups.items():
+        attempted = len(campaigns[key[:1]])
+        rows[key] = {"bounced": len(group), "attempted": attempted}
+        rows[key] |= rate("bounce_rate", len(group), attempted)
     return rows
+
+
+def link_report(world: "World") -> Report:
+    """Campaign and URL → clicks, messages that clicked it, and whose first click it was."""
+    rows: Report = {}
+    for (campaign,), group in grouped(world.messages, _campaign).items():
+        accepted = [message for message in group if message.accepted]
+        for url in {event.payload["url"] for message in group for event in message.clicks}:
+            row = link(url, group, accepted)
+            row |= rate("click_rate", row["clicked"], len(accepted))
+            row |= rate("click_human_rate", row["clicked_human"], len(accepted))
+            rows[campaign, url] = row
+    return rows
+
+
+def link(url: str, messages: list[Message], accepted: list[Message]) -> Row:
+    """The counts of one link of a campaign."""
+    clicks = [click for message in messages for click in message.clicks]
+    human = [click for message in messages for click in message.human(message.clicks)]
+    return {
+        "accepted": len(accepted),
+        "clicks": sum(click.payload["url"] == url for click in clicks),
+        "clicks_human": sum(click.payload["url"] == url for click in human),
+        "clicked": sum(url in urls(m.clicks) for m in accepted),
+        "clicked_human": sum(url in urls(m.human(m.clicks)) for m in accepted),
+        "first_clicks": sum(url == first_url(m.clicks) for m in accepted),
+        "first_clicks_human": sum(url == first_url(m.human(m.clicks)) for m in accepted),
+    }
+
+
+def urls(clicks: list[Event]) -> set[str]:
+    """The URLs clicked."""
+    return {click.payload["url"] for click in clicks}
+
+
+def first_url(clicks: list[Event]) -> str | None:
+    """The URL of the earliest click; of two at that time the first by name."""
+    return min(((c.at, c.payload["url"]) for c in clicks), default=(None, None))[1]
 
 
 def _campaign(message: Message) -> str | None:
     return message.campaign
+
+
+@dataclass
+class World:
+    """All that is known: the events that stand, and the messages they make."""
+
+    events: list[Event]
+    messages: list[Message]
+
+    @property
+    def has_complaints(self) -> bool:
+        """Whether complaints are reported at all."""
+        return any(event.kind == "complaint" for event in self.events)
+
+
+def world_of(lines: Iterable[bytes]) -> World:
+    """Read a spool."""
+    events = distinct(lines)
+    return World(events, messages_of(events))

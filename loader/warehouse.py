@@ -182,7 +182,7 @@ class Warehouse:
         try:
             self._con.execute("checkpoint")
         except duckdb.Error as error:
-            raise WarehouseError(_told(self._path, error)) from None
+            raise WarehouseError(_told(self._path, error)) from error
 
     def close(self) -> None:
         """Let go of the file."""
@@ -209,7 +209,7 @@ class Warehouse:
         except (duckdb.Error, OSError) as error:
             with suppress(duckdb.Error):
                 self._con.rollback()
-            raise WarehouseError(_told(self._path, error)) from None
+            raise WarehouseError(_told(self._path, error)) from error
 
     def _load(self, parsed: Parsed, again: bool) -> Loaded:
         started = _now()
@@ -297,7 +297,7 @@ class Warehouse:
             self._tells = False
             return
         for frame in changed:
-            self._insert("refresh_touched", frame.select("message_key", "recipient", "campaign_id"))
+            self._insert("refresh_touched", frame.select("message_key", "recipient"))
 
     def _delete(self, table: str, rows: pl.DataFrame) -> None:
         if not rows.height:

@@ -113,7 +113,7 @@ def test_samples(event: dict[str, Any], table: str, expected: dict[str, Any]) ->
 
 @pytest.mark.parametrize(
     "message_id",
-    [MESSAGE, f"<{MESSAGE}@example.com>", MESSAGE.upper(), f" <{MESSAGE}@a.example> ", f"{MESSAGE}@"],
+    [MESSAGE, f"<{MESSAGE}@example.com>", MESSAGE.upper(), f" <{MESSAGE}@a> ", f"{MESSAGE}@"],
 )
 def test_both_forms_of_a_message_id_have_one_key(message_id: str) -> None:
     """The bare uuid and the uuid before the last @ are the same message."""
@@ -195,7 +195,7 @@ def test_other_times_are_set_aside(text: Any, word: str) -> None:
 def test_reasons_name_the_field(change: dict[str, Any], word: str) -> None:
     """What is absent, empty or of another type than declared is set aside by name."""
     assert reason(line(DELIVERED | change)) == word
-    assert word in REASONS or f"{word.split(':')[0]}:<field>" in REASONS
+    assert word in REASONS or f"{word.split(':', maxsplit=1)[0]}:<field>" in REASONS
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_reasons_name_the_field(change: dict[str, Any], word: str) -> None:
 def test_unreadable_lines_have_a_stable_reason(text: bytes, word: str) -> None:
     """A line that two readers could read differently, or that holds no event, is set aside."""
     assert reason(text) == word
-    assert word in REASONS or f"{word.split(':')[0]}:<field>" in REASONS
+    assert word in REASONS or f"{word.split(':', maxsplit=1)[0]}:<field>" in REASONS
 
 
 def test_a_body_over_several_lines_is_an_event() -> None:

@@ -6,7 +6,7 @@ answer for a line never depends on which lines stand beside it.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import accumulate
@@ -128,6 +128,25 @@ def parse(blocks: Sequence[Block], shapes: Shapes) -> Parsed:
         frames[table].append(frame)
     events = {table: _in_order(found, lines.starts) for table, found in frames.items() if found}
     return Parsed(blocks, lines, events, refused, _tally(len(blocks), [*events.values(), refused]))
+
+
+def without(parsed: Parsed, blocks: Set[int]) -> Parsed:
+    """Return ``parsed`` as if it had been read without those of its blocks."""
+    kept = [number for number in range(len(parsed.blocks)) if number not in blocks]
+    places = {number: place for place, number in enumerate(kept)}
+
+    def fewer(frame: pl.DataFrame) -> pl.DataFrame:
+        frame = frame.filter(pl.col("block").is_in(kept))
+        place = pl.col("block").replace_strict(places, return_dtype=pl.UInt32)
+        return frame.with_columns(place) if frame.height else frame
+
+    return Parsed(
+        [parsed.blocks[number] for number in kept],
+        parsed.lines,
+        {table: fewer(frame) for table, frame in parsed.events.items()},
+        fewer(parsed.refused),
+        [parsed.read[number] for number in kept],
+    )
 
 
 def _without(numbers: pl.Series, taken: Iterable[pl.Series]) -> pl.Series:

@@ -4,26 +4,23 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from loader.batch import Block, Parsed, parse
 from loader.errors import SpoolError, WarehouseError
-from loader.lock import sole_loader
-from loader.publication import beside, private_path, wal
 from loader.retention import retain
 from loader.settings import Settings
 from loader.shape import Shapes
 from loader.spool import Segment, list_segments, read_block, segment_end
+from loader.target import target_of
 from loader.ties import settle_ties
-from loader.warehouse import Loaded, Warehouse, install, open_warehouse, published_state
+from loader.warehouse import Loaded, Warehouse
 
 BATCH_BYTES = 32 * 1024 * 1024
-WAIT_SECONDS = 10.0
 POLL_SECONDS = 0.25
 APART_SECONDS = 1.0
 COPIES_APART, REFRESHES_APART = 20, 2
@@ -71,19 +68,20 @@ def ingest(
     raises ``SpoolError``, after everything else has been loaded and published. Raises other
     ``LoaderError`` where the spool or the warehouse cannot be read or written.
     """
-    published = Path(settings.warehouse)
+    target = target_of(settings)
+    warehouse = Warehouse(target, settings.timezone)
     purpose = "loader ingest" + " --rebuild" * rebuild + " --follow" * follow
-    with sole_loader(beside(published, "lock"), purpose, WAIT_SECONDS):
-        run = _Run(settings, progress or (lambda _events, _done, _total: None))
+    with target.turn(purpose), closing(warehouse):
+        run = _Run(settings, warehouse, progress or (lambda _events, _done, _total: None))
         if rebuild:
             run.rebuild()
-        with open_warehouse(private_path(published), settings.timezone) as warehouse:
-            run.once(warehouse)
-            if follow:
-                run.on_and_on(warehouse, stop or (lambda: False))
-            run.publish(warehouse, anyway=rebuild)
-            if settings.retain_days is not None:
-                run.retain(warehouse)
+        warehouse.open()
+        run.once()
+        if follow:
+            run.on_and_on(stop or (lambda: False))
+        run.publish(anyway=rebuild)
+        if settings.retain_days is not None:
+            run.retain()
     return run.result()
 
 
@@ -102,9 +100,9 @@ def until_told() -> Callable[[], bool]:
 class _Run:
     """One run of ``ingest``: what it has done so far."""
 
-    def __init__(self, settings: Settings, progress: Progress) -> None:
+    def __init__(self, settings: Settings, warehouse: Warehouse, progress: Progress) -> None:
         self._settings = settings
-        self._published = Path(settings.warehouse)
+        self._warehouse = warehouse
         self._progress = progress
         self._started = time.monotonic()
         self._loaded = Loaded()
@@ -124,80 +122,82 @@ class _Run:
             **asdict(self._loaded), bytes=self._bytes, seconds=seconds, published=self._copies > 0
         )
 
-    def once(self, warehouse: Warehouse) -> bool:
+    def once(self) -> bool:
         """Load everything that is new; say whether there was anything."""
-        offsets, self._alarms = warehouse.offsets(), []
-        segments = list_segments(self._settings.spool)
-        before, total = self._bytes, self._bytes + sum(self._new(segments, offsets))
-        for parsed in _ahead(self._parsed(segments, offsets)):
-            self._loaded += warehouse.load(parsed)
-            self._bytes += sum(len(block.data) for block in parsed.blocks)
-            self._progress(self._loaded.read, self._bytes, max(total, self._bytes))
+        segments, self._alarms = list_segments(self._settings.spool), []
+        new = self._new(segments, self._warehouse.offsets())
+        before, total = self._bytes, self._bytes + sum(new)
+        try:
+            for parsed in _ahead(self._parsed(segments)):
+                self._loaded += self._warehouse.load(parsed)
+                self._bytes += sum(len(block.data) for block in parsed.blocks)
+                self._progress(self._loaded.read, self._bytes, max(total, self._bytes))
+        finally:
+            self._warehouse.release()
         return self._bytes > before
 
-    def on_and_on(self, warehouse: Warehouse, stop: Callable[[], bool]) -> None:
+    def on_and_on(self, stop: Callable[[], bool]) -> None:
         """Load and publish what comes until ``stop()``."""
-        self.publish(warehouse)
+        self.publish()
         published_at, waiting = time.monotonic(), False
         while not stop():
-            news = self.once(warehouse)
+            news = self.once()
             waiting = waiting or news
             if waiting and time.monotonic() - published_at >= self._pause:
-                self.publish(warehouse)
+                self.publish()
                 published_at, waiting = time.monotonic(), False
             if not news:
-                self.retain(warehouse)
+                self.retain()
                 time.sleep(POLL_SECONDS)
-        self.once(warehouse)
+        self.once()
 
-    def publish(self, warehouse: Warehouse, anyway: bool = False) -> None:
+    def publish(self, anyway: bool = False) -> None:
         """Publish the warehouse, unless the same is published already."""
-        if not anyway and published_state(self._published) == warehouse.state():
+        if not anyway and self._warehouse.is_published():
             return
         started = time.monotonic()
-        settle_ties(warehouse, self._settings.spool)
-        copying = warehouse.publish(self._published)
+        settle_ties(self._warehouse, self._settings.spool)
+        copying = self._warehouse.publish()
         refreshing = time.monotonic() - started - copying
         self._pause = max(APART_SECONDS, COPIES_APART * copying, REFRESHES_APART * refreshing)
         self._copies += 1
 
-    def retain(self, warehouse: Warehouse) -> None:
+    def retain(self) -> None:
         """Compress and expire what has been loaded to its end, now and then."""
         if time.monotonic() - self._retained_at < RETAIN_SECONDS or self._alarms:
             return
         self._retained_at = time.monotonic()
-        retain(
-            self._settings.spool,
-            warehouse.offsets(),
-            now=datetime.now(UTC),
-            keep_days=self._settings.retain_days,
-        )
+        with self._warehouse.sole("retain") as alone:
+            if alone:
+                retain(
+                    self._settings.spool,
+                    self._warehouse.offsets(),
+                    now=datetime.now(UTC),
+                    keep_days=self._settings.retain_days,
+                )
 
     def rebuild(self) -> None:
-        """Build the database anew aside; then it takes the place of the old one."""
-        path = private_path(self._published)
-        self._refuse_to_forget(path)
-        aside = path.with_name(f"{path.name}.rebuild")
-        for stale in (aside, wal(aside)):
-            stale.unlink(missing_ok=True)
-        with open_warehouse(aside, self._settings.timezone) as warehouse:
-            self.once(warehouse)
-            settle_ties(warehouse, self._settings.spool)
-            warehouse.checkpoint()
-        install(aside, path)
+        """Build the database anew, out of readers' sight."""
+        self._refuse_to_forget()
+        self._warehouse.rebuild(self._load_all)
 
-    def _refuse_to_forget(self, path: Path) -> None:
-        """Raise where the old warehouse holds events that are in the spool no more."""
+    def _load_all(self) -> None:
+        self.once()
+        settle_ties(self._warehouse, self._settings.spool)
+
+    def _refuse_to_forget(self) -> None:
+        """Raise where the old warehouse holds events that are in this spool no more."""
+        present = [segment.name for segment in list_segments(self._settings.spool)]
         try:
-            with open_warehouse(path, self._settings.timezone) as old:
-                known = set(old.offsets())
+            with closing(self._warehouse.open()) as old:
+                gone = old.elsewhere(present)
         except WarehouseError:
             return  # it cannot be opened, and that is what a rebuild is for
-        gone = known - {segment.name for segment in list_segments(self._settings.spool)}
         if gone:
             raise WarehouseError(
-                f"{len(gone)} segments that were loaded are no longer in the spool, and a rebuild "
-                f"would lose their events: restore them, or delete {path} to go on without them."
+                f"{gone} segments that were loaded are not in this spool, and a rebuild would "
+                "lose their events: restore them, or delete the loader's own warehouse to go on "
+                "without them."
             )
 
     def _new(self, segments: list[Segment], offsets: Mapping[str, int]) -> Iterator[int]:
@@ -205,17 +205,15 @@ class _Run:
             with suppress(SpoolError):  # told when it is read
                 yield max(segment_end(segment) - offsets.get(segment.name, 0), 0)
 
-    def _parsed(self, segments: list[Segment], offsets: Mapping[str, int]) -> Iterator[Parsed]:
-        for blocks in self._batches(segments, offsets):
+    def _parsed(self, segments: list[Segment]) -> Iterator[Parsed]:
+        for blocks in self._batches(segments):
             yield parse(blocks, self._shapes)
 
-    def _batches(
-        self, segments: list[Segment], offsets: Mapping[str, int]
-    ) -> Iterator[list[Block]]:
+    def _batches(self, segments: list[Segment]) -> Iterator[list[Block]]:
         blocks: list[Block] = []
         size = 0
-        for segment in segments:
-            for block in self._blocks(segment, offsets.get(segment.name, 0)):
+        for segment, offset in self._warehouse.new(segments):
+            for block in self._blocks(segment, offset):
                 blocks.append(block)
                 size += len(block.data)
                 if size >= BATCH_BYTES // 2:

@@ -1,22 +1,21 @@
 """What was set aside and why; and, after a fix, read again."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from loader.batch import Block, parse
 from loader.errors import SpoolError
-from loader.lock import sole_loader
-from loader.publication import beside, private_path
 from loader.query import connect
 from loader.settings import Settings
 from loader.shape import Shapes
 from loader.spool import list_segments, read_block
+from loader.target import target_of
 from loader.ties import settle_ties
-from loader.warehouse import Loaded, Warehouse, open_warehouse
+from loader.warehouse import Loaded, Warehouse
 
-WAIT_SECONDS = 10.0
 _BATCH_BYTES = 16 * 1024 * 1024
 _PLACES = 3
 
@@ -49,16 +48,16 @@ def retry(settings: Settings) -> dict[str, Any]:
     be duplicates, and stay set aside. A batch of lines is one transaction with its ledger rows.
     Raises ``LoaderError`` as ``loader.ingest.ingest`` does.
     """
-    published = Path(settings.warehouse)
+    target = target_of(settings)
     with (
-        sole_loader(beside(published, "lock"), "loader quarantine --retry", WAIT_SECONDS),
-        open_warehouse(private_path(published), settings.timezone) as warehouse,
+        target.turn("loader quarantine --retry"),
+        closing(Warehouse(target, settings.timezone).open()) as warehouse,
     ):
         before, done = warehouse.set_aside(), Loaded()
         for blocks in _batches(settings, warehouse):
             done += warehouse.load_again(parse(blocks, Shapes()))
         settle_ties(warehouse, settings.spool)
-        warehouse.publish(published)
+        warehouse.publish()
         left = warehouse.set_aside()
     counts = {**asdict(done), "read": before, "quarantined": left}
     return {"retried": counts, **summary(settings)}

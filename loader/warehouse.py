@@ -1,10 +1,8 @@
 """Typed frames → DuckDB tables, in one transaction with the ledger; the only writer of DuckDB."""
 
 import hashlib
-import os
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,18 +13,14 @@ import duckdb
 import polars as pl
 
 from loader.assets import asset
-from loader.batch import PLACES, TIME, Lines, Parsed, schema
+from loader.batch import PLACES, TIME, Lines, Parsed, schema, without
 from loader.dedupe import Decision, decide, replaced
 from loader.errors import WarehouseError
 from loader.events import SPECIFIC, TABLES
-from loader.publication import publish, sync_directory, sync_file, wal
+from loader.spool import Segment
+from loader.target import Target
 
 LAYERS = ("tables", "staging", "marts")
-CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "memory_limit": "384MB",
-    "threads": "1",  # the other core parses the next batch
-    "checkpoint_threshold": "128MB",  # each checkpoint writes every table's last rows again
-}
 LEDGER: dict[str, Any] = {
     "segment": pl.String,
     **dict.fromkeys(("from_offset", "to_offset"), pl.Int64),
@@ -35,6 +29,8 @@ LEDGER: dict[str, Any] = {
     **dict.fromkeys(("first_received_at", "last_received_at"), TIME),
     **dict.fromkeys(("started_at", "finished_at"), TIME),
 }
+KEPT = ("duplicate_tally", "refresh_state", "refresh_touched")
+"""Tables that loads write beside the events, and by which a refresh knows what is to be done."""
 _MOST_TOUCHED = 0.1
 """Share of the events from which on saying which were touched is not worth its while."""
 
@@ -68,34 +64,55 @@ class Span:
 
 
 class Warehouse:
-    """The loader's own database, open for writing. Make it with ``open_warehouse``.
+    """The loader's own database, open for writing.
 
-    After a ``WarehouseError`` of any method the outcome of the last transaction is unknown: the
-    file has to be opened anew, and its ledger says what happened.
+    After a ``WarehouseError`` of any method the outcome of the last transaction is unknown: it
+    has to be opened anew, and its ledger says what happened.
     """
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, path: Path) -> None:
-        """``con`` has the file ``path`` open; both are closed by ``close``."""
-        self._con = con
-        self._path = path
-        # Kept open as long as DuckDB has the file: closing any descriptor of a file gives up
-        # every POSIX lock that this process holds on it, DuckDB's among them.
-        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        self._latest = {
-            table: self._value(f"select max(occurred_at) from {table}") for table in TABLES
-        }
+    def __init__(self, target: Target, timezone: str) -> None:
+        """Nothing is opened yet; ``timezone`` is the zone in which reports cut days."""
+        self._target = target
+        self._timezone = timezone
+
+    def open(self) -> "Warehouse":
+        """Open it for writing, made first where there is none; every object of ``sql/`` is applied.
+
+        Whoever calls has the turn to load. Raises ``WarehouseError`` when it cannot be opened.
+        """
+        self._target.open(lambda: self._target.commit(self._prepare))
+        # Where others load too, anything that stands may have come in the meantime.
+        self._latest = {table: self._latest_of(table) for table in TABLES}
         self._events = sum(self._value(f"select count(*) from {table}") for table in TABLES)
         self._touched = self._value("select count(*) from refresh_touched")
-        self._tells = bool(self._value("select count(*) from refresh_state"))
+        self._tells = self._is_refreshed()
+        return self
 
     def offsets(self) -> dict[str, int]:
         """Return segment → offset up to which it has been loaded."""
-        query = "select segment, max(to_offset) from ingest_ledger group by segment"
-        return dict(self._con.execute(query).fetchall())
+        return _offsets(self._con, self._target.prefix)
 
-    def state(self) -> tuple[object, ...]:
-        """Return what differs whenever the database would have to be published again."""
-        return _state(self._con)
+    def elsewhere(self, present: Iterable[str]) -> int:
+        """Return how many segments have been loaded that are not ``present`` in this spool."""
+        known = {self._target.prefix + name for name in present}
+        query = "select distinct segment from ingest_ledger"
+        return sum(name not in known for (name,) in self._con.execute(query).fetchall())
+
+    def new(self, segments: Iterable[Segment]) -> Iterator[tuple[Segment, int]]:
+        """Yield the segments that are this loader's to load, and from which offset on."""
+        return self._target.claimed(segments, lambda con: _offsets(con, self._target.prefix))
+
+    def release(self) -> None:
+        """Let other loaders have what ``new`` yielded."""
+        self._target.release()
+
+    def sole(self, purpose: str) -> AbstractContextManager[bool]:
+        """Say whether this loader is the one of its spool to do ``purpose`` now."""
+        return self._target.sole(purpose)
+
+    def is_published(self) -> bool:
+        """Say whether readers see what stands now."""
+        return self._target.is_published(_state)
 
     def load(self, parsed: Parsed) -> Loaded:
         """Load a batch: rows, quarantine and ledger in one transaction."""
@@ -116,12 +133,15 @@ class Warehouse:
     def places_set_aside(self) -> list[tuple[str, int]]:
         """Return segment and offset of each line in the quarantine, in their order."""
         query = "select distinct segment, line_offset from quarantine order by all"
-        return self._con.execute(query).fetchall()
+        return [
+            (self._here(segment), offset) for segment, offset in self._con.execute(query).fetchall()
+        ]
 
     def lines_set_aside(self, segment: str, offset: int) -> list[str]:
         """Return the lines that the quarantine keeps of one line of the spool."""
         query = "select line from quarantine where segment = ? and line_offset = ? order by all"
-        return [row[0] for row in self._con.execute(query, [segment, offset]).fetchall()]
+        named = self._named(segment)
+        return [row[0] for row in self._con.execute(query, [named, offset]).fetchall()]
 
     def ties(self, most: int) -> pl.DataFrame:
         """Return kind, message_key and occurred_at of up to ``most`` tied events."""
@@ -147,47 +167,24 @@ class Warehouse:
                 or (received_at is null and without_received_at > 0)
             order by all
         """
-        return [Span(*row) for row in self._con.execute(query).fetchall()]
+        found = self._con.execute(query).fetchall()
+        return [Span(self._here(segment), start, stop) for segment, start, stop in found]
 
     def settle(self, ties: pl.DataFrame, found: Mapping[str, pl.DataFrame]) -> None:
         """Put rows of ``found``, the smallest lines of tied events, in place of standing ones."""
-        with self._transaction():
-            changes = {
-                table: replaced(table, rows, self._standing(table, rows))
-                for table, rows in found.items()
-            }
-            self._touch([part for change in changes.values() for part in change])
-            for table, (insert, delete) in changes.items():
-                self._delete(table, delete)
-                self._insert(table, insert.drop(*PLACES, "bytes"))
-            self._con.execute(
-                "delete from tie using ties where tie.kind = ties.kind "
-                "and tie.message_key = ties.message_key::uuid "
-                "and tie.occurred_at = ties.occurred_at"
-            )
+        self._target.commit(lambda: self._settle(ties, found))
 
-    def publish(self, published: Path) -> float:
-        """Refresh what marts keep, checkpoint, publish; return the seconds of the copying."""
-        self._con.execute("set threads = 2")
-        with self._transaction():
-            self._refresh()
-        self._con.execute("set threads = 1")
-        self.checkpoint()
-        started = time.monotonic()
-        publish(self._file, published)
-        return time.monotonic() - started
+    def publish(self) -> float:
+        """Refresh what marts keep, and show it to readers; return the seconds of the copying."""
+        return self._target.publish(self._refresh)
 
-    def checkpoint(self) -> None:
-        """Write everything that is committed into the file itself."""
-        try:
-            self._con.execute("checkpoint")
-        except duckdb.Error as error:
-            raise WarehouseError(_told(self._path, error)) from error
+    def rebuild(self, load: Callable[[], None]) -> None:
+        """Build it anew, out of readers' sight: it is opened, and ``load`` finds it empty."""
+        self._target.rebuild(self.open, self._empty, load)
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._con.close()
-        os.close(self._file)
+        """Let go of it."""
+        self._target.close()
 
     def __enter__(self) -> "Warehouse":  # noqa: D105
         return self
@@ -200,47 +197,110 @@ class Warehouse:
     ) -> None:
         self.close()
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        try:
-            self._con.begin()
-            yield
-            self._con.commit()
-        except (duckdb.Error, OSError) as error:
-            with suppress(duckdb.Error):
-                self._con.rollback()
-            raise WarehouseError(_told(self._path, error)) from error
+    @property
+    def _con(self) -> duckdb.DuckDBPyConnection:
+        return self._target.con
+
+    def _named(self, segment: str) -> str:
+        return self._target.prefix + segment
+
+    def _here(self, segment: str) -> str:
+        """Return the name that a segment has in this spool; that of another spool as it is."""
+        return segment.removeprefix(self._target.prefix)
+
+    def _prepare(self) -> None:
+        apply_sql(self._con, self._timezone)
 
     def _load(self, parsed: Parsed, again: bool) -> Loaded:
         started = _now()
-        with self._transaction():
-            decisions = {
-                table: self._decide(table, frame, parsed.lines)
-                for table, frame in parsed.events.items()
-            }
-            ledger = _ledger(parsed, decisions, started)
-            if again:
-                ledger = _corrected(ledger, self._take_back(parsed))
-            self._apply(decisions)
-            self._insert("quarantine", parsed.refused.drop("block"))
-            self._insert("ingest_ledger", ledger)
+        done = self._target.commit(lambda: self._load_once(parsed, again, started))
+        last = {block.segment for block in parsed.blocks[-1:]}  # more of it may be on its way
+        self._target.release({block.segment for block in parsed.blocks[:-1]} - last)
+        return done
+
+    def _load_once(self, parsed: Parsed, again: bool, started: datetime) -> Loaded:
+        done = Loaded()
+        if not self._target.alone:
+            self._tells = self._is_refreshed()
+            if not again:
+                done, parsed = self._done(parsed, started), self._left(parsed)
+        decisions = {
+            table: self._decide(table, frame, parsed.lines)
+            for table, frame in parsed.events.items()
+        }
+        ledger = _ledger(parsed, decisions, started)
+        if again:
+            ledger = _corrected(ledger, self._take_back(parsed))
+        self._apply(decisions)
+        self._insert_named("quarantine", parsed.refused.drop("block"))
+        self._insert_named("ingest_ledger", ledger)
         self._remember(decisions)
-        return Loaded(*ledger.select("read", "inserted", "duplicates", "quarantined").sum().row(0))
+        sums = ledger.select("read", "inserted", "duplicates", "quarantined").sum().row(0)
+        return done + Loaded(*sums)
+
+    def _done(self, parsed: Parsed, started: datetime) -> Loaded:
+        """Return what an earlier attempt at this load did, whose commit nobody confirmed."""
+        names = [self._named(segment) for segment in {block.segment for block in parsed.blocks}]
+        query = """
+            select sum(read), sum(inserted), sum(duplicates), sum(quarantined)
+            from ingest_ledger
+            where started_at = ? and list_contains(?, segment)
+        """
+        row = self._con.execute(query, [started, names]).fetchone() or ()
+        return Loaded(*(int(value or 0) for value in row))
+
+    def _left(self, parsed: Parsed) -> Parsed:
+        """Return ``parsed`` without the blocks that another loader has loaded meanwhile."""
+        offsets, lost = self.offsets(), set()
+        for number, block in enumerate(parsed.blocks):
+            if block.offset == offsets.get(block.segment, 0):
+                offsets[block.segment] = block.offset + len(block.data)
+            else:
+                lost.add(number)
+        return without(parsed, lost) if lost else parsed
+
+    def _settle(self, ties: pl.DataFrame, found: Mapping[str, pl.DataFrame]) -> None:
+        changes = {
+            table: replaced(table, rows, self._standing(table, rows))
+            for table, rows in found.items()
+        }
+        self._touch([part for change in changes.values() for part in change])
+        for table, (insert, delete) in changes.items():
+            self._delete(table, delete)
+            self._insert(table, insert.drop(*PLACES, "bytes"))
+        self._con.execute(
+            "delete from tie using ties where tie.kind = ties.kind "
+            "and tie.message_key = ties.message_key::uuid "
+            "and tie.occurred_at = ties.occurred_at"
+        )
+
+    def _empty(self) -> None:
+        for table in (*TABLES, "quarantine", "ingest_ledger", "tie", *KEPT):
+            self._con.execute(f"delete from {table}")
+
+    def _latest_of(self, table: str) -> datetime | None:
+        if not self._target.alone:
+            return datetime.max
+        latest: datetime | None = self._value(f"select max(occurred_at) from {table}")
+        return latest
+
+    def _is_refreshed(self) -> bool:
+        return bool(self._value("select count(*) from refresh_state"))
 
     def _take_back(self, parsed: Parsed) -> pl.DataFrame:
         """Take lines out of the quarantine; return segment → how many (``was``)."""
         places = pl.DataFrame(  # noqa: F841 - DuckDB sees it
-            [(block.segment, block.offset) for block in parsed.blocks],
+            [(self._named(block.segment), block.offset) for block in parsed.blocks],
             schema={"segment": pl.String, "line_offset": pl.Int64},
             orient="row",
         )
         query = """
-            select segment, count(*) as was
+            select substr(segment, length($prefix) + 1) as segment, count(*) as was
             from quarantine
             semi join places using (segment, line_offset)
-            group by segment
+            group by 1
         """
-        was = self._con.sql(query).pl()
+        was = self._con.sql(query, params={"prefix": self._target.prefix}).pl()
         self._con.execute(
             "delete from quarantine using places where quarantine.segment = places.segment "
             "and quarantine.line_offset = places.line_offset"
@@ -283,8 +343,9 @@ class Warehouse:
     def _remember(self, decisions: Mapping[str, Decision]) -> None:
         for table, decision in decisions.items():
             self._events += decision.insert.height - decision.delete.height
-            moments = [decision.insert["occurred_at"].max(), self._latest[table]]
-            self._latest[table] = max((at for at in moments if at is not None), default=None)
+            newest: Any = decision.insert["occurred_at"].max()
+            moments = [at for at in (newest, self._latest[table]) if at is not None]
+            self._latest[table] = max(moments, default=None)
 
     def _touch(self, changed: Sequence[pl.DataFrame]) -> None:
         """Say for the refresh whose rows change; or, of many, that nobody said."""
@@ -313,6 +374,10 @@ class Warehouse:
         if rows.height:
             self._con.execute(f"insert into {table} by name select * from rows")
 
+    def _insert_named(self, table: str, rows: pl.DataFrame) -> None:
+        named = pl.concat_str(pl.lit(self._target.prefix), "segment").alias("segment")
+        self._insert(table, rows.with_columns(named))
+
     def _refresh(self) -> None:
         for file in sorted((asset("sql") / "refresh").glob("*.sql")):
             self._con.execute(file.read_text("utf-8"))
@@ -326,31 +391,6 @@ class Warehouse:
         return self._con.sql(query, params=dict(parameters)).pl()
 
 
-def open_warehouse(path: Path, timezone: str) -> Warehouse:
-    """Open the loader's own file ``path`` for writing, made first where there is none.
-
-    Every object of ``sql/`` is applied. Raises ``WarehouseError`` when it cannot be opened.
-    Whoever calls holds the lock.
-    """
-    if not path.exists():
-        _give_birth(path, timezone)
-    return _open(path, timezone)
-
-
-def published_state(published: Path) -> tuple[object, ...] | None:
-    """Return the ``state`` of the warehouse that ``published`` is a copy of, None without one."""
-    if not published.exists():
-        return None
-    try:
-        with duckdb.connect(":memory:") as con:
-            name = str(published).replace("'", "''")
-            con.execute(f"attach '{name}' as published (read_only)")
-            con.execute("use published")
-            return _state(con)
-    except duckdb.Error:
-        return None  # then it is published again
-
-
 def apply_sql(con: duckdb.DuckDBPyConnection, timezone: str) -> None:
     """Apply every file of ``sql/``, in any order, unless this very state was applied before."""
     files = {
@@ -362,62 +402,8 @@ def apply_sql(con: duckdb.DuckDBPyConnection, timezone: str) -> None:
     if _applied(con) == fingerprint:
         return
     _apply_in_any_order(con, files)
-    con.begin()
     _put(con, "report_settings", timezone)
     _put(con, "schema_state", fingerprint)
-    con.commit()
-
-
-def _open(path: Path, timezone: str) -> Warehouse:
-    con = _connect(path)
-    try:
-        apply_sql(con, timezone)
-        return Warehouse(con, path)
-    except (duckdb.Error, OSError) as error:
-        con.close()
-        raise WarehouseError(_told(path, error)) from None
-
-
-def _give_birth(path: Path, timezone: str) -> None:
-    # A crash while DuckDB creates a file can leave one that does not open.
-    aside = path.with_name(f"{path.name}.born")
-    for stale in (aside, wal(aside), wal(path)):
-        with suppress(FileNotFoundError):
-            stale.unlink()
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _open(aside, timezone) as warehouse:
-        warehouse.checkpoint()
-    install(aside, path)
-
-
-def install(aside: Path, path: Path) -> None:
-    """Give the closed database ``aside`` the name ``path``, durably; what was there is gone."""
-    sync_file(aside)
-    # DuckDB would replay the log of the older file into the new one, without a word.
-    with suppress(FileNotFoundError):
-        wal(path).unlink()
-    aside.rename(path)
-    sync_directory(path.parent)
-
-
-def _connect(path: Path) -> duckdb.DuckDBPyConnection:
-    before = os.umask(0o077)
-    try:
-        con = duckdb.connect(str(path), config=CONFIG)
-    except (duckdb.Error, OSError) as error:
-        raise WarehouseError(_told(path, error)) from None
-    finally:
-        os.umask(before)
-    con.execute("set TimeZone = 'UTC'")
-    return con
-
-
-def _told(path: Path, error: Exception) -> str:
-    # DuckDB's own words may quote a value, and values are addresses.
-    return (
-        f"{path} cannot be loaded ({type(error).__name__}): free space or mend the disk, then "
-        "ingest again; if it stays, loader ingest --rebuild makes it anew from the spool."
-    )
 
 
 def _fingerprint(texts: Sequence[str]) -> str:
@@ -435,6 +421,16 @@ def _applied(con: duckdb.DuckDBPyConnection) -> str | None:
 def _state(con: duckdb.DuckDBPyConnection) -> tuple[object, ...]:
     row = con.execute("select count(*), max(finished_at) from ingest_ledger").fetchone()
     return (_applied(con), *(row or ()))
+
+
+def _offsets(con: duckdb.DuckDBPyConnection, prefix: str) -> dict[str, int]:
+    query = """
+        select substr(segment, length($prefix) + 1), max(to_offset)
+        from ingest_ledger
+        where starts_with(segment, $prefix)
+        group by all
+    """
+    return dict(con.execute(query, {"prefix": prefix}).fetchall())
 
 
 def _apply_in_any_order(con: duckdb.DuckDBPyConnection, files: Mapping[Path, str]) -> None:

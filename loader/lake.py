@@ -1,0 +1,294 @@
+"""A ``ducklake:`` address → connections to the lake: its catalog, and DuckDB attached to it."""
+
+import importlib.util
+import os
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from loader.errors import SettingsError, WarehouseError
+from loader.settings import Settings
+
+if TYPE_CHECKING:
+    import psycopg
+
+ADDRESS = "ducklake:postgres:"
+NAME = "lake"
+PUBLISHED = "loader: published"
+"""Commit message of the snapshots that readers are shown."""
+CONFIG: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "1GB", "threads": "2"}
+
+_EXTRA = "pip install 'inboxroad-loader[lake]'"
+_KEEPALIVE = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "connect_timeout": 10,
+}
+_SECRET = {"host": "host", "port": "port", "user": "user", "password": "password"}
+_SPOOL_NAME = ".spool"
+
+
+@dataclass(frozen=True)
+class Lake:
+    """Where a lake is: its catalog in PostgreSQL, and the directory or bucket of its files."""
+
+    dsn: str = field(repr=False)
+    """As libpq takes it: ``key=value …`` or ``postgresql://…``. It may hold a password."""
+    data: str
+    """A directory with a final slash, or ``s3://bucket/prefix/``."""
+
+
+def is_lake(settings: Settings) -> bool:
+    """Say whether the warehouse is a lake."""
+    return settings.warehouse.startswith("ducklake:")
+
+
+def lake_of(settings: Settings) -> Lake:
+    """Return the lake that ``settings`` name. Raises ``SettingsError``; it quotes no DSN."""
+    if not settings.warehouse.startswith(ADDRESS):
+        raise SettingsError(
+            "LOADER_WAREHOUSE begins with ducklake: but not with ducklake:postgres:; write "
+            "ducklake:postgres:host=… dbname=… user=…, or a path for a warehouse file."
+        )
+    data = settings.lake_data
+    if not data:
+        raise SettingsError(
+            "LOADER_LAKE_DATA is not set: name the directory or s3:// address of the lake's files."
+        )
+    local = data if "://" in data else str(Path(data).resolve())
+    return Lake(settings.warehouse.removeprefix(ADDRESS), local.rstrip("/") + "/")
+
+
+def described(settings: Settings) -> str:
+    """Return the warehouse's address as it may be shown: without password."""
+    if not is_lake(settings):
+        return settings.warehouse
+    parts = _parts(lake_of(settings))
+    shown = " ".join(f"{key}={parts[key]}" for key in ("host", "port", "dbname") if key in parts)
+    return f"{ADDRESS}{shown}"
+
+
+def spool_name(spool: Path) -> str:
+    """Return the name of a spool, given to it once: loaders of several spools share one ledger.
+
+    Loaders that share a spool directory see the same name. Raises ``WarehouseError``.
+    """
+    path = spool / _SPOOL_NAME
+    try:
+        if not path.exists():
+            _name(path)
+        return path.read_text("ascii").strip()
+    except OSError as error:
+        raise WarehouseError(
+            f"{path} cannot be read or made ({error.strerror}): make the spool writable."
+        ) from None
+
+
+def _name(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    aside = path.with_name(f"{_SPOOL_NAME}.{secrets.token_hex(4)}")
+    aside.write_text(f"{secrets.token_hex(4)}\n", "ascii")
+    with suppress(FileExistsError):  # another loader was quicker, and its name stands
+        os.link(aside, path)
+    aside.unlink()
+
+
+# ── the catalog ──────────────────────────────────────────────────────────────────────────────
+
+
+def open_catalog(lake: Lake) -> "psycopg.Connection[Any]":
+    """Return a connection to the catalog's PostgreSQL; the server drops it when we are gone.
+
+    Raises ``WarehouseError``: it names host and database, never the password.
+    """
+    client = _client()
+    try:
+        con: psycopg.Connection[Any] = client.connect(lake.dsn, autocommit=True, **_KEEPALIVE)
+        con.execute("set tcp_keepalives_idle = 10")
+        con.execute("set tcp_keepalives_interval = 5")
+        con.execute("set tcp_keepalives_count = 3")
+    except client.Error as error:
+        raise unreachable(lake, error) from None
+    return con
+
+
+def unreachable(lake: Lake, error: Exception) -> WarehouseError:
+    """Return the sentence about a catalog that does not answer, or does not let us in."""
+    parts = _parts(lake)
+    where = f"{parts.get('host', 'the local socket')}, database {parts.get('dbname', 'by default')}"
+    return WarehouseError(
+        f"the lake's catalog at {where} does not answer ({type(error).__name__}): start "
+        "PostgreSQL there, or mend the DSN in LOADER_WAREHOUSE."
+    )
+
+
+def published_snapshot(catalog: "psycopg.Connection[Any]") -> tuple[int, datetime] | None:
+    """Return number and moment of the snapshot that was published last, None without one."""
+    known = catalog.execute("select to_regclass('ducklake_snapshot_changes')").fetchone()
+    if known is None or known[0] is None:
+        return None
+    query = """
+        select snapshot_id, snapshot_time
+        from ducklake_snapshot join ducklake_snapshot_changes using (snapshot_id)
+        where commit_message = %s
+        order by snapshot_id desc
+        limit 1
+    """
+    row: tuple[int, datetime] | None = catalog.execute(query, [PUBLISHED]).fetchone()
+    return row
+
+
+def _client() -> ModuleType:
+    try:
+        import psycopg  # noqa: PLC0415 - a warehouse file does not need it
+    except ImportError:
+        raise WarehouseError(
+            f"the package psycopg is missing, which a lake's catalog needs: {_EXTRA}."
+        ) from None
+    return psycopg
+
+
+def _parts(lake: Lake) -> dict[str, str]:
+    client = _client()
+    try:
+        found: dict[str, str] = client.conninfo.conninfo_to_dict(lake.dsn)
+    except client.Error:
+        # The library's own message quotes the DSN, and the DSN may hold a password.
+        raise SettingsError(
+            "the DSN in LOADER_WAREHOUSE is not one that PostgreSQL takes; write "
+            "ducklake:postgres:host=… dbname=… user=… password=…."
+        ) from None
+    return found
+
+
+# ── DuckDB ───────────────────────────────────────────────────────────────────────────────────
+
+
+def attach(
+    lake: Lake, snapshot: int | None = None, environ: Mapping[str, str] = os.environ
+) -> duckdb.DuckDBPyConnection:
+    """Return a DuckDB connection whose tables are the lake's.
+
+    For writing; or for reading what ``snapshot`` holds, whatever is committed meanwhile.
+    ``environ`` has the ``AWS_…`` variables for files in S3. Raises ``WarehouseError``.
+    """
+    con = duckdb.connect(":memory:", config=CONFIG)
+    try:
+        _load_extensions(con, lake)
+        _attach(con, lake, snapshot, environ)
+    except duckdb.Error as error:
+        con.close()  # DuckDB's own words quote the DSN with its password
+        raise unreachable(lake, error) from None
+    except WarehouseError:
+        con.close()
+        raise
+    return con
+
+
+def _attach(
+    con: duckdb.DuckDBPyConnection, lake: Lake, snapshot: int | None, environ: Mapping[str, str]
+) -> None:
+    parts = _parts(lake)
+    known = {_SECRET[key]: parts.pop(key) for key in list(parts) if key in _SECRET}
+    if "://" in lake.data:
+        _secret(con, "s3", "s3", _s3(environ))
+    options = [f"data_path {_text(lake.data)}"]
+    if known:  # a secret, so that no query can read the password from the catalog's address
+        _secret(con, "catalog", "postgres", known)
+        options.append("meta_secret 'catalog'")
+    if snapshot is not None:
+        options += ["read_only", f"snapshot_version {snapshot}"]
+    rest = " ".join(f"{key}={_quoted(value)}" for key, value in parts.items())
+    con.execute(f"attach {_text(f'ducklake:postgres:{rest}')} as {NAME} ({', '.join(options)})")
+    con.execute(f"use {NAME}")
+    settle(con)
+
+
+def settle(con: duckdb.DuckDBPyConnection) -> None:
+    """Set what every session on a lake needs, for right answers."""
+    con.execute("set TimeZone = 'UTC'")
+    # DuckLake keeps the least and greatest value of a column for the newest snapshot only, and
+    # merges them wrongly when a transaction writes a file without any value first (1.5.5):
+    # rows would be missing from answers. Those of each file, which prune, are right.
+    con.execute("set disabled_optimizers = 'statistics_propagation,compressed_materialization'")
+
+
+def _secret(
+    con: duckdb.DuckDBPyConnection, name: str, kind: str, values: Mapping[str, str]
+) -> None:
+    fields = ", ".join(f"{key} {_text(value)}" for key, value in values.items())
+    con.execute(f"create secret {name} (type {kind}, {fields})")
+
+
+def _s3(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the fields of DuckDB's S3 secret from the variables that AWS's own tools read."""
+    endpoint = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL", "")
+    given = {
+        "key_id": environ.get("AWS_ACCESS_KEY_ID", ""),
+        "secret": environ.get("AWS_SECRET_ACCESS_KEY", ""),
+        "session_token": environ.get("AWS_SESSION_TOKEN", ""),
+        "region": environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION", "us-east-1"),
+    }
+    if endpoint:
+        scheme, _, host = endpoint.rpartition("://")
+        given |= {
+            "endpoint": host.rstrip("/"),
+            "url_style": "path",
+            "use_ssl": str(scheme != "http").lower(),
+        }
+    return {key: value for key, value in given.items() if value}
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+# ── extensions ───────────────────────────────────────────────────────────────────────────────
+
+
+def _load_extensions(con: duckdb.DuckDBPyConnection, lake: Lake) -> None:
+    names = ["ducklake", "postgres_scanner", *(["httpfs"] if "://" in lake.data else [])]
+    for name in names:
+        carried = _carried(name)
+        if carried is not None and carried.exists():
+            con.execute(f"load {_text(str(carried))}")
+        else:
+            _install(con, name, carried)
+
+
+def _carried(name: str) -> Path | None:
+    """Return where the wheel of an extension has it for this DuckDB, None without the wheel."""
+    spec = importlib.util.find_spec(f"duckdb_extension_{name}")
+    if spec is None or spec.origin is None:
+        return None
+    version = f"v{duckdb.__version__}"
+    return Path(spec.origin).parent / "extensions" / version / f"{name}.duckdb_extension"
+
+
+def _install(con: duckdb.DuckDBPyConnection, name: str, carried: Path | None) -> None:
+    try:
+        con.execute(f"install {name}")
+        con.execute(f"load {name}")
+    except duckdb.Error:
+        what = (
+            "its wheel is not installed"
+            if carried is None
+            else f"its wheel is of another version than DuckDB {duckdb.__version__}"
+        )
+        raise WarehouseError(
+            f"DuckDB's extension {name} is missing, which a lake needs: {what}, and it could not "
+            f"be downloaded; {_EXTRA} brings DuckDB 1.5.5 and its extensions."
+        ) from None

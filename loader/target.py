@@ -1,0 +1,265 @@
+"""Settings → where the warehouse stands, a file or a lake: how it is opened, committed, published.
+
+``Warehouse`` says what a load is; a target says how it becomes true. In a file there is one
+loader, and publishing copies. In a lake there are many, and the commit itself publishes.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import duckdb
+
+from loader.errors import WarehouseError
+from loader.lock import sole_loader
+from loader.publication import (
+    beside,
+    private_path,
+    publish,
+    sync_directory,
+    sync_file,
+    wal,
+)
+from loader.settings import Settings
+from loader.spool import Segment
+
+WAIT_SECONDS = 10.0
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "memory_limit": "384MB",
+    "threads": "1",  # the other core parses the next batch
+    "checkpoint_threshold": "128MB",  # each checkpoint writes every table's last rows again
+}
+
+T = TypeVar("T")
+Query = Callable[[duckdb.DuckDBPyConnection], T]
+
+
+class Target(Protocol):
+    """Where a warehouse stands."""
+
+    alone: bool
+    """Whether nobody else can load while this one is open."""
+
+    prefix: str
+    """What stands before the names of this spool's segments in the tables: nothing in a file."""
+
+    @property
+    def con(self) -> duckdb.DuckDBPyConnection:
+        """The open database. After a lost connection it is another one."""
+
+    def turn(self, purpose: str) -> AbstractContextManager[None]:
+        """Wait for the turn to load, where only one may; raises ``WarehouseBusy``."""
+
+    def open(self, prepare: Callable[[], None]) -> None:
+        """Open the database, made first where there is none; ``prepare`` brings it up to date."""
+
+    def commit(self, work: Callable[[], T]) -> T:
+        """Run ``work`` in one transaction and return what it does.
+
+        ``work`` may be run again after a conflict or a lost connection, until the commit is
+        known to have happened. Raises ``WarehouseError``.
+        """
+
+    def publish(self, refresh: Callable[[], None]) -> float:
+        """Run ``refresh``, show readers what stands now; return the seconds of copying."""
+
+    def is_published(self, state: Query[object]) -> bool:
+        """Say whether readers see what stands now, as ``state`` tells it apart."""
+
+    def claimed(
+        self, segments: Iterable[Segment], offsets: Query[Mapping[str, int]]
+    ) -> Iterator[tuple[Segment, int]]:
+        """Yield the segments that are this loader's to load, and from which offset on."""
+
+    def release(self, names: Iterable[str] | None = None) -> None:
+        """Let others have segments that were claimed; all of them when none is named."""
+
+    def sole(self, purpose: str) -> AbstractContextManager[bool]:
+        """Say whether this loader is the one of its spool to do ``purpose`` now."""
+
+    def rebuild(
+        self, reopen: Callable[[], object], empty: Callable[[], None], load: Callable[[], None]
+    ) -> None:
+        """Open it without anything loaded, ``load`` everything anew, close it.
+
+        Readers go on seeing what was published before.
+        """
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+def target_of(settings: Settings) -> Target:
+    """Return where ``settings`` say the warehouse stands. Raises ``SettingsError``."""
+    if not settings.warehouse.startswith("ducklake:"):
+        return FileTarget(Path(settings.warehouse))
+    from loader.lake_target import LakeTarget  # noqa: PLC0415 - a file pays nothing for the lake
+
+    return LakeTarget(settings)
+
+
+class FileTarget:
+    """A published file, and beside it the private one that is loaded."""
+
+    alone = True
+    prefix = ""
+
+    def __init__(self, published: Path) -> None:
+        """Nothing is opened yet."""
+        self._published = published
+        self._path = private_path(published)
+        self._con: duckdb.DuckDBPyConnection | None = None
+        self._file = -1
+
+    @property
+    def con(self) -> duckdb.DuckDBPyConnection:
+        """The open private file."""
+        if self._con is None:
+            raise WarehouseError(f"{self._path} is not open.")
+        return self._con
+
+    def turn(self, purpose: str) -> AbstractContextManager[None]:
+        """Hold the lock beside the file."""
+        return sole_loader(beside(self._published, "lock"), purpose, WAIT_SECONDS)
+
+    def open(self, prepare: Callable[[], None]) -> None:
+        """Open the private file."""
+        if not self._path.exists():
+            self._give_birth(prepare)
+        self._connect(self._path, prepare)
+
+    def commit(self, work: Callable[[], T]) -> T:
+        """Run ``work`` in one transaction; after an error its outcome is unknown.
+
+        Then the file has to be opened anew, and its ledger says what happened.
+        """
+        try:
+            self.con.begin()
+            done = work()
+            self.con.commit()
+        except (duckdb.Error, OSError) as error:
+            with suppress(duckdb.Error):
+                self.con.rollback()
+            raise _told(self._path, error) from None
+        return done
+
+    def publish(self, refresh: Callable[[], None]) -> float:
+        """Refresh, checkpoint, and copy the private file over the published one."""
+        self.con.execute("set threads = 2")
+        self.commit(refresh)
+        self.con.execute("set threads = 1")
+        self._checkpoint()
+        started = time.monotonic()
+        publish(self._file, self._published)
+        return time.monotonic() - started
+
+    def is_published(self, state: Query[object]) -> bool:
+        """Compare the two files; False also where the published one cannot be read."""
+        if not self._published.exists():
+            return False
+        try:
+            with duckdb.connect(":memory:") as con:
+                name = str(self._published).replace("'", "''")
+                con.execute(f"attach '{name}' as published (read_only)")
+                con.execute("use published")
+                return state(con) == state(self.con)
+        except duckdb.Error:
+            return False  # then it is published again
+
+    def claimed(
+        self, segments: Iterable[Segment], offsets: Query[Mapping[str, int]]
+    ) -> Iterator[tuple[Segment, int]]:
+        """Yield every segment: there is one loader."""
+        # In the thread that reads ahead: DuckDB gives it a connection of its own.
+        with self.con.cursor() as con:
+            known = offsets(con)
+        yield from ((segment, known.get(segment.name, 0)) for segment in segments)
+
+    def release(self, names: Iterable[str] | None = None) -> None:
+        """Do nothing: nothing is claimed."""
+
+    def sole(self, purpose: str) -> AbstractContextManager[bool]:
+        """Return that it is."""
+        return nullcontext(True)
+
+    def rebuild(
+        self,
+        reopen: Callable[[], object],
+        empty: Callable[[], None],
+        load: Callable[[], None],
+    ) -> None:
+        """Load into a file aside; then it takes the place of the private one."""
+        self.close()
+        private, self._path = self._path, self._path.with_name(f"{self._path.name}.rebuild")
+        try:
+            for stale in (self._path, wal(self._path)):
+                stale.unlink(missing_ok=True)
+            reopen()
+            load()
+            self._checkpoint()
+            self.close()
+            _install(self._path, private)
+        finally:
+            self.close()
+            self._path = private
+
+    def close(self) -> None:
+        """Close the private file."""
+        if self._con is not None:
+            self._con.close()
+            self._con = None
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def _connect(self, path: Path, prepare: Callable[[], None]) -> None:
+        before = os.umask(0o077)
+        try:
+            self._con = duckdb.connect(str(path), config=CONFIG)
+            # Kept open as long as DuckDB has the file: closing any descriptor of a file gives up
+            # every POSIX lock that this process holds on it, DuckDB's among them.
+            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._con.execute("set TimeZone = 'UTC'")
+            prepare()
+        except (duckdb.Error, OSError) as error:
+            self.close()
+            raise _told(path, error) from None
+        finally:
+            os.umask(before)
+
+    def _give_birth(self, prepare: Callable[[], None]) -> None:
+        # A crash while DuckDB creates a file can leave one that does not open.
+        aside = self._path.with_name(f"{self._path.name}.born")
+        for stale in (aside, wal(aside), wal(self._path)):
+            stale.unlink(missing_ok=True)
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._connect(aside, prepare)
+        self._checkpoint()
+        self.close()
+        _install(aside, self._path)
+
+    def _checkpoint(self) -> None:
+        try:
+            self.con.execute("checkpoint")
+        except duckdb.Error as error:
+            raise _told(self._path, error) from None
+
+
+def _install(aside: Path, path: Path) -> None:
+    """Give the closed database ``aside`` the name ``path``, durably; what was there is gone."""
+    sync_file(aside)
+    # DuckDB would replay the log of the older file into the new one, without a word.
+    wal(path).unlink(missing_ok=True)
+    aside.rename(path)
+    sync_directory(path.parent)
+
+
+def _told(path: Path, error: Exception) -> WarehouseError:
+    # DuckDB's own words may quote a value, and values are addresses.
+    return WarehouseError(
+        f"{path} cannot be loaded ({type(error).__name__}): free space or mend the disk, then "
+        "ingest again; if it stays, loader ingest --rebuild makes it anew from the spool."
+    )

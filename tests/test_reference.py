@@ -32,6 +32,10 @@ CAMPAIGNS = (
 )  # fmt: skip
 URLS = tuple(f"https://shop.example.org/{page}" for page in "abcde")
 MOMENTS = (0, 1, 2, 3, 4, 5, 6, 19, 20, 21, 59, 60, 61, 119, 120, 121, 3600, 90_000)
+KINDS = (
+    "delivered", "open", "open", "click", "click", "visit", "visit", "bounce", "bounce", "bounce",
+    "subscription_changed", "subscription_changed", "complaint",
+)  # fmt: skip
 CATEGORIES = (
     "bad-mailbox", "inactive-mailbox", "quota-issues", "routing-errors", "policy-related",
     "spam-related", "other", "listed-by-operator", None,
@@ -68,30 +72,46 @@ def timed(seconds: int) -> str:
 
 
 @st.composite
-def some_events(draw: st.DrawFn, world: int) -> list[dict[str, Any]]:
-    """One event, or one visit of a scanner."""
-    kind = draw(st.sampled_from((
-        "delivered", "delivered", "delivered", "open", "open", "click", "click", "visit", "bounce",
-        "bounce", "subscription_changed", "complaint",
-    )))  # fmt: skip
-    message = draw(st.integers(0, 3))
-    person = PEOPLE[message % 2] if draw(st.integers(0, 4)) else draw(st.sampled_from(PEOPLE))
+def addressed(draw: st.DrawFn, message: int, world: int) -> dict[str, Any]:
+    """What an event of a message says of itself: now and then another person or campaign."""
+    person = PEOPLE[message % 2] if draw(st.integers(0, 5)) else draw(st.sampled_from(PEOPLE))
     campaign = CAMPAIGNS[message] if draw(st.booleans()) else draw(st.sampled_from(CAMPAIGNS))
-    event = {
-        "kind": kind,
+    return {
         "sender": "news@news.example.com",
         "recipient": draw(spelled(person.format(world))),
         "message_id": draw(identified(KEYS[message % 3].format(world))),
         **named(campaign, world),
     }
-    start = draw(st.sampled_from(MOMENTS)) + (draw(st.sampled_from((0, 0, 7200))))
+
+
+@st.composite
+def happening(draw: st.DrawFn, world: int) -> list[dict[str, Any]]:
+    """One event of some message, or the clicks of one visit: a scanner's, or a quick reader's."""
+    message = draw(st.integers(0, 3))
+    event = draw(addressed(message, world))
+    start = draw(st.sampled_from(MOMENTS))
+    kind = draw(st.sampled_from(KINDS))
     if kind == "visit":
-        clicked = draw(st.lists(st.tuples(st.sampled_from(URLS), st.integers(0, 5)), min_size=3))
+        paces = st.sampled_from(((0, 1, 2, 3, 4, 5), (0, 20, 40, 59, 60, 61)))
+        click = st.tuples(st.sampled_from(URLS), st.sampled_from(draw(paces)))
         return [
-            {**event, "kind": "click", "url": url, "timestamp": timed(start + after)}
-            for url, after in clicked
+            {"kind": "click", **event, "url": url, "timestamp": timed(start + after)}
+            for url, after in draw(st.lists(click, min_size=3, max_size=8))
         ]
-    return [{**event, **draw(details(kind)), "timestamp": timed(start)}]
+    return [{"kind": kind, **event, **draw(details(kind)), "timestamp": timed(start)}]
+
+
+@st.composite
+def history(draw: st.DrawFn, world: int) -> list[dict[str, Any]]:
+    """The events of one world: most of its messages delivered at first, then anything."""
+    events = [
+        {"kind": "delivered", **draw(addressed(message, world)), "timestamp": timed(start)}
+        for message in range(4)
+        if (start := draw(st.sampled_from((0, 0, 0, 1, 3600, None)))) is not None
+    ]
+    for happened in draw(st.lists(happening(world), max_size=14)):
+        events += happened
+    return events
 
 
 def details(kind: str) -> st.SearchStrategy[dict[str, Any]]:
@@ -128,8 +148,7 @@ def loads(draw: st.DrawFn) -> list[list[bytes]]:
     """Lines of a few worlds, some twice, in any order, cut into the loads in which they come."""
     events: list[dict[str, Any]] = []
     for world in range(TOGETHER):
-        happened = draw(st.lists(some_events(world), max_size=16))
-        events += [event for some in happened for event in some]
+        events += draw(history(world))
     events += draw(st.lists(st.sampled_from(events), max_size=12)) if events else []
     received = st.one_of(st.none(), st.integers(0, 3))
     lines = draw(st.permutations([line(event, draw(received)) for event in events]))

@@ -527,8 +527,15 @@ def _files(spool: Path) -> Iterator[Path]:
     for directory, _, names in os.walk(spool, onerror=refuse):
         for name in names:
             path = Path(directory, name)
-            if name.endswith((".jsonl", ".jsonl.zst")) and stat.S_ISREG(path.lstat().st_mode):
+            if name.endswith((".jsonl", ".jsonl.zst")) and _is_plain_file(path):
                 yield path
+
+
+def _is_plain_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False  # compressed, or removed because it was empty, since the directory was read
 
 
 @contextmanager

@@ -397,6 +397,20 @@ def test_listing(tmp_path: Path) -> None:
     assert list_segments(tmp_path / "nowhere") == []
 
 
+def test_listing_while_names_come_and_go(tmp_path: Path) -> None:
+    """A name that goes between reading the directory and looking at it is simply not there."""
+    segment = _drop(tmp_path / "x.jsonl", b"one\n")
+    real = os.walk
+
+    def late(*arguments: object, **named: object) -> Iterator[object]:
+        for found in real(*arguments, **named):  # type: ignore[call-overload]
+            segment.path.unlink(missing_ok=True)
+            yield found
+
+    with mock.patch.object(spool.os, "walk", late):
+        assert list_segments(tmp_path) == []
+
+
 def test_compressed_meanwhile(tmp_path: Path) -> None:
     """A segment that is compressed between listing and reading is read all the same."""
     segment = _drop(tmp_path / "x.jsonl", b"one\ntwo\n")

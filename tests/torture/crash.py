@@ -1,10 +1,11 @@
 """Many short lives of a spool's writer, each ended or hurt at one system call.
 
 A life is a forked process with the shim of ``shim.c`` armed: four threads append lines and report
-each acknowledged one. Then, for a power failure, what was never synced is taken away: names whose
-directory was not synced, bytes beyond the last synced size (some of it stays, with holes), cuts
-and removals that were not made durable come back. After every life the spool is read the way the
-loader reads it, and
+each acknowledged one; or, now and then, everything so far is compressed instead. Then, for a
+power failure, what was never synced is taken away: names whose directory was not synced, bytes
+beyond the last synced size (some of it stays, with holes); cuts, removals and new names that were
+not made durable come undone. Meanwhile and afterwards the spool is read the way the loader reads
+it, and
 
 - every acknowledged line must be there, whole, and once;
 - what a reader had been given before must still be there, byte for byte.
@@ -24,13 +25,16 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest import mock
 
 from loader import spool
 from loader.errors import SpoolError
+from loader.retention import retain
 
 ACTIONS = {"none": 0, "kill": 1, "kill after": 2, "EIO": 3, "ENOSPC": 4, "short write": 5}
 CONTROLS = ("no fsync", "no directory fsync", "reused segment", "no cut after a short write")
@@ -111,19 +115,20 @@ class World:
         """Let one writer live and die, fail the power, and look at what is left."""
         # Longer than a life has calls, so that some lives end in peace.
         at, action = self._random.randint(1, 130), self._random.choice(list(ACTIONS))
+        puts_away = self._random.random() < 0.15
         readable, writable = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(readable)
-            self._work(writable, at, ACTIONS[action])
+            self._work(writable, at, ACTIONS[action], puts_away)
         os.close(writable)
         # What a reader makes durable is durable too, so its syncs go into the same journal.
         self._arm(0, ACTIONS["none"], 0)
-        reader = threading.Thread(target=self._read_meanwhile)
-        reader.start()
-        with os.fdopen(readable, "rb") as pipe:
-            reports = pipe.read().decode().splitlines()
-        reader.join()
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(self._read_meanwhile)
+            with os.fdopen(readable, "rb") as pipe:
+                reports = pipe.read().decode().splitlines()
+            reading.result()
         self._shim.shim_disarm()
         _, status = os.waitpid(child, 0)
         tally.lives += 1
@@ -136,13 +141,13 @@ class World:
             fail_power(self._root, self._journal, self._graveyard, self._random)
         self._look(tally)
 
-    def _work(self, report: int, at: int, action: int) -> None:
-        """Be the writer; never returns."""
+    def _work(self, report: int, at: int, action: int, puts_away: bool) -> None:
+        """Be the writer, or what compresses behind it; never returns."""
         try:
             lasts = self._random.choice([1, 1, 3, 1000])
             self._arm(at, action, lasts)
             with broken(self._control):
-                self._append_all(report)
+                self._put_away() if puts_away else self._append_all(report)
             os._exit(0)
         except BaseException:
             sys.excepthook(*sys.exc_info())
@@ -174,6 +179,13 @@ class World:
         if self._random.random() < 0.5:  # else it dies without sealing
             writer.close()
 
+    def _put_away(self) -> None:
+        """Compress everything, as if it had all been loaded and were old."""
+        loaded = {name: len(text) for name, text in self._given.items()}
+        later = datetime.now(UTC) + timedelta(days=2)
+        with suppress(SpoolError):
+            retain(self._spool, loaded, now=later, keep_days=None)
+
     def _note(self, reports: list[str], tally: Tally) -> None:
         stored = {line.split()[1] for line in reports if line.startswith("stored ")}
         tally.refused += sum(line.startswith("refused ") for line in reports)
@@ -195,9 +207,7 @@ class World:
     def _look(self, tally: Tally) -> None:
         there: Counter[str] = Counter()
         for segment in spool.list_segments(self._spool):
-            text = b""
-            while block := spool.read_block(segment, len(text), 1 << 20):
-                text += block
+            text = self._text(segment)
             there.update(_names(text))
             if not text.startswith(self._given.pop(segment.name, b"")):
                 tally.taken_back += 1
@@ -208,6 +218,13 @@ class World:
         tally.lost += len(lost)
         self._acknowledged -= lost  # counted once
         tally.twice += sum(there[name] > 1 for name in self._acknowledged)
+
+    def _text(self, segment: spool.Segment) -> bytes:
+        text = b""
+        with suppress(SpoolError):  # what cannot be read is missed as lost, or as taken back
+            while block := spool.read_block(segment, len(text), 1 << 20):
+                text += block
+        return text
 
 
 def _names(text: bytes) -> Iterator[str]:
@@ -237,6 +254,10 @@ def fail_power(root: Path, journal: Path, graveyard: Path, random_: random.Rando
             unsure.setdefault(parent, []).append((op + " " + number, path))
             if op == "create":
                 synced.setdefault(path, 0)
+            elif op == "rename":
+                earlier = (graveyard / number).read_text()
+                if earlier in synced:
+                    synced[path] = synced.pop(earlier)
     _forget_bytes(synced, random_)
     for path, grave in cuts.items():
         if Path(path).exists() and random_.random() < 0.5:
@@ -267,13 +288,15 @@ def _forget_names(
     unsure: dict[str, list[tuple[str, str]]], graveyard: Path, random_: random.Random
 ) -> None:
     for happened in unsure.values():
-        for op, name in happened:
+        for op, name in reversed(happened):
             if random_.random() < 0.5:
                 continue
             path = Path(name)
             if op.startswith(("create", "mkdir")):
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-            elif path.parent.is_dir() and not path.exists():
+            elif op.startswith("rename") and path.exists():
+                path.rename((graveyard / op.split()[1]).read_text())
+            elif op.startswith("unlink") and path.parent.is_dir() and not path.exists():
                 shutil.copyfile(graveyard / op.split()[1], path)
 
 
@@ -291,7 +314,8 @@ _create = spool._create
 
 def _reuse(path: Path, opened: float) -> "spool._Open":
     """Go on in the newest segment of an earlier life, as an append-only log naively would."""
-    older = [segment.path for segment in spool.list_segments(path.parent.parent)]
+    segments = [segment.path for segment in spool.list_segments(path.parent.parent)]
+    older = [one for one in segments if one.suffix == ".jsonl"]
     if not older:
         return _create(path, opened)
     fd = os.open(older[-1], os.O_WRONLY | os.O_APPEND)

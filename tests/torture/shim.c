@@ -9,6 +9,7 @@
  *   sync <size> path   the file is on disk so far      dirsync path
  *   unlink <n> path    the name went; the file is kept as <graveyard>/<n>
  *   cut <n> path       the file was shortened; what was cut is <graveyard>/<n>
+ *   rename <n> path    the name was given to a file; the name it had stands in <graveyard>/<n>
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -198,6 +199,34 @@ int mkdir(const char *path, mode_t mode) {
     if (what < 0) return -1;
     int n = syscall(SYS_mkdirat, AT_FDCWD, path, mode);
     if (n == 0 && below(path)) note("mkdir", 0, path);
+    afterwards(what);
+    return n;
+}
+
+int rename(const char *from, const char *to) {
+    int what = below(to) ? fate() : NONE;
+    if (what < 0) return -1;
+    int n = syscall(SYS_renameat2, AT_FDCWD, from, AT_FDCWD, to, 0);
+    if (n == 0 && below(to)) {
+        /* Played back, it is undone: the grave holds the name that the file had. */
+        char name[PATH_MAX + 32];
+        int grave = __atomic_add_fetch(&graves, 1, __ATOMIC_SEQ_CST);
+        snprintf(name, sizeof name, "%s/%d", graveyard, grave);
+        int fd = syscall(SYS_openat, AT_FDCWD, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        syscall(SYS_write, fd, from, strlen(from));
+        syscall(SYS_close, fd);
+        note("rename", grave, to);
+    }
+    afterwards(what);
+    return n;
+}
+
+ssize_t copy_file_range(int in, off64_t *in_at, int out, off64_t *out_at, size_t size, unsigned flags) {
+    char path[PATH_MAX];
+    int what = path_of(out, path) ? fate() : NONE;
+    if (what < 0) return -1;
+    if ((what == SHORT || what == KILL_AFTER) && size > 1) size = size / 2 + 1;
+    ssize_t n = syscall(SYS_copy_file_range, in, in_at, out, out_at, size, flags);
     afterwards(what);
     return n;
 }

@@ -147,7 +147,7 @@ def _slow(share: float) -> list[Row]:
 
 def _soak(share: float) -> list[Row]:
     with tempfile.TemporaryDirectory() as home:
-        out = server.soak(Path(home, "h"), max(10_000, int(1_000_000 * share)))
+        out = server.soak(Path(home, "h"), max(10_000, int(200_000 * share)))
     growth = out.memory[1] / out.memory[0] - 1
     result = (
         f"{out.lost} lost, memory {growth:+.0%} and open files "

@@ -76,6 +76,11 @@ def described(settings: Settings) -> str:
     return f"{ADDRESS}{shown}"
 
 
+def segment_prefix(settings: Settings) -> str:
+    """Return what stands before the names of this spool's segments in the warehouse's tables."""
+    return f"{spool_name(settings.spool)}/" if is_lake(settings) else ""
+
+
 def spool_name(spool: Path) -> str:
     """Return the name of a spool, given to it once: loaders of several spools share one ledger.
 
@@ -101,6 +106,39 @@ def _name(path: Path) -> None:
     aside.unlink()
 
 
+# ── reading ──────────────────────────────────────────────────────────────────────────────────
+
+
+def published_at(settings: Settings) -> datetime | None:
+    """Return when the lake was published last, None when it never was."""
+    lake = lake_of(settings)
+    with open_catalog(lake) as catalog:
+        found = published_snapshot(catalog)
+    return None if found is None else found[1]
+
+
+def connect_reader(
+    settings: Settings, environ: Mapping[str, str] = os.environ
+) -> duckdb.DuckDBPyConnection:
+    """Return a connection that reads the snapshot which was published last, whatever follows.
+
+    It reaches the lake's files and its catalog, and no other file. Raises ``WarehouseError``
+    when nothing has been published yet.
+    """
+    lake = lake_of(settings)
+    with open_catalog(lake) as catalog:
+        found = published_snapshot(catalog)
+    if found is None:
+        raise WarehouseError("nothing has been loaded into the lake yet: run loader ingest first.")
+    con = attach(lake, found[0], environ)
+    spill = str(settings.home / "lake.tmp")
+    con.execute(f"set temp_directory = {_text(spill)}")
+    con.execute(f"set allowed_directories = [{_text(lake.data)}, {_text(spill + '/')}]")
+    con.execute("set enable_external_access = false")
+    con.execute("set lock_configuration = true")
+    return con
+
+
 # ── the catalog ──────────────────────────────────────────────────────────────────────────────
 
 
@@ -115,6 +153,7 @@ def open_catalog(lake: Lake) -> "psycopg.Connection[Any]":
         con.execute("set tcp_keepalives_idle = 10")
         con.execute("set tcp_keepalives_interval = 5")
         con.execute("set tcp_keepalives_count = 3")
+        _refuse_other_data(con, lake)
     except client.Error as error:
         raise unreachable(lake, error) from None
     return con
@@ -144,6 +183,25 @@ def published_snapshot(catalog: "psycopg.Connection[Any]") -> tuple[int, datetim
     """
     row: tuple[int, datetime] | None = catalog.execute(query, [PUBLISHED]).fetchone()
     return row
+
+
+def newest_snapshot(catalog: "psycopg.Connection[Any]") -> int:
+    """Return the number of the newest snapshot."""
+    row = catalog.execute("select max(snapshot_id) from ducklake_snapshot").fetchone()
+    return -1 if row is None or row[0] is None else int(row[0])
+
+
+def _refuse_other_data(catalog: "psycopg.Connection[Any]", lake: Lake) -> None:
+    known = catalog.execute("select to_regclass('ducklake_metadata')").fetchone()
+    if known is None or known[0] is None:
+        return
+    query = "select value from ducklake_metadata where key = 'data_path'"
+    row = catalog.execute(query).fetchone()
+    if row is not None and row[0].rstrip("/") != lake.data.rstrip("/"):
+        raise SettingsError(
+            f"LOADER_LAKE_DATA is {lake.data}, but the files of this lake are in {row[0]}: "
+            "name that, the same for every loader and reader."
+        )
 
 
 def _client() -> ModuleType:

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from loader import lake
 from loader.errors import LoaderError, WarehouseError
 from loader.settings import Settings
 
@@ -29,6 +30,8 @@ def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
     it was published last, and that does not change while it is open. Raises ``WarehouseError``
     when there is no warehouse yet.
     """
+    if lake.is_lake(settings):
+        return lake.connect_reader(settings)
     path = Path(settings.warehouse)
     if not path.exists():
         raise WarehouseError(f"there is no warehouse at {path} yet: run loader ingest first.")
@@ -48,6 +51,14 @@ def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
     con.execute("set enable_external_access = false")
     con.execute("set lock_configuration = true")
     return con
+
+
+def published_at(settings: Settings) -> dt.datetime | None:
+    """Return when the warehouse was published last, None when it never was."""
+    if lake.is_lake(settings):
+        return lake.published_at(settings)
+    path = Path(settings.warehouse)
+    return dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC) if path.exists() else None
 
 
 def ask(settings: Settings, query: str) -> pl.DataFrame:

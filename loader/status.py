@@ -1,14 +1,13 @@
 """Spool and published warehouse → how far loading is, and what to know before believing a rate."""
 
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from loader.errors import SpoolError
 from loader.events import TABLES
-from loader.query import connect
+from loader.lake import described, segment_prefix
+from loader.query import connect, published_at
 from loader.settings import Settings
 from loader.spool import list_segments, segment_end
 
@@ -21,10 +20,11 @@ def status(settings: Settings) -> dict[str, Any]:
     reason → lines; ``match_rate``: share of opens and clicks whose message is known, or None;
     ``warnings``: sentences. Works without a warehouse too.
     """
-    if not Path(settings.warehouse).exists():
+    published = published_at(settings)
+    if published is None:
         nothing = "nothing has been loaded yet: run loader ingest."
         return {
-            "warehouse": settings.warehouse,
+            "warehouse": described(settings),
             "spool": _spool(settings, {}),
             **dict.fromkeys(("published_at", "last_load", "match_rate")),
             "tables": {},
@@ -33,11 +33,11 @@ def status(settings: Settings) -> dict[str, Any]:
             "warnings": [nothing, *_alarms(settings, {})],
         }
     with connect(settings) as con:
-        offsets = _offsets(con)
+        offsets = _offsets(con, segment_prefix(settings))
         return {
-            "warehouse": settings.warehouse,
+            "warehouse": described(settings),
             "spool": _spool(settings, offsets),
-            "published_at": _published_at(Path(settings.warehouse)),
+            "published_at": published,
             "last_load": _last_load(con),
             "match_rate": _match_rate(con),
             "tables": {table: _value(con, f"select count(*) from {table}") for table in TABLES},
@@ -49,10 +49,10 @@ def status(settings: Settings) -> dict[str, Any]:
 
 def loaded_offsets(settings: Settings) -> dict[str, int]:
     """Return segment → offset up to which the published warehouse holds it."""
-    if not Path(settings.warehouse).exists():
+    if published_at(settings) is None:
         return {}
     with connect(settings) as con:
-        return _offsets(con)
+        return _offsets(con, segment_prefix(settings))
 
 
 def sentences(found: dict[str, Any]) -> list[str]:
@@ -87,9 +87,14 @@ def _row(con: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any] | None:
     return dict(zip(names, row, strict=True)) if row else None
 
 
-def _offsets(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    query = "select segment, max(to_offset) from ingest_ledger group by segment"
-    return dict(con.execute(query).fetchall())
+def _offsets(con: duckdb.DuckDBPyConnection, prefix: str) -> dict[str, int]:
+    query = """
+        select substr(segment, length($prefix) + 1), max(to_offset)
+        from ingest_ledger
+        where starts_with(segment, $prefix)
+        group by all
+    """
+    return dict(con.execute(query, {"prefix": prefix}).fetchall())
 
 
 def _spool(settings: Settings, offsets: dict[str, int]) -> dict[str, int]:
@@ -117,10 +122,6 @@ def _alarms(settings: Settings, offsets: dict[str, int]) -> list[str]:
                 "restore it from a backup."
             )
     return alarms
-
-
-def _published_at(path: Path) -> datetime:
-    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
 
 def _last_load(con: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:

@@ -27,6 +27,8 @@ class Decision:
     duplicates: pl.DataFrame
     delete: pl.DataFrame
     ties: pl.DataFrame
+    lost: tuple[pl.DataFrame, ...] = ()
+    """The rows, new ones and standing ones, that stand no more or never will."""
 
 
 def contested(frame: pl.DataFrame) -> pl.Series:
@@ -87,12 +89,14 @@ def _settle(
     insert = best.filter(~pl.col("found") | pl.col("earlier"))
     keep = pl.repeat(True, frame.height, dtype=pl.Boolean, eager=True)
     keep = keep.scatter(rows, False).scatter(insert["row"], True)
-    earlier = best.filter("earlier")
+    earlier, late = best.filter("earlier"), frame.filter(~keep)
+    delete = _old(earlier, standing)
     return Decision(
         insert=frame.filter(keep),
-        duplicates=pl.concat([frame.filter(~keep), earlier.select(frame.columns)]),
-        delete=_old(earlier, standing),
+        duplicates=pl.concat([late, earlier.select(frame.columns)]),
+        delete=delete,
         ties=best.filter("tied").select(frame.columns),
+        lost=(late, delete),
     )
 
 

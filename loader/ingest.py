@@ -16,7 +16,7 @@ from loader.retention import retain
 from loader.settings import Settings
 from loader.shape import Shapes
 from loader.spool import Segment, list_segments, read_block, segment_end
-from loader.target import target_of
+from loader.target import target_of, told
 from loader.ties import settle_ties
 from loader.warehouse import Loaded, Warehouse
 
@@ -71,7 +71,7 @@ def ingest(
     target = target_of(settings)
     warehouse = Warehouse(target, settings.timezone)
     purpose = "loader ingest" + " --rebuild" * rebuild + " --follow" * follow
-    with target.turn(purpose), closing(warehouse):
+    with told(settings.warehouse), target.turn(purpose), closing(warehouse):
         run = _Run(settings, warehouse, progress or (lambda _events, _done, _total: None))
         if rebuild:
             run.rebuild()

@@ -5,7 +5,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -59,9 +59,9 @@ def _sign(fd: int, purpose: str) -> None:
         "follows": "--follow" in purpose,
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    text = json.dumps(holder).encode()
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, text, 0)
+    with suppress(OSError):  # on a full disk the lock holds all the same, without a name
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, json.dumps(holder).encode(), 0)
 
 
 def _holder(fd: int) -> dict[str, object]:

@@ -12,7 +12,7 @@ from loader.query import connect
 from loader.settings import Settings
 from loader.shape import Shapes
 from loader.spool import list_segments, read_block
-from loader.target import target_of
+from loader.target import target_of, told
 from loader.ties import settle_ties
 from loader.warehouse import Loaded, Warehouse
 
@@ -50,6 +50,7 @@ def retry(settings: Settings) -> dict[str, Any]:
     """
     target = target_of(settings)
     with (
+        told(settings.warehouse),
         target.turn("loader quarantine --retry"),
         closing(Warehouse(target, settings.timezone).open()) as warehouse,
     ):

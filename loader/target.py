@@ -7,7 +7,7 @@ loader, and publishing copies. In a lake there are many, and the commit itself p
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -43,8 +43,9 @@ class Target(Protocol):
     alone: bool
     """Whether nobody else can load while this one is open."""
 
-    prefix: str
-    """What stands before the names of this spool's segments in the tables: nothing in a file."""
+    @property
+    def prefix(self) -> str:
+        """What stands before the names of this spool's segments in the tables."""
 
     @property
     def con(self) -> duckdb.DuckDBPyConnection:
@@ -62,6 +63,9 @@ class Target(Protocol):
         ``work`` may be run again after a conflict or a lost connection, until the commit is
         known to have happened. Raises ``WarehouseError``.
         """
+
+    def ask(self, query: Query[T]) -> T:
+        """Return what ``query`` finds in the open database."""
 
     def publish(self, refresh: Callable[[], None]) -> float:
         """Run ``refresh``, show readers what stands now; return the seconds of copying."""
@@ -99,6 +103,15 @@ def target_of(settings: Settings) -> Target:
     from loader.lake_target import LakeTarget  # noqa: PLC0415 - a file pays nothing for the lake
 
     return LakeTarget(settings)
+
+
+@contextmanager
+def told(warehouse: str) -> Iterator[None]:
+    """Turn what a disk or DuckDB raises meanwhile, and nobody has told yet, into one sentence."""
+    try:
+        yield
+    except (duckdb.Error, OSError) as error:
+        raise _told(warehouse, error) from error
 
 
 class FileTarget:
@@ -143,8 +156,12 @@ class FileTarget:
         except (duckdb.Error, OSError) as error:
             with suppress(duckdb.Error):
                 self.con.rollback()
-            raise _told(self._path, error) from None
+            raise _told(self._path, error) from error
         return done
+
+    def ask(self, query: Query[T]) -> T:
+        """Return what ``query`` finds in the private file."""
+        return query(self.con)
 
     def publish(self, refresh: Callable[[], None]) -> float:
         """Refresh, checkpoint, and copy the private file over the published one."""
@@ -257,7 +274,7 @@ def _install(aside: Path, path: Path) -> None:
     sync_directory(path.parent)
 
 
-def _told(path: Path, error: Exception) -> WarehouseError:
+def _told(path: Path | str, error: Exception) -> WarehouseError:
     # DuckDB's own words may quote a value, and values are addresses.
     return WarehouseError(
         f"{path} cannot be loaded ({type(error).__name__}): free space or mend the disk, then "

@@ -90,13 +90,13 @@ class Warehouse:
 
     def offsets(self) -> dict[str, int]:
         """Return segment → offset up to which it has been loaded."""
-        return _offsets(self._con, self._target.prefix)
+        return self._target.ask(lambda con: _offsets(con, self._target.prefix))
 
     def elsewhere(self, present: Iterable[str]) -> int:
         """Return how many segments have been loaded that are not ``present`` in this spool."""
         known = {self._target.prefix + name for name in present}
         query = "select distinct segment from ingest_ledger"
-        return sum(name not in known for (name,) in self._con.execute(query).fetchall())
+        return sum(name not in known for (name,) in self._rows(query))
 
     def new(self, segments: Iterable[Segment]) -> Iterator[tuple[Segment, int]]:
         """Yield the segments that are this loader's to load, and from which offset on."""
@@ -133,15 +133,12 @@ class Warehouse:
     def places_set_aside(self) -> list[tuple[str, int]]:
         """Return segment and offset of each line in the quarantine, in their order."""
         query = "select distinct segment, line_offset from quarantine order by all"
-        return [
-            (self._here(segment), offset) for segment, offset in self._con.execute(query).fetchall()
-        ]
+        return [(self._here(segment), offset) for segment, offset in self._rows(query)]
 
     def lines_set_aside(self, segment: str, offset: int) -> list[str]:
         """Return the lines that the quarantine keeps of one line of the spool."""
         query = "select line from quarantine where segment = ? and line_offset = ? order by all"
-        named = self._named(segment)
-        return [row[0] for row in self._con.execute(query, [named, offset]).fetchall()]
+        return [line for (line,) in self._rows(query, self._named(segment), offset)]
 
     def ties(self, most: int) -> pl.DataFrame:
         """Return kind, message_key and occurred_at of up to ``most`` tied events."""
@@ -155,20 +152,7 @@ class Warehouse:
 
     def spans(self, ties: pl.DataFrame) -> list[Span]:
         """Return what has been loaded in which a line of a tied event can stand."""
-        moments = pl.concat(  # noqa: F841 - DuckDB sees it
-            self._standing(table, part).select("received_at")
-            for (table,), part in ties.group_by("kind")
-        ).unique()
-        query = """
-            select distinct segment, from_offset, to_offset
-            from ingest_ledger
-            join moments on
-                received_at between first_received_at and last_received_at
-                or (received_at is null and without_received_at > 0)
-            order by all
-        """
-        found = self._con.execute(query).fetchall()
-        return [Span(self._here(segment), start, stop) for segment, start, stop in found]
+        return self._target.ask(lambda _con: self._spans(ties))
 
     def settle(self, ties: pl.DataFrame, found: Mapping[str, pl.DataFrame]) -> None:
         """Put rows of ``found``, the smallest lines of tied events, in place of standing ones."""
@@ -231,7 +215,7 @@ class Warehouse:
         ledger = _ledger(parsed, decisions, started)
         if again:
             ledger = _corrected(ledger, self._take_back(parsed))
-        self._apply(decisions)
+        self._apply(decisions, again)
         self._insert_named("quarantine", parsed.refused.drop("block"))
         self._insert_named("ingest_ledger", ledger)
         self._remember(decisions)
@@ -259,6 +243,22 @@ class Warehouse:
                 lost.add(number)
         return without(parsed, lost) if lost else parsed
 
+    def _spans(self, ties: pl.DataFrame) -> list[Span]:
+        moments = pl.concat(  # noqa: F841 - DuckDB sees it
+            self._standing(table, part).select("received_at")
+            for (table,), part in ties.group_by("kind")
+        ).unique()
+        query = """
+            select distinct segment, from_offset, to_offset
+            from ingest_ledger
+            join moments on
+                received_at between first_received_at and last_received_at
+                or (received_at is null and without_received_at > 0)
+            order by all
+        """
+        found = self._con.execute(query).fetchall()
+        return [Span(self._here(segment), start, stop) for segment, start, stop in found]
+
     def _settle(self, ties: pl.DataFrame, found: Mapping[str, pl.DataFrame]) -> None:
         changes = {
             table: replaced(table, rows, self._standing(table, rows))
@@ -266,6 +266,8 @@ class Warehouse:
         }
         self._touch([part for change in changes.values() for part in change])
         for table, (insert, delete) in changes.items():
+            self._tally(table, insert, -1)  # counted when it came: now the other one is
+            self._tally(table, delete, +1)
             self._delete(table, delete)
             self._insert(table, insert.drop(*PLACES, "bytes"))
         self._con.execute(
@@ -330,11 +332,12 @@ class Warehouse:
         found = self._con.sql(query, params=bounds).pl()
         return found.select(pl.col(name).cast(kind) for name, kind in wanted.items())
 
-    def _apply(self, decisions: Mapping[str, Decision]) -> None:
-        self._touch(
-            [part for one in decisions.values() for part in (one.insert, one.delete)],
-        )
+    def _apply(self, decisions: Mapping[str, Decision], again: bool) -> None:
+        self._touch([part for one in decisions.values() for part in (one.insert, one.delete)])
         for table, decision in decisions.items():
+            for rows in decision.lost:
+                # What of an array was not set aside comes again with the rest of it.
+                self._tally(table, _alone(rows) if again and "line" in rows else rows, +1)
             self._delete(table, decision.delete)
             self._insert(table, decision.insert.drop(*PLACES))
             ties = decision.ties.select(pl.lit(table).alias("kind"), "message_key", "occurred_at")
@@ -358,7 +361,29 @@ class Warehouse:
             self._tells = False
             return
         for frame in changed:
-            self._insert("refresh_touched", frame.select("message_key", "recipient"))
+            rows = frame.select("message_key", "recipient")
+            if rows.height:
+                self._con.execute(
+                    "insert into refresh_touched "
+                    "select distinct message_key::uuid, recipient_key(recipient) from rows"
+                )
+
+    def _tally(self, table: str, rows: pl.DataFrame, times: int) -> None:
+        """Count duplicates by when they occurred and by whose they are; for data quality."""
+        if not rows.height:
+            return
+        rows = rows.select("sender", "occurred_at")
+        query = """
+            insert into duplicate_tally by name
+            select
+                $kind as kind,
+                address_domain(sender) as sender_domain,
+                time_bucket(interval 15 minutes, occurred_at) as occurred_at,
+                $times * count(*) as duplicates,
+            from rows
+            group by all
+        """
+        self._con.execute(query, {"kind": table, "times": times})
 
     def _delete(self, table: str, rows: pl.DataFrame) -> None:
         if not rows.height:
@@ -384,11 +409,14 @@ class Warehouse:
         self._touched, self._tells = 0, True
 
     def _value(self, query: str) -> Any:
-        row = self._con.execute(query).fetchone()
-        return row[0] if row else None
+        rows = self._rows(query)
+        return rows[0][0] if rows else None
+
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        return self._target.ask(lambda con: con.execute(query, values).fetchall())
 
     def _frame(self, query: str, parameters: Mapping[str, object]) -> pl.DataFrame:
-        return self._con.sql(query, params=dict(parameters)).pl()
+        return self._target.ask(lambda con: con.sql(query, params=dict(parameters)).pl())
 
 
 def apply_sql(con: duckdb.DuckDBPyConnection, timezone: str) -> None:

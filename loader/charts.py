@@ -5,6 +5,7 @@ returns a chart, or an ``Html`` note when there is nothing to draw. No function 
 it chooses, orders and words what the mart holds.
 """
 
+import math
 from copy import deepcopy
 from typing import Any, TypeAlias
 from urllib.parse import unquote
@@ -270,13 +271,15 @@ _HOURS = (
 )
 
 
-def bounces(categories: pl.DataFrame) -> Drawn:
+def bounces(categories: pl.DataFrame, report: pl.DataFrame | None = None) -> Drawn:
     """Draw why messages bounced (``bounce_category`` or ``bounce_total``).
 
-    Columns: bounce_category, bounce_class, bounced, attempted, bounce_rate with _lo and _hi.
+    Columns: bounce_category, bounce_class, bounced, attempted, bounce_rate with _lo and _hi. With
+    the campaign's row of ``campaign_list`` as ``report``, the unattributed bounces of its time
+    stand as a line of their own.
     """
     if categories.is_empty():
-        return note("Nothing bounced.")
+        return note("Nothing bounced that is known to belong here.")
     top = _best(categories, "bounced")
     whole = int(categories["bounced"].sum())
     title = _title(
@@ -284,32 +287,44 @@ def bounces(categories: pl.DataFrame) -> Drawn:
         f"{wording.count(top['bounced'])} of {wording.plural(whole, 'bounce')}",
         "bounced messages by category and class, and their share of attempted messages",
     )
-    labelled = categories.with_columns(
-        label=pl.Series(
-            [
-                f"{wording.count(row['bounced'])} · {wording.percent(row['bounce_rate'])}"
-                for row in categories.iter_rows(named=True)
-            ]
-        )
+    nearby = 0 if report is None else int(report["unattributed_nearby"].sum())
+    shown = _with_nearby(categories, nearby)
+    order = [*_order(categories, "bounce_category", "bounced"), _NEARBY]
+    labelled = shown.with_columns(
+        label=pl.Series([_bounce_label(row) for row in shown.iter_rows(named=True)])
     )
-    order = _order(categories, "bounce_category", "bounced")
     base = alt.Chart(labelled).encode(
         y=alt.Y("bounce_category:N", sort=order, title=None, axis=alt.Axis(ticks=False)),
-        x=alt.X("bounced:Q", axis=None, scale=_room(categories["bounced"], 1.3)),
+        x=alt.X("bounced:Q", axis=None, scale=_room(shown["bounced"], 1.3)),
         tooltip=_tips(
-            categories,
+            shown,
             *("bounce_category", "bounce_class", "bounced", "attempted"),
             *_bounds("bounce_rate"),
         ),
     )
-    colours = {name: COLOUR[name] for name in CLASSES}
-    key = alt.Legend(title=None, orient="top", symbolType="square")
+    named = set(shown["bounce_class"])
+    colours = {name: COLOUR[name] for name in (*CLASSES, "unattributed") if name in named}
     bars = base.mark_bar(height={"band": 0.72}).encode(
-        color=_by("bounce_class", colours, legend=key)
+        color=_by("bounce_class", colours, legend=_top_legend())
     )
     text = base.mark_text(align="left", dx=6).encode(text="label:N")
-    rows = categories["bounce_category"].n_unique()
+    rows = shown["bounce_category"].n_unique()
     return _whole(alt.layer(bars, text, title=title).properties(width=WIDTH - 60, height=26 * rows))
+
+
+_NEARBY = "unattributed, in its time"
+
+
+def _with_nearby(categories: pl.DataFrame, nearby: int) -> pl.DataFrame:
+    if not nearby:
+        return categories
+    row = {"bounce_category": _NEARBY, "bounce_class": "unattributed", "bounced": nearby}
+    return pl.concat([categories, pl.DataFrame([row])], how="diagonal")
+
+
+def _bounce_label(row: dict[str, Any]) -> str:
+    share = wording.percent(row["bounce_rate"]) if row["attempted"] else "perhaps its own"
+    return f"{wording.count(row['bounced'])} · {share}"
 
 
 def _order(frame: pl.DataFrame, name: str, by: str) -> list[str]:
@@ -403,7 +418,7 @@ def _days(days: pl.DataFrame) -> alt.Chart:
         alt.Chart(ranked)
         .mark_bar(size=max(1.5, min(26.0, 0.72 * WIDTH / span)))
         .encode(
-            alt.X("day:T", title=None, axis=_day_axis()),
+            alt.X("day:T", title=None, axis=_day_axis(days["day"])),
             alt.Y("messages:Q", title="messages", axis=_counted(5)),
             _by("outcome", colours, legend=_top_legend()),
             order="rank:Q",
@@ -420,8 +435,11 @@ def _counted(ticks: int) -> alt.Axis:
     return alt.Axis(labelExpr=short, tickCount=ticks, tickMinStep=1)
 
 
-def _day_axis() -> alt.Axis:
-    return alt.Axis(format="%d %b", grid=False, labelOverlap=True, tickCount=8)
+def _day_axis(days: pl.Series) -> alt.Axis:
+    """An axis of days; with few of them a tick a day, so that none is written twice."""
+    span = (days.max() - days.min()).days  # type: ignore[operator, union-attr]
+    ticks: Any = "day" if span < 8 else 8
+    return alt.Axis(format="%d %b", grid=False, labelOverlap=True, tickCount=ticks)
 
 
 def _campaign_ticks(campaigns: pl.DataFrame) -> alt.Chart:
@@ -456,13 +474,15 @@ def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame, measure: str) -> 
 
     Columns (``funnel_plot``): campaign_name, measure, size, rate, rate_lo, rate_hi, pooled_rate,
     outside (no, 95, 998); of ``limits`` (``funnel_limit``): size and limit_lo_95 to limit_hi_998.
-    Only campaigns outside 99.8 % are labelled, at most six, the farthest first.
+    Only campaigns outside 99.8 % are labelled, at most five, where there is room.
     """
     known = campaigns.filter(pl.col("measure") == measure, pl.col("rate").is_not_null())
     if known.is_empty():
         return note(f"No campaign has a share that {_WORD[measure]} yet.")
+    if not known["rate"].max():
+        return note(f"No message of any campaign was {_WORD[measure]}.")
     first = known.row(0, named=True)
-    word = _WORD[first["measure"]]
+    word = _WORD[measure]
     odd = known.filter(pl.col("outside") == "998")
     found = (
         f"{odd.height} of {wording.plural(known.height, 'campaign')} {word} "
@@ -478,7 +498,7 @@ def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame, measure: str) -> 
     named = known.with_columns(band=pl.col("outside").replace_strict(_BAND))
     x = _size(known)
     lines = _limit_lines(limits.filter(pl.col("measure") == measure), first["pooled_rate"], x)
-    layers = [*lines, _dots(named, x, word), *_names(odd, x)]
+    layers = [*lines, _dots(named, x, word), *_names(known, odd, x)]
     return _whole(alt.layer(*layers, title=title).properties(width=WIDTH - 60, height=270))
 
 
@@ -524,7 +544,12 @@ def _dots(named: pl.DataFrame, x: alt.X, word: str) -> alt.Chart:
         .mark_circle(size=64, opacity=0.85, stroke="white", strokeWidth=0.6)
         .encode(
             x,
-            alt.Y("rate:Q", title=word, axis=alt.Axis(format="~%", tickCount=6)),
+            alt.Y(
+                "rate:Q",
+                title=word,
+                scale=alt.Scale(domainMin=0),
+                axis=alt.Axis(format="~%", tickCount=6),
+            ),
             _by("band", colours, legend=_top_legend()),
             tooltip=_tips(named, "campaign_name", "rate", "rate_lo", "rate_hi", "size", "band"),
         )
@@ -532,32 +557,55 @@ def _dots(named: pl.DataFrame, x: alt.X, word: str) -> alt.Chart:
     return dots
 
 
-def _names(odd: pl.DataFrame, x: alt.X) -> list[alt.Chart]:
-    """Labels of the outliers that are farthest from the pooled rate and do not stand too close."""
+def _names(known: pl.DataFrame, odd: pl.DataFrame, x: alt.X) -> list[alt.Chart]:
+    """Labels of at most five outliers, the farthest first, where a label hides next to nothing."""
+    labels = _placed(known, odd)
+    layers = []
+    for align, move in (("left", 8), ("right", -8)):
+        side = [row for row in labels if row["align"] == align]
+        if side:
+            base = alt.Chart(pl.DataFrame(side)).encode(x, y="rate:Q", text="label:N")
+            style: Any = {"align": align, "dx": move, "fontSize": 11}
+            layers += [
+                base.mark_text(**style, stroke="white", strokeWidth=4, opacity=0.85),
+                base.mark_text(**style),
+            ]
+    return layers
+
+
+_LABEL = 26
+"""Letters of an outlier's label; a quarter of the plot's width."""
+
+
+def _placed(known: pl.DataFrame, odd: pl.DataFrame) -> list[dict[str, Any]]:
+    """Choose outliers and the side of each label, by how many dots and labels would lie below."""
+    across = known["size"].log()
+    low, wide = float(across.min()), float(across.max() - across.min()) or 1.0  # type: ignore[arg-type, operator]
+    high = float(known["rate"].max()) or 1.0  # type: ignore[arg-type]
+    taken = [
+        ((at - low) / wide, rate / high) for at, rate in zip(across, known["rate"], strict=True)
+    ]
     far = odd.with_columns(far=(pl.col("rate") - pl.col("pooled_rate")).abs())
     chosen: list[dict[str, Any]] = []
-    for row in far.sort("far", descending=True).iter_rows(named=True):
-        if len(chosen) < 6 and all(_apart(row, other, far) for other in chosen):
-            chosen.append(row)
-    labels = [{**row, "label": wording.short(row["campaign_name"], 26)} for row in chosen]
-    if not labels:
-        return []
-    middle = float(far["size"].median() or 0)  # type: ignore[arg-type]
-    return [
-        alt.Chart(pl.DataFrame(side))
-        .mark_text(align=align, dx=move, fontSize=11)  # type: ignore[arg-type]
-        .encode(x, y="rate:Q", text="label:N")
-        for side, align, move in (
-            ([row for row in labels if row["size"] <= middle], "left", 8),
-            ([row for row in labels if row["size"] > middle], "right", -8),
+    for row in far.sort("far", descending=True).head(30).iter_rows(named=True):
+        at = ((math.log(row["size"]) - low) / wide, row["rate"] / high)
+        side, hidden = min(
+            (("left", _hidden(taken, at, 1)), ("right", _hidden(taken, at, -1))),
+            key=lambda pair: pair[1],
         )
-        if side
-    ]
+        if hidden <= 1 and len(chosen) < 5:
+            label = wording.short(row["campaign_name"], _LABEL)
+            chosen.append({**row, "label": label, "align": side})
+            step = 0.25 / _LABEL * (1 if side == "left" else -1)
+            taken += [(at[0] + step * letter, at[1]) for letter in range(1, _LABEL, 2)]
+    return chosen
 
 
-def _apart(row: dict[str, Any], other: dict[str, Any], among: pl.DataFrame) -> bool:
-    spread = float(among["rate"].max() or 0) or 1.0  # type: ignore[arg-type]
-    return bool(abs(row["rate"] - other["rate"]) > 0.06 * spread)
+def _hidden(taken: list[tuple[float, float]], at: tuple[float, float], side: int) -> int:
+    """Count the dots under a label that starts at ``at`` and runs right (1) or left (-1)."""
+    if not 0 <= at[0] + side * 0.25 <= 1.1:
+        return 99
+    return sum(0.005 < (x - at[0]) * side < 0.27 and abs(y - at[1]) < 0.035 for x, y in taken)
 
 
 def forest(rates: pl.DataFrame, measure: str, reference: str | None, age: str) -> Drawn:
@@ -616,7 +664,7 @@ def control(days: pl.DataFrame) -> Drawn:
     )
     tips = ("day", "bounce_rate", "bounced", "attempted", "limit_lo_998", "limit_hi_998")
     base = alt.Chart(days).encode(
-        alt.X("day:T", title=None, axis=_day_axis()), tooltip=_tips(days, *tips)
+        alt.X("day:T", title=None, axis=_day_axis(days["day"])), tooltip=_tips(days, *tips)
     )
     y = alt.Y("bounce_rate:Q", title="bounced", axis=alt.Axis(format="~%", tickCount=5))
     limits = base.mark_rule(color=COLOUR["accepted"], opacity=0.3, strokeWidth=6).encode(
@@ -738,7 +786,9 @@ def unsubscribes(days: pl.DataFrame) -> Drawn:
         "95 % intervals, days of 200 messages and more",
     )
     tips = _tips(known, "day", "unsubscribed", "accepted", *_bounds("unsubscribe_rate"))
-    base = alt.Chart(known).encode(alt.X("day:T", title=None, axis=_day_axis()), tooltip=tips)
+    base = alt.Chart(known).encode(
+        alt.X("day:T", title=None, axis=_day_axis(known["day"])), tooltip=tips
+    )
     spans = base.mark_rule(color=COLOUR["unsubscribed"], opacity=0.45, strokeWidth=2).encode(
         alt.Y(
             "unsubscribe_rate_lo:Q", title="unsubscribed", axis=alt.Axis(format="~%", tickCount=4)
@@ -859,7 +909,7 @@ def arrivals(days: pl.DataFrame) -> Drawn:
         alt.Chart(named.filter(pl.col("sender_domain").is_in(order)), title=title)
         .mark_bar(color=COLOUR["accepted"])
         .encode(
-            alt.X("day:T", timeUnit="yearmonthdate", title=None, axis=_day_axis()),
+            alt.X("day:T", timeUnit="yearmonthdate", title=None, axis=_day_axis(days["day"])),
             alt.Y("events:Q", title=None, axis=_counted(2)),
             alt.Row("sender_domain:N", title=None, sort=order, header=_row_header()),
             tooltip=_tips(days, "day", "sender_domain", "events"),

@@ -36,6 +36,13 @@ def _reactions(row: Mapping[str, Any]) -> str:
 
 
 def _bounced(row: Mapping[str, Any], providers: pl.DataFrame) -> str:
+    if (row["unattributed_nearby"] or 0) > row["bounced"]:
+        return (
+            f"{wording.percent(row['bounce_rate'])} are known to have bounced, up to "
+            f"{wording.percent(row['bounce_rate_upper'])} if the "
+            f"{wording.plural(row['unattributed_nearby'], 'unattributed bounce')} of its time are "
+            "its own"
+        )
     if not row["bounced"]:
         return "nothing bounced"
     odd = providers.filter(

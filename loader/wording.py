@@ -4,6 +4,10 @@ Nothing is computed here that a reader could mistake for a metric: values come f
 are only written down. A missing value is an en dash everywhere.
 """
 
+from bisect import bisect_right
+from itertools import accumulate
+from unicodedata import east_asian_width
+
 MISSING = "–"  # noqa: RUF001 (an en dash is meant)
 TOO_FEW = 200
 """Below this many messages a rate is written in grey; the marts decide, pages repeat it."""
@@ -49,11 +53,17 @@ def age(hours: float | None) -> str:
 
 
 def short(text: str | None, length: int = 48) -> str:
-    """Cut a name from outside to ``length`` characters with an ellipsis; None is a dash."""
-    if not text:
+    """Cut a name from outside to the width of ``length`` letters with an ellipsis; None is a dash.
+
+    A wide letter, as in Japanese, takes the room of two.
+    """
+    line = " ".join((text or "").split())
+    if not line:
         return MISSING
-    line = " ".join(text.split())
-    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+    widths = list(accumulate(2 if east_asian_width(letter) in "WF" else 1 for letter in line))
+    if widths[-1] <= length:
+        return line
+    return line[: bisect_right(widths, length - 1)].rstrip() + "…"
 
 
 def plural(number: float, noun: str) -> str:
@@ -61,7 +71,7 @@ def plural(number: float, noun: str) -> str:
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"
 
 
-_PROVIDERS = {"icloud": "iCloud", "gmx": "GMX", "other": "other"}
+_PROVIDERS = {"icloud": "iCloud", "gmx": "GMX", "other": "other domains"}
 
 
 def provider(name: str | None) -> str:

@@ -173,15 +173,19 @@ def _run_and_pick(page: Page) -> dict[str, Any]:
     return result
 
 
-def _drawn(page: Page) -> int:
-    """Count the charts on screen, once none is being drawn any more."""
-    count = -1
-    for _ in range(20):
-        page.wait_for_timeout(300)
-        last, count = count, page.locator(DRAWN).count()
-        if count == last and count:
+WANTED = """() => window.jupyterapp.shell.currentWidget.content.widgets.flatMap(
+  cell => cell.model.type === "code" ? cell.model.outputs.toJSON() : []).filter(
+  output => "application/vnd.vegalite.v5+json" in (output.data || {})).length"""
+
+
+def _drawn(page: Page) -> list[int]:
+    """Count the charts that the cells gave, and those on screen once they had time to be drawn."""
+    wanted = page.evaluate(WANTED)
+    for _ in range(40):
+        page.wait_for_timeout(250)
+        if page.locator(DRAWN).count() >= wanted:
             break
-    return count
+    return [wanted, page.locator(DRAWN).count()]
 
 
 def _free_port() -> int:

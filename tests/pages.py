@@ -61,8 +61,7 @@ def _events(number: int, name: str) -> list[dict[str, Any]]:
 
         if person % 9 == 0:
             bounce = {"bounce_category": HOSTILE, "dsn_status": f"5.1.1 ({HOSTILE})"}
-            found.append({"kind": "bounce", "timestamp": at(0), **common, **bounce})
-            continue
+            found.append({"kind": "bounce", "timestamp": at(70), **common, **bounce})
         found.append({"kind": "delivered", "timestamp": at(0), "campaign": campaign, **common})
         if person % 2:
             found.append({"kind": "open", "timestamp": at(9), "campaign": campaign, **common})

@@ -31,7 +31,7 @@ def test_lab_draws_picks_and_exports_without_network(
 
     assert seen["requests"] == seen["failed"] == seen["errors"] == []
     assert seen["cells_failed"] == 0
-    assert seen["drawn"] == seen["drawn_again"] == 4
+    assert seen["drawn"] == seen["drawn_again"] == [4, 4]
     assert seen["first"] != seen["picked"]
     assert seen["picked"][:20] in seen["option"]
     assert seen["pwned"] is None

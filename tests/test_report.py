@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,51 +28,70 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return hostile_home(tmp_path_factory.mktemp("hostile"))
 
 
-def test_every_page_of_all_draws_without_network(home: Settings, tmp_path: Path) -> None:
-    """--all writes an index and a page a campaign; each draws every chart and asks for nothing."""
-    heard: list[str] = []
-    index = report(home, None, tmp_path / "all", all_campaigns=True, progress=heard.append)
-    pages = sorted(index.parent.glob("*.html"))
+@pytest.fixture(scope="module")
+def newest(home: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of the sample's newest campaign."""
+    return report(home, "", tmp_path_factory.mktemp("newest") / "newest.html")
+
+
+@pytest.fixture(scope="module")
+def index(hostile: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The index of all pages of the hostile home."""
+    return report(hostile, None, tmp_path_factory.mktemp("all"), all_campaigns=True)
+
+
+@pytest.fixture(scope="module")
+def seen(newest: Path, index: Path) -> dict[str, dict[str, Any]]:
+    """What a browser without network saw on every page, by file name."""
+    pages = [newest, *sorted(index.parent.glob("*.html"))]
+    found = browse(do="look", pages=[str(path) for path in pages])
+    return {Path(path).name: page for path, page in found.items()}
+
+
+def test_every_page_draws_without_network(seen: dict[str, dict[str, Any]]) -> None:
+    """Each page draws every chart, fits its window, asks for nothing and complains of nothing."""
+    for name, found in seen.items():
+        assert found["requests"] == found["failed"] == found["errors"] == [], name
+        assert found["charts"] == found["drawn"] >= 2, name
+        assert found["empty"] == 0, name
+        assert found["wide"] <= 1000, name
+
+
+def test_all_is_an_index_with_a_link_to_every_campaign(
+    index: Path, seen: dict[str, dict[str, Any]]
+) -> None:
+    """--all writes an index whose names lead to one page each; a click on a heading sorts it."""
+    pages = sorted(path.name for path in index.parent.glob("*.html"))
     links = re.findall(r'href="(campaign-[^"]+\.html)"', index.read_text("utf-8"))
-    seen = browse(do="look", pages=[str(path) for path in pages])
+    names = seen["index.html"]["sorted"]
 
     assert index.name == "index.html"
-    assert len(heard) == len(pages) == 13
-    assert sorted(links) == [path.name for path in pages if path != index]
-    assert max(path.stat().st_size for path in pages) < LARGEST
-    for path, found in seen.items():
-        assert found["requests"] == found["failed"] == found["errors"] == [], path
-        assert found["charts"] == found["drawn"] >= 2, path
-        assert found["empty"] == 0, path
-        assert found["wide"] <= 1000, path
-    names = seen[str(index)]["sorted"]
+    assert sorted(links) == [name for name in pages if name != "index.html"]
+    assert len(names) == len(links) == 3
     assert names == sorted(names, reverse=True)
-    assert len(names) == 12
 
 
-def test_a_hostile_name_executes_nothing(hostile: Settings, tmp_path: Path) -> None:
+def test_a_hostile_name_executes_nothing(seen: dict[str, dict[str, Any]]) -> None:
     """A campaign named like script is only text: in its page, in the overview, in the links."""
-    overview = report(hostile, None, tmp_path / "overview.html")
-    page = report(hostile, HOSTILE, tmp_path / "page.html")
-    seen = browse(do="look", pages=[str(overview), str(page)])
-
-    assert seen[str(page)]["first"] == HOSTILE
-    for found in seen.values():
-        assert found["pwned"] is None
-        assert found["requests"] == found["failed"] == found["errors"] == []
-        assert found["drawn"] == found["charts"] > 0
-        assert found["wide"] <= 1000
+    assert [found["pwned"] for found in seen.values()] == [None] * len(seen)
+    assert HOSTILE in [found["first"] for found in seen.values()]
 
 
-def test_a_report_is_a_page_without_code(home: Settings, tmp_path: Path) -> None:
+def test_a_page_is_small_enough_for_a_mail(newest: Path, index: Path) -> None:
+    """Every page is one file under 3 MB."""
+    pages = [newest, *index.parent.glob("*.html")]
+
+    assert max(path.stat().st_size for path in pages) < LARGEST
+
+
+def test_a_report_is_a_page_without_code(newest: Path) -> None:
     """The page shows no code, is for its owner only, and its policy forbids every request."""
-    path = report(home, "", tmp_path / "newest.html")
-    text = path.read_text("utf-8")
+    text = newest.read_text("utf-8")
 
     assert "warehouse.frame" not in text
     assert "default-src 'none'" in text
     assert not re.search(r'(src|href)="(https?:)?//(?!(shop|news)\.example)', text)
-    assert path.stat().st_mode & 0o077 == 0
+    assert newest.stat().st_mode & 0o077 == 0
 
 
 def test_a_report_prints_as_pdf(home: Settings, tmp_path: Path) -> None:

@@ -145,9 +145,9 @@ def test_starts_quickly_and_says_one_line(tmp_path: Path) -> None:
 def test_stop_while_starting(tmp_path: Path) -> None:
     """A stop that comes while the workers are being born is not lost on them."""
     took = []
-    for turn in range(8):
+    for turn in range(6):
         receiver = Receiver(tmp_path / "home").start()
-        time.sleep(turn * 0.004)
+        time.sleep(turn * 0.006)
         started = time.monotonic()
         assert receiver.stop() == 0
         took.append(time.monotonic() - started)

@@ -18,7 +18,9 @@ def test_no_acknowledged_event_is_lost(power: bool) -> None:
     assert tally["killed"] > 40 and tally["refused"] > 100 and tally["acknowledged"] > 3000
 
 
-@pytest.mark.parametrize(("control", "lives"), zip(crash.CONTROLS, (40, 40, 150, 250), strict=True))
+@pytest.mark.parametrize(
+    ("control", "lives"), list(zip(crash.CONTROLS, (40, 40, 150, 250), strict=True))
+)
 def test_a_broken_writer_is_caught(control: str, lives: int) -> None:
     """With one rule taken out of the writer, the same lives do lose acknowledged events."""
     require("cc")

@@ -78,14 +78,15 @@ def run(lives: int, seed: int, *, power: bool, control: str | None = None) -> Ta
     random_ = random.Random(seed)
     tally = Tally()
     while tally.lives < lives:
-        with tempfile.TemporaryDirectory(prefix="lives-", dir=_memory()) as scratch:
+        with tempfile.TemporaryDirectory(prefix="lives-", dir=memory()) as scratch:
             world = World(Path(scratch), shim, random_, power=power, control=control)
             for _ in range(min(LIVES_PER_SPOOL, lives - tally.lives)):
                 world.live(tally)
     return tally
 
 
-def _memory() -> str | None:
+def memory() -> str | None:
+    """Return a directory that is kept in memory; None, the usual place, where there is none."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 
 

@@ -233,6 +233,39 @@ def quarantine(retry: bool, as_json: bool) -> None:
     _answer(as_json, found, "\n".join(sentences(found)))
 
 
+@cli.command(epilog="Example: loader maintain")
+@click.option("--keep-days", default=7, show_default=True, help="How long readers may go on.")
+@_json
+def maintain(keep_days: int, as_json: bool) -> None:
+    """Merge a lake's small files and remove what nobody reads; safe while loaders run."""
+    from datetime import timedelta
+
+    from loader.maintain import maintain
+    from loader.progress import shown
+
+    with shown("Maintaining") as report:
+        done = maintain(_settings(), report, keep=timedelta(days=keep_days))
+    sentence = (
+        f"{done['files_before']:,} files are {done['files_after']:,}; expired "
+        f"{done['snapshots_expired']:,} snapshots, removed {done['files_removed']:,} old files"
+    )
+    _answer(as_json, done, sentence)
+
+
+@cli.command(epilog="Example: loader migrate data/warehouse.duckdb")
+@click.argument("source", type=click.Path(path_type=Path))
+@_json
+def migrate(source: Path, as_json: bool) -> None:
+    """Copy the warehouse file SOURCE into the lake that LOADER_WAREHOUSE names, and prove it."""
+    from loader.migrate import migrate
+    from loader.progress import shown
+
+    with shown("Migrating") as report:
+        done = migrate(_settings(), source, report)
+    rows = sum(done["rows"].values())
+    _answer(as_json, done, f"{rows:,} rows moved; {done['campaigns']:,} campaigns report the same")
+
+
 @cli.command(epilog="Example: loader verify")
 @_json
 def verify(as_json: bool) -> None:

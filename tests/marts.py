@@ -1,0 +1,75 @@
+"""A small world for tests of the marts: a database with all of ``sql/``, and events put in it."""
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from loader.assets import asset
+
+LAYERS = ("tables", "staging", "marts")
+KEPT = ("message_dense", "message_click", "event_fallback", "message_reaction", "campaign")
+"""The tables that ``sql/refresh`` keeps."""
+
+
+def database(timezone: str = "UTC") -> duckdb.DuckDBPyConnection:
+    """Return an empty warehouse in memory, reports being cut in ``timezone``."""
+    con = duckdb.connect()
+    con.execute("set TimeZone = 'UTC'")
+    waiting = [file for layer in LAYERS for file in sorted((asset("sql") / layer).glob("*.sql"))]
+    while waiting:
+        failed = [file for file in waiting if not _applied(con, file)]
+        assert len(failed) < len(waiting), f"cannot be applied: {failed}"
+        waiting = failed
+    con.execute("insert into report_settings values (?)", [timezone])
+    return con
+
+
+def _applied(con: duckdb.DuckDBPyConnection, file: Path) -> bool:
+    try:
+        con.execute(file.read_text("utf-8"))
+    except duckdb.Error:
+        return False
+    return True
+
+
+def at(con: duckdb.DuckDBPyConnection, moment: str) -> None:
+    """Stop the clock of the marts at ``moment`` (naive UTC)."""
+    con.execute(f"create or replace macro report_now() as (timestamp '{moment}')")
+
+
+def put(con: duckdb.DuckDBPyConnection, kind: str, **fields: Any) -> None:
+    """Insert an event of table ``kind``; ``id`` is its message id, ``at`` when it occurred."""
+    row = {
+        "message_id": fields.pop("id"),
+        "recipient": fields.pop("to", "ann@gmail.com"),
+        "occurred_at": fields.pop("at"),
+        "sender": "news@shop.example",
+        **fields,
+    }
+    if "dsn_status" in row:
+        row["dsn_code"] = con.execute("select dsn_code(?)", [row["dsn_status"]]).fetchone()[0]
+    names = ", ".join(row)
+    marks = ", ".join(f"${name}" for name in row)
+    con.execute(
+        f"insert into {kind} by name "
+        f"select message_key(message_id) as message_key, * from (values ({marks})) as e ({names})",
+        row,
+    )
+
+
+def refresh(con: duckdb.DuckDBPyConnection) -> bool:
+    """Bring the kept tables up to date in one transaction; say whether all were made anew."""
+    con.begin()
+    full = False
+    for file in sorted((asset("sql") / "refresh").glob("*.sql")):
+        con.execute(file.read_text("utf-8"))
+        if file.name.startswith("10_"):
+            full = con.execute("select is_full from refresh_plan").fetchone()[0]
+    con.commit()
+    return full
+
+
+def rows(con: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
+    """The rows of a query."""
+    return con.sql(query).pl().to_dicts()

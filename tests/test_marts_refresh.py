@@ -1,0 +1,182 @@
+"""Promises of ``sql/refresh``: what is kept is a function of the events, however they came."""
+
+from functools import cache
+from typing import Any
+
+import duckdb
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.marts import KEPT, database, put, refresh, rows
+
+KEYS = [f"<{digit}35026fa-0b4d-4fb3-a92c-8193ac2636b8@mail.example>" for digit in range(4)]
+PEOPLE = ["ann@gmail.com", "Ann@Gmail.com", "ben@web.de"]
+PADDING = 500
+"""Events of strangers: so that what a step touches stays a small part of all."""
+
+EVENT = st.fixed_dictionaries(
+    {
+        "kind": st.sampled_from(
+            ["delivered", "delivered", "bounce", "open", "click", "click", "click",
+             "subscription_changed", "other_event"]
+        ),
+        "id": st.sampled_from(KEYS),
+        "to": st.sampled_from(PEOPLE),
+        "at": st.sampled_from([0, 1, 2, 3, 4, 15, 21, 60, 100, 121, 400]),
+        "campaign_id": st.sampled_from(["A", "A", "B", None]),
+        "word": st.sampled_from(["a", "b", "c", "d"]),
+    }
+)  # fmt: skip
+STEP = st.tuples(st.lists(EVENT, max_size=6), st.lists(st.integers(0, 50), max_size=2))
+
+
+@cache
+def shared() -> duckdb.DuckDBPyConnection:
+    """One database for all examples: making it takes longer than an example."""
+    return strangers()
+
+
+def emptied(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """Leave nothing but the strangers, as if nothing had been."""
+    for kind in ("delivered", "bounce", "open", "click", "subscription_changed", "other_event"):
+        con.execute(f"delete from {kind} where message_id is not null")
+    con.execute("delete from refresh_touched")
+    con.execute("delete from refresh_state")
+    refresh(con)
+    return con
+
+
+def specific(event: dict[str, Any]) -> dict[str, Any]:
+    """The fields that only its kind has."""
+    word = event["word"]
+    return {
+        "delivered": {},
+        "open": {},
+        "click": {"url": f"https://shop.example/{word}"},
+        "bounce": {
+            "sync_type": {"a": "async", "b": "sync"}.get(word),
+            "dsn_status": {"a": "5.1.1", "b": "4.2.2", "c": "5.7.1"}.get(word),
+            "bounce_category": {"a": "bad-mailbox", "d": "quota-issues"}.get(word),
+        },
+        "subscription_changed": {"change": "resubscribe" if word == "a" else "unsubscribe"},
+        "other_event": {"kind": "complaint" if word in "ab" else "deferral"},
+    }[event["kind"]]
+
+
+def apply(con: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> None:
+    """Insert an event, and say so as the loader does."""
+    moment = f"2026-03-01 10:{event['at'] // 60:02}:{event['at'] % 60:02}"
+    put(
+        con,
+        event["kind"],
+        **{
+            "id": event["id"],
+            "to": event["to"],
+            "at": moment,
+            "campaign_id": event["campaign_id"],
+            "campaign_name": event["campaign_id"] and f"Name {event['word']}",
+        },
+        **{("other_kind" if name == "kind" else name): value
+           for name, value in specific(event).items() if name != "kind"},
+    )  # fmt: skip
+    if event["kind"] == "other_event":
+        con.execute(
+            "update other_event set kind = ? where kind is null", [specific(event)["kind"]]
+        )
+    touch(con, event)
+
+
+def remove(con: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> None:
+    """Remove the events of a key and recipient from its table, as a replacement would."""
+    con.execute(
+        f"delete from {event['kind']} where message_key = message_key(?) and recipient = ?",
+        [event["id"], event["to"]],
+    )
+    touch(con, event)
+
+
+def touch(con: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> None:
+    """Say that a key changed."""
+    con.execute(
+        "insert into refresh_touched values (message_key(?), ?)", [event["id"], event["to"]]
+    )
+
+
+def strangers() -> duckdb.DuckDBPyConnection:
+    """A database that holds events of nobody else, and has been refreshed."""
+    con = database()
+    con.execute(
+        f"""
+        insert into delivered by name
+        select
+            cast(md5(cast(i as varchar)) as uuid) as message_key,
+            'p' || i || '@web.de' as recipient,
+            'A' as campaign_id,
+            timestamp '2026-02-01' + to_seconds(i) as occurred_at,
+        from range({PADDING}) as numbers (i)
+        """
+    )
+    refresh(con)
+    return con
+
+
+def kept(con: duckdb.DuckDBPyConnection) -> dict[str, list[dict[str, Any]]]:
+    """What the kept tables hold, in an order of its own."""
+    return {table: rows(con, f"from {table} order by all") for table in KEPT}
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(steps=st.lists(STEP, min_size=1, max_size=4))
+def test_incremental_equals_rebuilt(
+    steps: list[tuple[list[dict[str, Any]], list[int]]],
+) -> None:
+    """After any additions and removals the kept tables are those made anew from all events."""
+    con = emptied(shared())
+    standing: list[dict[str, Any]] = []
+    for added, removed in steps:
+        for event in added:
+            apply(con, event)
+        standing += added
+        for number in removed:
+            if standing:
+                remove(con, standing[number % len(standing)])
+        full = refresh(con)
+
+        assert not full
+    incremental = kept(con)
+    con.execute("delete from refresh_state")
+
+    assert refresh(con)
+    assert kept(con) == incremental
+
+
+def test_nothing_touched_nothing_done() -> None:
+    """A refresh with nothing new leaves every kept row as it stands."""
+    con = strangers()
+    before = kept(con)
+
+    assert not refresh(con)
+    assert kept(con) == before
+
+
+def test_untold_change_is_noticed() -> None:
+    """Events that came without being named make everything anew."""
+    con = strangers()
+    put(con, "open", id=KEYS[0], at="2026-03-01 10:00:00", campaign_id="A")
+
+    assert refresh(con)
+    assert len(kept(con)["event_fallback"]) == 1
+
+
+def test_changed_definition_is_noticed() -> None:
+    """A changed threshold, class or provider makes everything anew."""
+    con = strangers()
+    con.execute("update metric_threshold set value = 5 where name = 'burst_urls'")
+
+    assert refresh(con)
+    assert not refresh(con)

@@ -48,6 +48,7 @@ _FRAME = re.compile(
     re.DOTALL,
 )
 _SCAN = 1024 * 1024
+_PEEK = 4096
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
@@ -634,12 +635,13 @@ def _pread(fd: int, size: int, offset: int) -> bytes:
 
 def _last_newline(fd: int, start: int, stop: int) -> int:
     """Return the offset after the last newline in ``[start, stop)``; ``start`` if none."""
+    step = _PEEK  # nearly always the last byte is one
     while stop > start:
-        low = max(start, stop - _SCAN)
+        low = max(start, stop - step)
         found = _pread(fd, stop - low, low).rfind(b"\n")
         if found >= 0:
             return low + found + 1
-        stop = low
+        stop, step = low, _SCAN
     return start
 
 
@@ -721,10 +723,10 @@ def _stream_at(segment: Segment, path: Path, fd: int, offset: int) -> _Stream:
     return stream
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=100_000)
 def _uncompressed_size(path: Path, _inode: int, _changed: int, size: int) -> int:
     """Return the sum of the frames' lengths, as their headers say; else by reading it all."""
-    with path.open("rb") as source:
+    with path.open("rb", buffering=0) as source:  # three bytes here, three bytes there
         total = 0
         while source.tell() < size:
             length = _skip_frame(source)

@@ -593,7 +593,7 @@ def _placed(known: pl.DataFrame, odd: pl.DataFrame) -> list[dict[str, Any]]:
             (("left", _hidden(taken, at, 1)), ("right", _hidden(taken, at, -1))),
             key=lambda pair: pair[1],
         )
-        if hidden <= 1 and len(chosen) < 5:
+        if not hidden and len(chosen) < 5:
             label = wording.short(row["campaign_name"], _LABEL)
             chosen.append({**row, "label": label, "align": side})
             step = 0.25 / _LABEL * (1 if side == "left" else -1)

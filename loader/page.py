@@ -28,7 +28,7 @@ padding:2px 10px;margin-right:8px;border:1px solid currentColor}
 .ld .comparable{color:#1b4f8a;background:#edf3fa}
 .ld .maturing{color:#7a5200;background:#fdf4e0}
 .ld .preliminary{color:#8c3b12;background:#fdeee6}
-.ld.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(138px,1fr));gap:10px}
+.ld.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(118px,1fr));gap:9px}
 .ld .tile{border:1px solid #dde3e9;border-top:4px solid var(--c);border-radius:6px;
 padding:10px 12px 11px;min-width:0;break-inside:avoid}
 .ld .tile .name{font-size:13px;font-weight:600;color:#3c4855}

@@ -287,7 +287,9 @@ def _instant(message: Message) -> list[Event]:
 
 
 def _covering(message: Message, known: set[str]) -> list[Event]:
-    """80 % of the campaign's URLs, when it has four, within 60 s."""
+    """80 % of the campaign's URLs, when it has four, within 60 s; without a campaign none."""
+    if message.campaign is None:
+        return []
     found: list[Event] = []
     for start in message.clicks:
         window = [e for e in message.clicks if start.at <= e.at <= start.at + seconds(60)]

@@ -1,6 +1,7 @@
 """Promise: plain SQL on the published warehouse and the slow reference give the same numbers."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,7 +19,7 @@ from loader.ingest import ingest
 from loader.settings import Settings, load_settings
 from tests import reference_metrics as reference
 
-WORLDS = 200
+WORLDS = int(os.environ.get("REFERENCE_WORLDS", "200"))
 TOGETHER = 5
 """Worlds that share a warehouse: they share no person, message or campaign, only its views."""
 MIDDAY = datetime(2026, 3, 28, 12, 0, tzinfo=UTC)
@@ -33,8 +34,8 @@ CAMPAIGNS = (
 URLS = tuple(f"https://shop.example.org/{page}" for page in "abcde")
 MOMENTS = (0, 1, 2, 3, 4, 5, 6, 19, 20, 21, 59, 60, 61, 119, 120, 121, 3600, 90_000)
 KINDS = (
-    "delivered", "open", "open", "click", "click", "visit", "visit", "bounce", "bounce", "bounce",
-    "subscription_changed", "subscription_changed", "complaint",
+    "delivered", "open", "open", "click", "click", "burst", "sweep", "stroll", "bounce", "bounce",
+    "bounce", "subscription_changed", "subscription_changed", "complaint",
 )  # fmt: skip
 CATEGORIES = (
     "bad-mailbox", "inactive-mailbox", "quota-issues", "routing-errors", "policy-related",
@@ -86,17 +87,15 @@ def addressed(draw: st.DrawFn, message: int, world: int) -> dict[str, Any]:
 
 @st.composite
 def happening(draw: st.DrawFn, world: int) -> list[dict[str, Any]]:
-    """One event of some message, or the clicks of one visit: a scanner's, or a quick reader's."""
+    """One event of some message, or the clicks of one visit."""
     message = draw(st.integers(0, 3))
     event = draw(addressed(message, world))
     start = draw(st.sampled_from(MOMENTS))
     kind = draw(st.sampled_from(KINDS))
-    if kind == "visit":
-        paces = st.sampled_from(((0, 1, 2, 3, 4, 5), (0, 20, 40, 59, 60, 61)))
-        click = st.tuples(st.sampled_from(URLS), st.sampled_from(draw(paces)))
+    if kind in VISITS:
         return [
             {"kind": "click", **event, "url": url, "timestamp": timed(start + after)}
-            for url, after in draw(st.lists(click, min_size=3, max_size=8))
+            for url, after in draw(VISITS[kind])
         ]
     return [{"kind": kind, **event, **draw(details(kind)), "timestamp": timed(start)}]
 
@@ -131,6 +130,22 @@ def details(kind: str) -> st.SearchStrategy[dict[str, Any]]:
     }.get(kind, ())
     chosen = st.fixed_dictionaries({name: st.sampled_from(values) for name, values in words})
     return chosen.map(lambda row: {name: value for name, value in row.items() if value is not None})
+
+
+def clicks(offsets: tuple[int, ...]) -> st.SearchStrategy[list[tuple[str, int]]]:
+    """Some clicks on any links, each so many seconds after the first might be."""
+    click = st.tuples(st.sampled_from(URLS), st.sampled_from(offsets))
+    return st.lists(click, min_size=3, max_size=8)
+
+
+VISITS = {
+    "burst": clicks((0, 1, 2, 3, 4, 5)),
+    "stroll": clicks((0, 20, 40, 59, 60, 61)),
+    # Four links one after the other, the last about a minute after the first.
+    "sweep": st.tuples(st.permutations(URLS), st.sampled_from((59, 60, 61))).map(
+        lambda drawn: list(zip(drawn[0], (0, 20, 40, drawn[1]), strict=False))
+    ),
+}
 
 
 def line(event: dict[str, Any], received: int | None) -> bytes:

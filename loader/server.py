@@ -115,14 +115,15 @@ class _Application(BaseApplication):  # type: ignore[misc]
     """gunicorn's view of the receiver: its configuration, and the app made in each worker."""
 
     def __init__(self, settings: Settings, listener: socket.socket) -> None:
-        self._settings, self._listener = settings, listener
+        self._settings = settings
+        self._bind = f"fd://{listener.detach()}"
         self._writer: Writer | None = None
         self.worker: _Worker | None = None
         super().__init__()
 
     def load_config(self) -> None:
         options: dict[str, Any] = {
-            "bind": f"fd://{self._listener.detach()}",
+            "bind": self._bind,
             "workers": self._settings.workers,
             "threads": self._settings.threads,
             "worker_class": _Worker,
@@ -171,6 +172,9 @@ class _Arbiter(Arbiter):  # type: ignore[misc]
     def handle_int(self) -> None:
         """Ctrl-C stops as gently as SIGTERM does."""
         self.handle_term()
+
+    def handle_usr2(self) -> None:
+        """Do not start a second server beside this one: it could not have the address."""
 
     def spawn_worker(self) -> Any:
         """Fork a worker that hears of a stop from its first moment.

@@ -193,6 +193,22 @@ def test_killed_worker_is_replaced(tmp_path: Path) -> None:
         assert len(receiver.workers()) == 2
 
 
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR2", "SIGUSR1", "SIGWINCH"])
+def test_other_signals_do_no_harm(tmp_path: Path, name: str) -> None:
+    """A hang-up replaces the workers, and no other signal stops the service either."""
+    with Receiver(tmp_path / "home") as receiver:
+        drive(lambda: receiver.port, 4, ((f"a-{n}", signed(event(f"a-{n}"))) for n in range(20)))
+        before = receiver.workers()
+        os.kill(receiver.process.pid, signal.Signals[name])
+        deadline = time.monotonic() + 15
+        while name == "SIGHUP" and set(before) & set(receiver.workers()):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        made = ((f"b-{n}", signed(event(f"b-{n}"))) for n in range(20))
+        assert drive(lambda: receiver.port, 4, made).answers == {200: 20}
+    assert len(stored(receiver.home)) == 40
+
+
 def test_workers_do_not_outlive_a_killed_server(tmp_path: Path) -> None:
     """When the server process is killed its workers seal what they have and go."""
     receiver = Receiver(tmp_path / "home").start()

@@ -76,15 +76,15 @@ def sentences(found: dict[str, Any]) -> list[str]:
 
 
 def _value(con: duckdb.DuckDBPyConnection, query: str) -> Any:
-    row = con.execute(query).fetchone()
-    return row[0] if row else None
+    rows = con.execute(query).fetchall()
+    return rows[0][0] if rows else None
 
 
 def _row(con: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any] | None:
     cursor = con.execute(query)
     names = [column[0] for column in cursor.description or []]
-    row = cursor.fetchone()
-    return dict(zip(names, row, strict=True)) if row else None
+    rows = cursor.fetchall()
+    return dict(zip(names, rows[0], strict=True)) if rows else None
 
 
 def _offsets(con: duckdb.DuckDBPyConnection, prefix: str) -> dict[str, int]:

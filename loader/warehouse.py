@@ -80,7 +80,7 @@ class Warehouse:
 
         Whoever calls has the turn to load. Raises ``WarehouseError`` when it cannot be opened.
         """
-        self._target.open(lambda: self._target.commit(self._prepare))
+        self._target.open(self._prepare)
         # Where others load too, anything that stands may have come in the meantime.
         self._latest = {table: self._latest_of(table) for table in TABLES}
         self._events = sum(self._value(f"select count(*) from {table}") for table in TABLES)
@@ -193,7 +193,12 @@ class Warehouse:
         return segment.removeprefix(self._target.prefix)
 
     def _prepare(self) -> None:
-        apply_sql(self._con, self._timezone)
+        # Where nobody else looks no transaction is needed; in DuckDB 2 it would end at the first
+        # object that has to wait for another one.
+        if self._target.alone:
+            apply_sql(self._con, self._timezone)
+        else:
+            self._target.commit(lambda: apply_sql(self._con, self._timezone))
 
     def _load(self, parsed: Parsed, again: bool) -> Loaded:
         started = _now()
@@ -230,8 +235,8 @@ class Warehouse:
             from ingest_ledger
             where started_at = ? and list_contains(?, segment)
         """
-        row = self._con.execute(query, [started, names]).fetchone() or ()
-        return Loaded(*(int(value or 0) for value in row))
+        sums = self._con.execute(query, [started, names]).fetchall()[0]
+        return Loaded(*(int(value or 0) for value in sums))
 
     def _left(self, parsed: Parsed) -> Parsed:
         """Return ``parsed`` without the blocks that another loader has loaded meanwhile."""
@@ -440,15 +445,15 @@ def _fingerprint(texts: Sequence[str]) -> str:
 
 def _applied(con: duckdb.DuckDBPyConnection) -> str | None:
     try:
-        row = con.execute("select fingerprint from schema_state").fetchone()
+        rows = con.execute("select fingerprint from schema_state").fetchall()
     except duckdb.CatalogException:
         return None
-    return row[0] if row else None
+    return rows[0][0] if rows else None
 
 
 def _state(con: duckdb.DuckDBPyConnection) -> tuple[object, ...]:
-    row = con.execute("select count(*), max(finished_at) from ingest_ledger").fetchone()
-    return (_applied(con), *(row or ()))
+    rows = con.execute("select count(*), max(finished_at) from ingest_ledger").fetchall()
+    return (_applied(con), *rows[0])
 
 
 def _offsets(con: duckdb.DuckDBPyConnection, prefix: str) -> dict[str, int]:

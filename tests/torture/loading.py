@@ -78,7 +78,7 @@ class World:
         with (self._home / "spool" / f"{self._lives % 3}.jsonl").open("ab") as file:
             file.write(b"".join(some_lines(seed)))
         # Longer than a life has calls, so that some lives end in peace.
-        at = self._chance.randint(1, 90 if self._lives else 400)
+        at = int(2 ** self._chance.uniform(0, 6.5 if self._lives else 8.5))
         action = self._chance.choice(list(ACTIONS.values()))
         lasts = self._chance.choice([1, 1, 1, 1000])
         status = _apart(lambda: self._ingest(at, action, lasts))

@@ -1,7 +1,8 @@
 """Mutated bodies, rightly signed, and mutated headers, straight into the application.
 
 No answer is a 5xx; every signed body is answered 200 and stands in the spool, byte for byte, in a
-line that two JSON readers read alike; nothing else stands there.
+line that two JSON readers read alike; nothing else stands there. The loader finds in each line
+exactly as many events, to load or to set aside, as the receiver counted.
 """
 
 import io
@@ -16,10 +17,12 @@ from pathlib import Path
 
 import orjson
 
+from loader.events import Refused, read_line
 from loader.receiver import create_app
 from loader.settings import load_settings
 from loader.signature import sign
 from loader.spool import Writer, list_segments, read_block, unframe
+from loader.strict_json import form
 from tests.torture.client import SECRETS, event
 from tests.torture.crash import memory
 
@@ -71,6 +74,8 @@ class Fuzzed:
     """Bodies that were answered 200 and do not stand in the spool byte for byte, in order."""
     unread: int
     """Lines that a JSON reader cannot read, or that two read differently."""
+    miscounted: int
+    """Lines in which the loader finds more or fewer events than the receiver counted."""
 
     def __add__(self, other: "Fuzzed") -> "Fuzzed":
         """Return the sums."""
@@ -80,6 +85,7 @@ class Fuzzed:
             self.stored + other.stored,
             self.vanished + other.vanished,
             self.unread + other.unread,
+            self.miscounted + other.miscounted,
         )
 
 
@@ -145,7 +151,16 @@ def _post(made: Iterator[tuple[bytes, dict[str, str]]]) -> Fuzzed:
         one is None or one.body != body for one, body in zip(framed, kept, strict=False)
     ) + abs(len(lines) - len(kept))
     unread = sum(not _reads_alike(line) for line in lines)
-    return Fuzzed(answers.total(), dict(answers), len(lines), vanished, unread)
+    miscounted = sum(_miscounted(line, body) for line, body in zip(lines, kept, strict=False))
+    return Fuzzed(answers.total(), dict(answers), len(lines), vanished, unread, miscounted)
+
+
+def _miscounted(line: bytes, body: bytes) -> bool:
+    counted = form(body)
+    found = list(read_line(line.removesuffix(b"\n")))
+    if counted.reason is not None:  # kept whole, to be set aside
+        return [type(one) for one in found] != [Refused]
+    return len(found) != counted.events
 
 
 def _ask(app: object, body: bytes, sent: dict[str, str], answers: Counter[int]) -> int:

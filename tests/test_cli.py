@@ -71,7 +71,7 @@ def test_wrong_usage_is_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
         (("ingest",), {"LOADER_TIMEZONE": "Mars/Olympus"}),
         (("ingest",), {"LOADER_HOME": "/proc/nowhere"}),
         (("sql", "select 1"), {}),
-        (("report",), {}),
+        (("report", "no-such-campaign"), {}),
         (("quarantine",), {}),
         (("simulate", "--spool", "--campaigns", "0"), {}),
         (("simulate", "--to", "http://127.0.0.1:1/webhooks/nobody"), {}),
@@ -109,7 +109,12 @@ def test_the_wheel_runs_the_demo_outside_the_checkout(tmp_path: Path) -> None:
     done = subprocess.run(
         [python, "-m", "loader", "demo", "--campaigns", "3", "--messages", "900"],
         cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TMPDIR": str(tmp_path)},
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "TMPDIR": str(tmp_path),
+            "JUPYTER_PATH": f"{sys.prefix}/share/jupyter",  # of the dependencies, see below
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -15,6 +15,7 @@ import polars as pl
 
 from loader import wording
 from loader.page import Html, note
+from loader.palette import COLOUR, FAINT, FONT, GRID, INK, MUTED
 
 Drawn: TypeAlias = alt.TopLevelMixin | Html
 """A chart, or the sentence that stands where it would be."""
@@ -24,24 +25,6 @@ WIDTH = 660
 
 MIME = "application/vnd.vegalite.v5+json"
 """The newest Vega-Lite type that JupyterLab 4 draws by itself, with no network."""
-
-FONT = "Inter, 'Segoe UI', 'Helvetica Neue', Arial, 'Noto Sans CJK JP', sans-serif"
-INK, MUTED, FAINT, GRID = "#1d2733", "#5b6875", "#c3ccd5", "#e8ecf0"
-
-COLOUR = {
-    "attempted": "#d3dae1",
-    "accepted": "#8aa0b6",
-    "opened": "#4a90d0",
-    "clicked": "#174a7e",
-    "unsubscribed": "#7d4f9e",
-    "soft": "#f0bd4f",
-    "block": "#dd7a2b",
-    "hard": "#b3261e",
-    "undetermined": "#8b8f94",
-    "unattributed": "#c9cdd1",
-    "machine": "#c5d3e2",
-}
-"""One colour a meaning, on every page; ordered in lightness too, so that grey print keeps it."""
 
 CLASSES = ("soft", "block", "hard", "undetermined")
 _REACTION = {"open": COLOUR["opened"], "click": COLOUR["clicked"]}

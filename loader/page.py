@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from loader import wording
+from loader.palette import COLOUR
 
 _STYLE = """<style>
 .ld{font:15px/1.5 Inter,"Segoe UI","Helvetica Neue",Arial,"Noto Sans CJK JP",sans-serif;
@@ -42,12 +43,12 @@ border-top:1px solid #eef1f4;color:#5b6875}
 .ld.limits ul{margin:0;padding-left:18px}.ld.limits li{margin:3px 0}
 </style>"""
 
-COLOUR = {
-    "delivery": "#8aa0b6",
-    "open": "#4a90d0",
-    "click": "#174a7e",
-    "bounce": "#b3261e",
-    "unsubscribe": "#7d4f9e",
+_COLOUR = {
+    "delivery": COLOUR["accepted"],
+    "open": COLOUR["opened"],
+    "click": COLOUR["clicked"],
+    "bounce": COLOUR["hard"],
+    "unsubscribe": COLOUR["unsubscribed"],
 }
 _NAME = {
     "delivery": "Accepted",
@@ -138,7 +139,7 @@ def _tile(row: Mapping[str, Any]) -> str:
     interval = wording.interval(row["rate_lo"], row["rate_hi"])
     small = "not tracked" if row["rate"] is None else f"95%: {interval}"
     return (
-        f'<div class="tile{few}" style="--c:{COLOUR[measure]}">'
+        f'<div class="tile{few}" style="--c:{_COLOUR[measure]}">'
         f'<div class="name">{_NAME[measure]}</div>'
         f'<div class="rate">{wording.percent(row["rate"])}</div>'
         f'<div class="small">{small}<br>'

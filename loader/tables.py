@@ -11,8 +11,8 @@ import polars as pl
 from great_tables import GT, loc, style
 
 from loader import page, wording
-from loader.charts import COLOUR, FONT
 from loader.page import Html, note
+from loader.palette import COLOUR, FONT
 
 Cell: TypeAlias = Callable[[Mapping[str, Any]], str]
 """A row of the mart → the markup of one cell."""

@@ -1,0 +1,19 @@
+"""What pages look like: one colour a meaning and one font, on charts, tables and tiles alike."""
+
+FONT = "Inter, 'Segoe UI', 'Helvetica Neue', Arial, 'Noto Sans CJK JP', sans-serif"
+INK, MUTED, FAINT, GRID = "#1d2733", "#5b6875", "#c3ccd5", "#e8ecf0"
+
+COLOUR = {
+    "attempted": "#d3dae1",
+    "accepted": "#8aa0b6",
+    "opened": "#4a90d0",
+    "clicked": "#174a7e",
+    "unsubscribed": "#b5547a",
+    "soft": "#f0bd4f",
+    "block": "#dd7a2b",
+    "hard": "#b3261e",
+    "undetermined": "#5f646a",
+    "unattributed": "#d2d5d8",
+    "machine": "#c5d3e2",
+}
+"""One colour a meaning, on every page; ordered in lightness too, so that grey print keeps it."""

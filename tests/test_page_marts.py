@@ -1,0 +1,162 @@
+"""The marts behind the pages: comparisons at equal age, limits, differences, held to scipy."""
+
+import math
+
+import duckdb
+import polars as pl
+import pytest
+from scipy import stats
+
+from loader import charts, palette, query
+from loader.settings import Settings
+from tests.pages import sample_home
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home with the sample."""
+    return sample_home(tmp_path_factory.mktemp("sample"))
+
+
+@pytest.fixture
+def con(home: Settings) -> duckdb.DuckDBPyConnection:
+    """A connection to the published sample."""
+    return query.connect(home)
+
+
+def test_a_campaign_is_compared_with_those_its_sender_sent_before_it(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    """Peers are at most 12 campaigns of the same sender domain, and none sent later."""
+    wrong = con.sql(
+        "select count(*) from campaign_peer as p join campaign_list as own using (campaign_id) "
+        "join campaign_list as peer on p.peer_id = peer.campaign_id "
+        "where peer.sender_domain <> own.sender_domain or peer.recency <= own.recency "
+        "or p.peer_rank > 12"
+    ).fetchone()
+    peers = con.sql("select count(*) from campaign_peer").fetchone()
+
+    assert wrong == (0,)
+    assert peers is not None
+    assert peers[0] > 10
+
+
+def test_tiles_compare_at_equal_age(con: duckdb.DuckDBPyConnection) -> None:
+    """A difference is the campaign's rate at its age minus the median of its peers at that age."""
+    measures = con.sql("from campaign_measure where difference is not null").pl()
+    rates = con.sql("from measured_rate where age_hours is not null").pl()
+    peers = con.sql("from campaign_peer").pl()
+    for row in measures.iter_rows(named=True):
+        own = pl.col("campaign_id") == row["campaign_id"]
+        others = peers.filter(own)["peer_id"].to_list()
+        at_age = rates.filter(
+            pl.col("measure") == row["measure"], pl.col("age_hours") == row["compared_at_hours"]
+        )
+        known = at_age.filter(pl.col("campaign_id").is_in(others))["rate"].drop_nulls()
+        mine = at_age.filter(own)["rate"][0]
+
+        assert row["peers"] == len(known)
+        assert row["difference"] == pytest.approx(mine - known.median(), abs=1e-12)
+
+
+def test_differences_carry_scipys_p_and_q(con: duckdb.DuckDBPyConnection) -> None:
+    """p is the pooled z test's, q is Benjamini and Hochberg's over the campaigns of a measure."""
+    reference = con.sql("select campaign_id from campaign_list where recency = 4").fetchone()
+    assert reference
+    found = con.sql("from campaign_difference($id, 24)", params={"id": reference[0]}).pl()
+    for (_measure,), group in found.group_by("measure"):
+        wanted = stats.false_discovery_control(group["p_value"].to_numpy())
+        for row in group.iter_rows(named=True):
+            assert row["p_value"] == pytest.approx(_p_value(row), abs=1e-9)
+            assert row["difference_lo"] <= row["difference"] <= row["difference_hi"]
+
+        assert group["q_value"].to_list() == pytest.approx(wanted.tolist(), abs=1e-12)
+    assert set(found["measure"]) == {"open", "click"}
+
+
+def _p_value(row: dict[str, float]) -> float:
+    first, second = row["size"], row["reference_size"]
+    pooled = (row["rate"] * first + row["reference_rate"] * second) / (first + second)
+    error = math.sqrt(pooled * (1 - pooled) * (1 / first + 1 / second))
+    return float(2 * stats.norm.sf(abs(row["difference"]) / error)) if error else 1.0
+
+
+def test_limits_are_those_of_a_binomial_around_the_pooled_rate(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    """Funnel and control limits stand 1.96 and 3.09 standard errors from the pooled rate."""
+    for row in con.sql("from funnel_limit").pl().iter_rows(named=True):
+        pooled = row["pooled_rate"]
+        error = math.sqrt(pooled * (1 - pooled) / row["size"])
+        for share, name in ((0.95, "95"), (0.998, "998")):
+            z = stats.norm.ppf(0.5 + share / 2)
+
+            assert row[f"limit_lo_{name}"] == pytest.approx(max(0, pooled - z * error))
+            assert row[f"limit_hi_{name}"] == pytest.approx(min(1, pooled + z * error))
+
+
+def test_the_parts_of_a_page_add_up(con: duckdb.DuckDBPyConnection) -> None:
+    """Funnel, categories, providers and days count the same messages as the campaign table."""
+    sums = con.sql(
+        "select (select sum(attempted) from campaign_report), (select sum(bounced) from "
+        "campaign_report), (select sum(attempted) from provider_total), (select sum(bounced) from "
+        "bounce_total), (select sum(messages) from daily_outcome_report), (select sum(bounced) "
+        "from bounce_category), (select sum(messages) from campaign_funnel where stage_number = 1)"
+        " + (select attempted from campaign_report where campaign_id is null)"
+    ).fetchone()
+
+    assert sums is not None
+    attempted, bounced, by_provider, by_category, by_day, by_campaign, by_stage = sums
+    assert attempted == by_provider == by_day == by_stage
+    assert bounced == by_category == by_campaign
+
+
+# Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.
+DEUTERANOPIA = ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413),
+                (-0.011820, 0.042940, 0.968881))  # fmt: skip
+PROTANOPIA = ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216),
+              (-0.003882, -0.048116, 1.051998))  # fmt: skip
+NORMAL = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+TOGETHER = (
+    ("accepted", *charts.CLASSES, "unattributed"),
+    ("attempted", "accepted", "opened", "clicked", "unsubscribed"),
+)
+
+
+def _lab(colour: str, matrix: tuple[tuple[float, ...], ...]) -> tuple[float, float, float]:
+    """The CIELAB values of a colour as an eye with that matrix sees it."""
+    given = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+              for part in given]  # fmt: skip
+    red, green, blue = (
+        min(1.0, max(0.0, sum(a * b for a, b in zip(row, linear, strict=True)))) for row in matrix
+    )
+    x = (0.4124 * red + 0.3576 * green + 0.1805 * blue) / 0.9505
+    y = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    z = (0.0193 * red + 0.1192 * green + 0.9505 * blue) / 1.089
+    fx, fy, fz = (
+        part ** (1 / 3) if part > 0.008856 else 7.787 * part + 16 / 116 for part in (x, y, z)
+    )
+    return 116 * fy - 16, 500 * (fx - fy), 200 * (fy - fz)
+
+
+@pytest.mark.parametrize("matrix", [NORMAL, DEUTERANOPIA, PROTANOPIA], ids=["all", "deut", "prot"])
+def test_colours_that_stand_together_can_be_told_apart(
+    matrix: tuple[tuple[float, ...], ...],
+) -> None:
+    """Meanings that share a chart differ by at least ΔE 15, for colour-blind readers too."""
+    for names in TOGETHER:
+        seen = {name: _lab(palette.COLOUR[name], matrix) for name in names}
+        pairs = {(a, b): math.dist(seen[a], seen[b]) for a in names for b in names if a < b}
+
+        assert min(pairs.values()) >= 15, min(pairs, key=pairs.__getitem__)
+
+
+def test_bounce_classes_keep_their_order_in_grey() -> None:
+    """Printed in grey, soft is lightest and hard darkest, block between."""
+    soft, block, hard = (
+        _lab(palette.COLOUR[name], NORMAL)[0] for name in ("soft", "block", "hard")
+    )
+
+    assert soft > block + 10
+    assert block > hard + 10

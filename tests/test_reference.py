@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -34,8 +34,8 @@ CAMPAIGNS = (
 URLS = tuple(f"https://shop.example.org/{page}" for page in "abcde")
 MOMENTS = (0, 1, 2, 3, 4, 5, 6, 19, 20, 21, 59, 60, 61, 119, 120, 121, 3600, 90_000)
 KINDS = (
-    "delivered", "open", "open", "click", "click", "burst", "sweep", "stroll", "bounce", "bounce",
-    "bounce", "subscription_changed", "subscription_changed", "complaint",
+    "delivered", "open", "open", "click", "click", "burst", "scan", "sweep", "stroll", "bounce",
+    "bounce", "bounce", "subscription_changed", "subscription_changed", "complaint",
 )  # fmt: skip
 CATEGORIES = (
     "bad-mailbox", "inactive-mailbox", "quota-issues", "routing-errors", "policy-related",
@@ -87,15 +87,17 @@ def addressed(draw: st.DrawFn, message: int, world: int) -> dict[str, Any]:
 
 @st.composite
 def happening(draw: st.DrawFn, world: int) -> list[dict[str, Any]]:
-    """One event of some message, or the clicks of one visit."""
+    """One event of some message, or what happens in one visit; of some the id is lost."""
     message = draw(st.integers(0, 3))
     event = draw(addressed(message, world))
+    if not draw(st.integers(0, 3)):
+        event["message_id"] = f"lost-{world}@nowhere.example"
     start = draw(st.sampled_from(MOMENTS))
     kind = draw(st.sampled_from(KINDS))
     if kind in VISITS:
         return [
-            {"kind": "click", **event, "url": url, "timestamp": timed(start + after)}
-            for url, after in draw(VISITS[kind])
+            {**event, **what, "timestamp": timed(start + after)}
+            for what, after in draw(VISITS[kind])
         ]
     return [{"kind": kind, **event, **draw(details(kind)), "timestamp": timed(start)}]
 
@@ -132,18 +134,39 @@ def details(kind: str) -> st.SearchStrategy[dict[str, Any]]:
     return chosen.map(lambda row: {name: value for name, value in row.items() if value is not None})
 
 
-def clicks(offsets: tuple[int, ...]) -> st.SearchStrategy[list[tuple[str, int]]]:
-    """Some clicks on any links, each so many seconds after the first might be."""
+Visit = list[tuple[dict[str, Any], int]]
+"""What happens in one visit, and how many seconds after its start."""
+
+
+def clicks(offsets: tuple[int, ...]) -> st.SearchStrategy[Visit]:
+    """Some clicks on any links."""
     click = st.tuples(st.sampled_from(URLS), st.sampled_from(offsets))
-    return st.lists(click, min_size=3, max_size=8)
+    return st.lists(click, min_size=3, max_size=8).map(clicked)
+
+
+def clicked(links: Iterable[tuple[str, int]]) -> Visit:
+    """The clicks on links, each at its second."""
+    return [({"kind": "click", "url": url}, after) for url, after in links]
+
+
+@st.composite
+def scan(draw: st.DrawFn) -> Visit:
+    """Three links at once, an open about two minutes before, a change about two minutes after."""
+    around = st.sampled_from((119, 120, 121))
+    return [
+        *clicked((url, 0) for url in URLS[:3]),
+        ({"kind": "open"}, -draw(around)),
+        ({"kind": "subscription_changed", "change": "unsubscribe"}, draw(around)),
+    ]
 
 
 VISITS = {
     "burst": clicks((0, 1, 2, 3, 4, 5)),
+    "scan": scan(),
     "stroll": clicks((0, 20, 40, 59, 60, 61)),
     # Four links one after the other, the last about a minute after the first.
     "sweep": st.tuples(st.permutations(URLS), st.sampled_from((59, 60, 61))).map(
-        lambda drawn: list(zip(drawn[0], (0, 20, 40, drawn[1]), strict=False))
+        lambda drawn: clicked(zip(drawn[0], (0, 20, 40, drawn[1]), strict=False))
     ),
 }
 

@@ -1,0 +1,413 @@
+"""What a warehouse promises when it is a lake that many loaders and readers share."""
+
+import json
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+import zstandard
+
+from loader import lake, query
+from loader.assets import asset
+from loader.errors import LoaderError, SettingsError, WarehouseError
+from loader.events import TABLES
+from loader.ingest import ingest
+from loader.lake_target import LakeTarget
+from loader.maintain import maintain
+from loader.migrate import migrate
+from loader.quarantine import retry
+from loader.settings import Settings, load_settings
+from loader.status import loaded_offsets, status
+from loader.verify import verify
+from tests.lake import (
+    PASSWORD,
+    Postgres,
+    answer,
+    environment,
+    free_port,
+    running_postgres,
+    running_s3,
+    settings_of,
+    start_loader,
+)
+
+pytestmark = pytest.mark.lake
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    """Yield a PostgreSQL for this module's lakes."""
+    with running_postgres() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def lines() -> list[bytes]:
+    """Return the lines of the sample: every kind, duplicates, and one for the quarantine."""
+    packed = (asset("sample") / "sample.jsonl.zst").read_bytes()
+    return zstandard.ZstdDecompressor().stream_reader(packed).read().splitlines(keepends=True)
+
+
+def test_a_lake_holds_what_a_file_holds(
+    postgres: Postgres, lines: list[bytes], tmp_path: Path
+) -> None:
+    """Every table and every view gives the same rows on lake and file, also when maintained."""
+    spread(tmp_path / "spool", lines, 3)
+    in_lake = settings_of(tmp_path, postgres.database(), str(tmp_path / "files"))
+    in_file = file_settings(tmp_path)
+
+    found, wanted = ingest(in_lake), ingest(in_file)
+    before = differences(in_lake, in_file, every_view=True)
+    done = maintain(in_lake, keep=timedelta(0), grace=timedelta(0))
+    after = differences(in_lake, in_file)
+
+    assert (found.read, found.inserted, found.duplicates, found.quarantined) == (
+        wanted.read,
+        wanted.inserted,
+        wanted.duplicates,
+        wanted.quarantined,
+    )
+    assert before == after == []
+    assert done["files_removed"] > 0
+    assert done["files_after"] <= done["files_before"]
+
+
+def test_every_command_works_on_a_lake(
+    postgres: Postgres, lines: list[bytes], tmp_path: Path
+) -> None:
+    """Status, verify, quarantine and rebuild do on a lake what they do on a file."""
+    spread(tmp_path / "spool", lines[:1500], 2)
+    settings = settings_of(tmp_path, postgres.database(), str(tmp_path / "files"))
+    assert loaded_offsets(settings) == {}
+    first = ingest(settings)
+    with query.connect(settings) as con:
+        before = con.execute("select count(*) from delivered").fetchone()
+
+        rebuilt, again = ingest(settings, rebuild=True), retry(settings)
+
+        assert con.execute("select count(*) from delivered").fetchone() == before
+    shown = status(settings)
+    assert (rebuilt.read, rebuilt.inserted) == (first.read, first.inserted)
+    assert again["retried"]["read"] == again["retried"]["quarantined"] == first.quarantined
+    assert ingest(settings).read == 0
+    assert shown["spool"]["lag_bytes"] == 0
+    assert PASSWORD not in json.dumps(shown, default=str)
+    assert verify(settings, loaded_offsets(settings)) == []
+
+
+def test_readers_can_only_read(postgres: Postgres, lines: list[bytes], tmp_path: Path) -> None:
+    """A reader writes nothing to the lake, reaches no other file, sees no password."""
+    spread(tmp_path / "spool", lines[:300], 1)
+    settings = settings_of(tmp_path, postgres.database(), str(tmp_path / "files"))
+    ingest(settings)
+
+    with query.connect(settings) as con:
+        for refused in (
+            "insert into delivered (sender) values ('x')",
+            "delete from __ducklake_metadata_lake.ducklake_snapshot",
+            "call ducklake_expire_snapshots('lake', older_than => now())",
+            "select * from read_text('/etc/hostname')",
+            f"copy delivered to '{tmp_path}/stolen.csv'",
+            "set enable_external_access = true",
+            "set disabled_optimizers = ''",
+        ):
+            with pytest.raises(duckdb.Error):
+                con.execute(refused)
+        seen = con.sql("select * from duckdb_databases()").fetchall()
+        seen += con.sql("select * from duckdb_secrets()").fetchall()
+
+    assert PASSWORD not in str(seen)
+
+
+def test_loaders_share_a_lake_exactly(
+    postgres: Postgres, lines: list[bytes], tmp_path: Path
+) -> None:
+    """Four loaders over two spools that hold the same events twice, killed, and a catalog that
+    crashes, leave the tables that one file has; no reader ever sees half a load."""
+    homes = two_spools(tmp_path, lines)
+    dsn, data = postgres.database(), str(tmp_path / "files")
+    environs = [environment(home, dsn, data) for home in (*homes, *homes)]
+    watch = Watch(load_settings(environs[0], tmp_path))
+
+    with watch:
+        for crash in (True, False):
+            loaders = [start_loader(environ, "ingest", "--json") for environ in environs]
+            rng = random.Random(7)
+            for number in range(3):
+                time.sleep(rng.uniform(0.5, 1.5))
+                if crash and number == 1:
+                    postgres.stop("immediate")
+                    postgres.start()
+                victim = rng.randrange(4)
+                os.kill(loaders[victim].pid, signal.SIGKILL)
+                loaders[victim].communicate()
+                loaders[victim] = start_loader(environs[victim], "ingest", "--json")
+            for loader in loaders:
+                answer(loader)
+
+    ingest(load_settings(environs[0], tmp_path))
+    together = file_settings(tmp_path)
+    ingest(together)
+    assert watch.problems == []
+    assert watch.looks > 0
+    assert differences(load_settings(environs[0], tmp_path), together) == []
+
+
+def test_exactness_does_not_hang_on_the_lock(
+    postgres: Postgres, lines: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loaders that lost the lock without noticing still store every event once."""
+    homes = two_spools(tmp_path, lines[:1200])
+    dsn, data = postgres.database(), str(tmp_path / "files")
+    settings = [settings_of(home, dsn, data) for home in homes]
+    ingest(settings_of(tmp_path / "empty", dsn, data))
+    monkeypatch.setattr(LakeTarget, "_lock", lambda _self: nullcontext())
+    monkeypatch.setattr("loader.ingest.BATCH_BYTES", 64 * 1024)
+
+    threads = [threading.Thread(target=ingest, args=(one,)) for one in settings]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    ingest(settings[0])
+    together = file_settings(tmp_path)
+    ingest(together)
+    assert differences(settings[0], together) == []
+
+
+def test_a_reader_keeps_what_it_opened(
+    postgres: Postgres, lines: list[bytes], tmp_path: Path
+) -> None:
+    """An open connection goes on seeing its snapshot; a new one sees what was loaded since."""
+    settings = settings_of(tmp_path, postgres.database(), str(tmp_path / "files"))
+    spread(tmp_path / "spool", lines[:600], 1)
+    ingest(settings)
+    count = "select count(*), count(campaign_id), count(extra) from delivered"
+
+    with query.connect(settings) as con:
+        before = con.execute(count).fetchone()
+        (tmp_path / "spool" / "more.jsonl").write_bytes(b"".join(lines[600:1200]))
+        ingest(settings)
+
+        assert con.execute(count).fetchone() == before
+        with query.connect(settings) as newer:
+            assert newer.execute(count).fetchone() != before
+
+
+def test_no_row_is_missing_because_of_kept_statistics(postgres: Postgres, tmp_path: Path) -> None:
+    """Answers are right where the lake's own least and greatest values of a column are wrong."""
+    settings = settings_of(tmp_path, postgres.database(), str(tmp_path / "files"))
+    con = lake.attach(lake.lake_of(settings))
+    con.execute("create table t (a integer)")
+    con.begin()
+    con.execute("insert into t select null from range(20)")
+    con.execute("insert into t select 1 from range(20)")
+    con.commit()
+    con.execute("insert into t select 5 from range(20)")
+
+    found = con.execute("select count(*) from t where a = 1").fetchone()
+    groups = con.execute("select a, count(*) from t group by a order by a").fetchall()
+
+    assert found == (20,)
+    assert groups == [(1, 20), (5, 20), (None, 20)]
+
+
+def test_a_file_moves_into_a_lake(postgres: Postgres, lines: list[bytes], tmp_path: Path) -> None:
+    """A migrated warehouse is the same in every table and view; loading goes on where it ended."""
+    spread(tmp_path / "spool", lines[:3000], 2)
+    in_file = file_settings(tmp_path)
+    ingest(in_file)
+    in_lake = settings_of(tmp_path, postgres.database(), str(tmp_path / "files"))
+
+    moved = migrate(in_lake, Path(in_file.warehouse))
+
+    assert moved["campaigns"] > 0
+    assert differences(in_lake, in_file) == []
+    assert ingest(in_lake).read == 0
+    with pytest.raises(WarehouseError, match="not empty"):
+        migrate(in_lake, Path(in_file.warehouse))
+
+
+def test_files_in_s3(postgres: Postgres, lines: list[bytes], tmp_path: Path) -> None:
+    """Load, read, maintain and migrate work with the files in an S3 store."""
+    spread(tmp_path / "spool", lines[:800], 1)
+    in_file = file_settings(tmp_path)
+    ingest(in_file)
+    with running_s3("events") as environ, pytest.MonkeyPatch.context() as patch:
+        for name, value in environ.items():
+            patch.setenv(name, value)
+        in_lake = settings_of(tmp_path, postgres.database(), "s3://events/lake")
+
+        loaded = ingest(in_lake)
+        maintain(in_lake, keep=timedelta(0), grace=timedelta(0))
+
+        assert loaded.read == 800
+        assert differences(in_lake, in_file) == []
+        moved = settings_of(tmp_path, postgres.database(), "s3://events/moved")
+        assert migrate(moved, Path(in_file.warehouse))["campaigns"] > 0
+
+
+def test_errors_say_what_is_wrong_and_no_password(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lake that cannot be reached, or is named wrongly, is one sentence without the password."""
+    dsn = postgres.database()
+    monkeypatch.setattr("loader.lake_target.PATIENCE_SECONDS", 0.0)
+    nobody = dsn.replace(f"port={postgres.port}", f"port={free_port()}")
+    wrong = [
+        (settings_of(tmp_path, nobody, "x"), WarehouseError, "does not answer"),
+        (settings_of(tmp_path, f"password={PASSWORD} nonsense", "x"), SettingsError, "DSN"),
+        (settings_of(tmp_path, dsn, ""), SettingsError, "LOADER_LAKE_DATA"),
+    ]
+    for settings, kind, word in wrong:
+        for command in (ingest, query.connect):
+            with pytest.raises(kind, match=word) as caught:
+                command(settings)
+            assert PASSWORD not in str(caught.value)
+    with pytest.raises(WarehouseError, match="run loader ingest first"):
+        query.connect(settings_of(tmp_path, dsn, "x"))
+
+
+def test_the_files_of_a_lake_are_in_one_place(postgres: Postgres, tmp_path: Path) -> None:
+    """A loader that names another directory than the lake's is told so."""
+    dsn = postgres.database()
+    ingest(settings_of(tmp_path, dsn, str(tmp_path / "files")))
+
+    with pytest.raises(SettingsError, match="LOADER_LAKE_DATA"):
+        ingest(settings_of(tmp_path, dsn, str(tmp_path / "elsewhere")))
+
+
+@pytest.mark.parametrize("carried", [False, True])
+def test_a_missing_extension_says_which_and_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, carried: bool
+) -> None:
+    """Without its wheel, or with that of another DuckDB, one sentence says which is missing."""
+    monkeypatch.setattr(lake, "_carried", lambda _name: tmp_path / "other" if carried else None)
+    nowhere = {"custom_extension_repository": "/nowhere", "extension_directory": str(tmp_path)}
+    monkeypatch.setattr(lake, "CONFIG", nowhere)
+    wanted = "another version" if carried else "not installed"
+
+    with pytest.raises(LoaderError, match=rf"extension ducklake is missing.*{wanted}"):
+        lake.attach(lake.Lake("dbname=none", str(tmp_path)))
+
+
+# ── worlds ───────────────────────────────────────────────────────────────────────────────────
+
+
+def spread(spool: Path, lines: list[bytes], segments: int) -> None:
+    """Write ``lines`` into so many segments."""
+    spool.mkdir(parents=True, exist_ok=True)
+    size = -(-len(lines) // segments)
+    for number in range(segments):
+        part = lines[number * size : (number + 1) * size]
+        (spool / f"{number:02}.jsonl").write_bytes(b"".join(part))
+
+
+def two_spools(tmp_path: Path, lines: list[bytes]) -> list[Path]:
+    """Write two spools that share a third of their events; ``tmp_path/spool`` holds both."""
+    third = len(lines) // 3
+    halves = {"a": lines[: 2 * third], "b": lines[third:]}
+    for name, some in halves.items():
+        spread(tmp_path / name / "spool", some, 6)
+        spread(tmp_path / "spool" / name, some, 6)
+    return [tmp_path / name for name in halves]
+
+
+def file_settings(home: Path) -> Settings:
+    """Return the settings of a loader with a warehouse file."""
+    environ = {"LOADER_HOME": str(home), "LOADER_SECRETS": "simulated-secret"}
+    return load_settings(environ, home)
+
+
+def differences(in_lake: Settings, in_file: Settings, every_view: bool = False) -> list[str]:
+    """Return the tables, and views, that do not hold the same rows in lake and file."""
+    with lake.open_catalog(lake.lake_of(in_lake)) as catalog:
+        snapshot = lake.published_snapshot(catalog)
+    assert snapshot is not None
+    views = "select view_name from duckdb_views() where database_name = 'file' order by all"
+    with lake.attach(lake.lake_of(in_lake), snapshot[0]) as con:
+        con.execute(f"attach '{in_file.warehouse}' as file (read_only)")
+        con.begin()  # one moment, so that now() is the same for both
+        known = [name for (name,) in con.execute(views).fetchall()]
+        names = [*TABLES, "quarantine", *(known if every_view else ["campaign_report"])]
+        return [name for name in names if _differ(con, name)]
+
+
+# What tells how a warehouse was loaded, and not what it holds.
+_APART = {
+    "quarantine": "exclude (segment)",
+    "freshness": "exclude (last_load_at_local, load_age_hours)",
+}
+
+
+def _differ(con: duckdb.DuckDBPyConnection, name: str) -> bool:
+    columns = _APART.get(name, "")
+    con.execute(f"create or replace temp table here as select * {columns} from {name}")
+    con.execute(f"create or replace temp table there as select * {columns} from file.main.{name}")
+    row = con.execute(
+        "select count(*) from ((from here except all from there)"
+        " union all (from there except all from here))"
+    ).fetchone()
+    assert row is not None
+    return bool(row[0])
+
+
+class Watch:
+    """Two readers that look again and again whether what they see is whole."""
+
+    def __init__(self, settings: Settings) -> None:  # noqa: D107
+        self._settings = settings
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._look) for _ in range(2)]
+        self.problems: list[str] = []
+        self.looks = 0
+
+    def __enter__(self) -> "Watch":  # noqa: D105
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:  # noqa: D105
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _look(self) -> None:
+        while not self._stop.wait(0.2):
+            try:
+                with query.connect(self._settings) as con:
+                    self._compare(con)
+            except (LoaderError, duckdb.IOException, duckdb.Error) as error:
+                if "answer" not in str(error) and "ingest first" not in str(error):
+                    self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        lost = ("onnect", "terminat", "SSL", "shutdown", "recovery", "starting up")
+        if not any(word in str(error) for word in lost):  # the catalog was crashed on purpose
+            self.problems.append(str(error))
+
+    def _compare(self, con: duckdb.DuckDBPyConnection) -> None:
+        tables = " + ".join(f"(select count(*) from {table})" for table in TABLES)
+        rows, told, seen, kept = con.execute(
+            f"""
+            select
+                {tables},
+                (select coalesce(sum(inserted), 0) from ingest_ledger),
+                (select coalesce(sum(read - inserted - duplicates - quarantined), 0)
+                    from ingest_ledger),
+                (select events = event_count() from refresh_state)
+            """
+        ).fetchone() or (0, 0, 0, True)
+        self.looks += 1
+        if rows != told or seen != 0 or not kept:
+            self.problems.append(f"{rows} rows, {told} in the ledger, {seen}, {kept}")

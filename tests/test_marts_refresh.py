@@ -80,9 +80,7 @@ def apply(con: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> None:
            for name, value in specific(event).items() if name != "kind"},
     )  # fmt: skip
     if event["kind"] == "other_event":
-        con.execute(
-            "update other_event set kind = ? where kind is null", [specific(event)["kind"]]
-        )
+        con.execute("update other_event set kind = ? where kind is null", [specific(event)["kind"]])
     touch(con, event)
 
 

@@ -7,7 +7,7 @@ with unattributed as (
     select
         bounced_at,
         cast(sum(count(*)) over (order by bounced_at) as bigint) as bounced_until,
-    from message_base
+    from message_dense
     where campaign_id is null and bounced_at is not null
     group by bounced_at
 ),
@@ -110,4 +110,11 @@ select
     unattributed_nearby,
     rate(bounced + unattributed_nearby, attempted + unattributed_nearby)
         as bounce_rate_upper,
+    row_number() over (
+        order by campaign_id is null, first_delivered_at desc nulls last, campaign_id
+    ) as recency,
+    report_timezone() as timezone,
+    cast(report_time(first_delivered_at) as date) as sent_date,
+    report_time(first_delivered_at) as first_delivered_at_local,
+    report_time(last_delivered_at) as last_delivered_at_local,
 from nearby;

@@ -8,14 +8,21 @@
 set preserve_insertion_order = false;
 
 create or replace temp table refresh_plan as
+with full_plan as (
+    select
+        not exists (
+            select 1
+            from refresh_state
+            where definitions = definitions()
+                and (events = event_count() or exists (select 1 from refresh_touched))
+        )
+        or (select count(*) from refresh_touched) > 0.2 * event_count() as is_full,
+)
+
 select
-    not exists (
-        select 1
-        from refresh_state
-        where definitions = definitions()
-            and (events = event_count() or exists (select 1 from refresh_touched))
-    )
-    or (select count(*) from refresh_touched) > 0.2 * event_count() as is_full;
+    is_full,
+    is_full or exists (select 1 from refresh_touched) as is_due,
+from full_plan;
 
 create or replace temp table refresh_key as
 select distinct

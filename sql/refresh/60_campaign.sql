@@ -1,6 +1,7 @@
 -- Campaigns: latest name (of equally late ones the last in the alphabet), distinct URLs,
 -- tracked or not; few rows, made anew each time.
-delete from campaign;
+delete from campaign
+where (select is_due from refresh_plan);
 
 insert into campaign by name
 with named_at as (
@@ -72,4 +73,5 @@ select
         where tracked.campaign_id is not distinct from latest_name.campaign_id
     ) as is_tracked,
 from latest_name
+cross join (select 1 from refresh_plan where is_due) as gate
 left join link on latest_name.campaign_id = link.campaign_id;

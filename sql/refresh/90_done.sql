@@ -1,12 +1,15 @@
 -- Nothing is left to be done.
 delete from refresh_touched;
 
-delete from refresh_state;
+delete from refresh_state
+where (select is_due from refresh_plan);
 
 insert into refresh_state
 select
     definitions() as definitions,
-    event_count() as events;
+    event_count() as events,
+from refresh_plan
+where is_due;
 
 drop view refresh_click;
 drop view refresh_assigned;

@@ -2,7 +2,7 @@
 create or replace table metric_threshold as
 select
     name,
-    value,
+    cast(value as double) as value,
     unit,
     meaning,
 from (

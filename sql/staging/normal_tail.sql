@@ -3,7 +3,7 @@ create or replace macro normal_tail(z) as (
     case
         when z > 37 then 0.0
         when z < 7.07106781186547
-            then exp(-z * z / 2) * (
+            then exp(-cast(z as double) * z / 2) * (
                 ((((((0.0352624965998911 * z + 0.700383064443688) * z
                 + 6.37396220353165) * z + 33.912866078383) * z
                 + 112.079291497871) * z + 221.213596169931) * z + 220.206867912376)

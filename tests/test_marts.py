@@ -1,0 +1,352 @@
+"""Promises of the marts: statistics, NULLs, ages, zones, bounce classes, recipients, warnings."""
+
+from hashlib import md5
+from typing import Any
+from uuid import UUID
+
+import duckdb
+import pytest
+from scipy import stats
+
+from tests.marts import at, database, put, refresh, rows
+
+NOW = "2026-04-01 12:00:00"
+
+
+@pytest.fixture(scope="module")
+def empty() -> duckdb.DuckDBPyConnection:
+    """A warehouse without events, for macros."""
+    return database()
+
+
+@pytest.fixture
+def con() -> duckdb.DuckDBPyConnection:
+    """A warehouse of its own, its clock stopped."""
+    made = database()
+    at(made, NOW)
+    return made
+
+
+def one(con: duckdb.DuckDBPyConnection, query: str, *values: Any) -> Any:
+    """The one row of a query; the value itself where there is one column."""
+    row = con.execute(query, list(values)).fetchone()
+    assert row is not None
+    return row[0] if len(row) == 1 else row
+
+
+def delivered(con: duckdb.DuckDBPyConnection, number: int, **fields: Any) -> None:
+    """Insert ``number`` delivered events, a recipient each."""
+    for index in range(number):
+        put(con, "delivered", **{"id": f"m{index}", "to": f"p{index}@gmail.com", **fields})
+
+
+def test_wilson(empty: duckdb.DuckDBPyConnection) -> None:
+    """The interval is scipy's Wilson score interval, holds the rate, and stays in [0, 1]."""
+    sizes = (1, 2, 3, 7, 10, 199, 1000, 48_120, 10**7, 3 * 10**9)
+    counts = [(k, n) for n in sizes for k in {0, 1, n // 40, n // 3, n // 2, n - 1, n}]
+    values = ", ".join(str(row) for row in counts)
+    query = f"""
+        select wilson_lo(k, n), rate(k, n), wilson_hi(k, n) from (values {values}) as c (k, n)
+    """
+    for (k, n), (lo, rate, hi) in zip(counts, empty.sql(query).fetchall(), strict=True):
+        expected = stats.binomtest(k, n).proportion_ci(method="wilson")
+
+        assert (lo, hi) == pytest.approx((expected.low, expected.high), rel=1e-12, abs=1e-15)
+        assert 0 <= lo <= rate <= hi <= 1
+
+
+def test_no_trials_no_rate(empty: duckdb.DuckDBPyConnection) -> None:
+    """Without trials rate, interval, difference and p value are NULL, never NaN."""
+    query = """
+        select rate(0, 0), wilson_lo(0, 0), wilson_hi(0, 0),
+            newcombe_lo(0, 0, 1, 2), newcombe_hi(1, 2, 0, 0), two_rates_p(0, 0, 1, 2)
+    """
+
+    assert one(empty, query) == (None,) * 6
+
+
+@pytest.mark.parametrize(
+    ("counts", "interval"),
+    [
+        ((56, 70, 48, 80), (0.0524, 0.3339)),
+        ((9, 10, 3, 10), (0.1705, 0.8090)),
+        ((5, 56, 0, 29), (-0.0381, 0.1926)),
+        ((10, 10, 0, 10), (0.6075, 1.0)),
+    ],
+)
+def test_newcombe(
+    empty: duckdb.DuckDBPyConnection, counts: tuple[int, ...], interval: tuple[float, float]
+) -> None:
+    """The interval of a difference is that of Newcombe's own table (1998, method 10)."""
+    query = "select newcombe_lo($1, $2, $3, $4), newcombe_hi($1, $2, $3, $4)"
+
+    assert one(empty, query, *counts) == pytest.approx(interval, abs=6e-5)
+
+
+def test_normal_tail(empty: duckdb.DuckDBPyConnection) -> None:
+    """The tail of the normal distribution is scipy's, even far out."""
+    points = [step / 8 for step in range(37 * 8)]
+    found = empty.execute("select normal_tail(unnest(?))", [points]).fetchall()
+
+    assert [tail for (tail,) in found] == pytest.approx(list(stats.norm.sf(points)), rel=1e-7)
+
+
+def test_two_rates(empty: duckdb.DuckDBPyConnection) -> None:
+    """The p value of two rates is that of scipy's uncorrected chi-squared test."""
+    counts = [(a, 40, b, m) for a in (0, 1, 20, 39) for m in (1, 50, 10**6) for b in (0, 1, m // 3)]
+    values = ", ".join(str(row) for row in counts)
+    query = f"select two_rates_p(a, n, b, m) from (values {values}) as pairs (a, n, b, m)"
+    for (a, n, b, m), (p,) in zip(counts, empty.sql(query).fetchall(), strict=True):
+        expected = 1.0
+        if 0 < a + b < n + m:
+            table = [[a, n - a], [b, m - b]]
+            expected = stats.chi2_contingency(table, correction=False).pvalue
+
+        assert p == pytest.approx(expected, rel=1e-6, abs=1e-12), (a, n, b, m)
+
+
+UUID_IN_IT = "335026fa-0b4d-4fb3-a92c-8193ac2636b8"
+
+
+@pytest.mark.parametrize(
+    ("message_id", "key"),
+    [
+        (f"<{UUID_IN_IT.upper()}@a.example>", UUID_IN_IT),
+        (f" {UUID_IN_IT} ", UUID_IN_IT),
+        ("<abc@a.example>", md5(b"abc@a.example", usedforsecurity=False).hexdigest()),
+        (f"{UUID_IN_IT}x", md5(f"{UUID_IN_IT}x".encode(), usedforsecurity=False).hexdigest()),
+    ],
+)
+def test_message_key(empty: duckdb.DuckDBPyConnection, message_id: str, key: str) -> None:
+    """An id's own UUID is its key, whatever surrounds it; another id's is its MD5."""
+    assert one(empty, "select message_key(?)", message_id) == UUID(key)
+
+
+CLASSES = [
+    ("bad-mailbox", "4.2.2", "hard"),
+    ("Quota-Issues ", "5.1.1", "soft"),
+    ("policy-related", "5.4.1", "block"),
+    ("other", "5.1.10", "hard"),
+    ("other", "5.7.13", "hard"),
+    ("other", "4.5.3", "soft"),
+    ("a new word", "5.6.9", "block"),
+    (None, "5.7.99", "block"),
+    (None, "4.0.0", "soft"),
+    ("", "5.9.9", "hard"),
+    ("other", None, "undetermined"),
+    (None, "no code", "undetermined"),
+]
+
+
+@pytest.mark.parametrize(("category", "status", "expected"), CLASSES)
+def test_bounce_class(
+    con: duckdb.DuckDBPyConnection, category: str | None, status: str | None, expected: str
+) -> None:
+    """Category decides, then the DSN's detail, then its class, else it is undetermined."""
+    put(con, "bounce", id="m", at=NOW, bounce_category=category, dsn_status=status)
+    refresh(con)
+
+    assert one(con, "select bounce_class from messages") == expected
+
+
+def test_untracked_is_not_zero(con: duckdb.DuckDBPyConnection) -> None:
+    """Without any tracked event rates of reactions are NULL; without complaints theirs is."""
+    delivered(con, 3, at="2026-03-01 10:00:00", campaign_id="A")
+    refresh(con)
+    query = """
+        select delivery_rate, open_rate, open_rate_hi, confirmed_open_rate, click_rate,
+            unsubscribe_rate, complaint_rate, maturity
+        from campaign_report
+    """
+
+    assert one(con, query) == (1.0, None, None, None, None, None, None, "comparable")
+
+
+def test_complaints(con: duckdb.DuckDBPyConnection) -> None:
+    """Once complaint events come, every campaign has a complaint rate."""
+    delivered(con, 4, at="2026-03-01 10:00:00", campaign_id="A")
+    put(con, "other_event", id="m0", to="p0@gmail.com", at="2026-03-01 11:00:00")
+    con.execute("update other_event set kind = 'Complaint'")
+    refresh(con)
+    query = "select complained, complaints, complaint_rate, is_tracked from campaign_report"
+
+    assert one(con, query) == (1, 1, 0.25, False)
+
+
+def test_small_coverage_and_its_growth(con: duckdb.DuckDBPyConnection) -> None:
+    """Four of five URLs within a minute are a machine's, until the campaign has six URLs."""
+    delivered(con, 2, at="2026-03-01 09:00:00", campaign_id="A")
+    for index, url in enumerate("abcd"):
+        moment = f"2026-03-01 10:00:{index * 20:02}" if index < 3 else "2026-03-01 10:01:00"
+        put(con, "click", id="m0", to="p0@gmail.com", at=moment, url=url)
+    put(con, "click", id="m1", to="p1@gmail.com", at="2026-03-01 10:00:00", url="e")
+    refresh(con)
+    query = "select clicked, clicked_human from campaign_report"
+
+    assert one(con, query) == (2, 1)
+    put(con, "click", id="m1", to="p1@gmail.com", at="2026-03-02 10:00:00", url="f")
+    con.execute("insert into refresh_touched values (message_key('m1'), 'p1@gmail.com')")
+    refresh(con)
+    assert one(con, query) == (2, 2)
+
+
+def test_equal_age(con: duckdb.DuckDBPyConnection) -> None:
+    """A reaction counts at the ages that its message's own delivery gives it."""
+    delivered(con, 4, at="2026-03-30 12:00:00", campaign_id="A")
+    for number, moment in enumerate(
+        ("2026-03-30 13:00:00", "2026-03-30 13:00:01", "2026-03-31 12:00:00")
+    ):
+        put(con, "open", id=f"m{number}", to=f"p{number}@gmail.com", at=moment)
+    refresh(con)
+    query = "select age_hours, accepted, opened, open_rate, is_reached from campaign_age"
+
+    assert con.sql(f"{query} order by age_hours").fetchall() == [
+        (1, 4, 1, 0.25, True),
+        (6, 4, 2, 0.5, True),
+        (24, 4, 3, 0.75, True),
+        (72, 4, None, None, False),
+        (168, 4, None, None, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("last", "badge"),
+    [
+        ("2026-03-31 12:00:01", "preliminary"),
+        ("2026-03-31 12:00:00", "maturing"),
+        ("2026-03-29 12:00:01", "maturing"),
+        ("2026-03-29 12:00:00", "comparable"),
+    ],
+)
+def test_maturity(con: duckdb.DuckDBPyConnection, last: str, badge: str) -> None:
+    """A campaign's badge is the age of its last delivery."""
+    delivered(con, 1, at=last, campaign_id="A")
+    refresh(con)
+
+    assert one(con, "select maturity from campaign_report") == badge
+
+
+MOMENTS = [
+    "2026-03-07 18:29:00", "2026-03-07 18:30:00",
+    "2026-03-08 04:59:00", "2026-03-08 05:00:00",  # New York: still winter time
+    "2026-03-08 06:59:59", "2026-03-08 07:00:00",  # the hour that is left out
+    "2026-03-09 03:59:00", "2026-03-09 04:00:00",  # summer time
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("zone", "days"),
+    [
+        ("UTC", {"2026-03-07": 2, "2026-03-08": 4, "2026-03-09": 2}),
+        ("Asia/Kolkata", {"2026-03-07": 1, "2026-03-08": 5, "2026-03-09": 2}),
+        ("America/New_York", {"2026-03-07": 3, "2026-03-08": 4, "2026-03-09": 1}),
+    ],
+)
+def test_days_of_the_report_zone(zone: str, days: dict[str, int]) -> None:
+    """Days are cut in the report zone across a change of clocks; totals stay the same."""
+    con = database(zone)
+    for number, moment in enumerate(MOMENTS):
+        fields = {"id": f"m{number}", "to": f"p{number}@gmail.com"}
+        put(con, "delivered", at=moment, campaign_id="A", **fields)
+        put(con, "open", at=moment, campaign_id="A", **fields)
+    refresh(con)
+    query = "select strftime(day, '%Y-%m-%d'), attempted from daily_report order by day"
+
+    assert dict(con.sql(query).fetchall()) == days
+    assert one(con, "select sum(opens), sum(attempted) from daily_report") == (8, 8)
+    assert one(con, "select sum(opens), sum(delivered) from weekday_hour_report") == (8, 8)
+    assert one(con, "select attempted, opened from campaign_report") == (8, 8)
+
+
+@pytest.mark.parametrize(
+    ("category", "number", "suppressed"),
+    [
+        ("quota-issues", 6, False), ("quota-issues", 7, True),
+        ("routing-errors", 2, False), ("routing-errors", 3, True),
+        ("relaying-issues", 1, False), ("relaying-issues", 2, True),
+        ("protocol-errors", 20, False),
+    ],
+)  # fmt: skip
+def test_bounces_in_a_row(
+    con: duckdb.DuckDBPyConnection, category: str, number: int, suppressed: bool
+) -> None:
+    """A recipient is suppressed after as many bounces in a row as the category bears."""
+    for index in range(number):
+        put(con, "bounce", id=f"m{index}", at=f"2026-03-{index + 1:02} 10:00:00",
+            bounce_category=category)  # fmt: skip
+    refresh(con)
+
+    assert one(con, "select suppress from recipient_health") is suppressed
+
+
+def test_acceptance_ends_a_row_of_bounces(con: duckdb.DuckDBPyConnection) -> None:
+    """An accepted message begins the count of soft bounces anew."""
+    for day in (1, 2, 3):
+        put(con, "bounce", id=f"b{day}", at=f"2026-03-{day:02} 10:00:00",
+            bounce_category="quota-issues")  # fmt: skip
+    put(con, "delivered", id="d", at="2026-03-02 12:00:00")
+    refresh(con)
+
+    assert one(con, "select consecutive_soft_bounces from recipient_health") == 1
+
+
+def test_a_person_lifts_a_hard_bounce(con: duckdb.DuckDBPyConnection) -> None:
+    """A hard bounce suppresses until a later reaction that no machine rule flags."""
+    put(con, "delivered", id="d", at="2026-03-01 10:00:00", campaign_id="A")
+    put(con, "bounce", id="b", at="2026-03-02 10:00:00", bounce_category="bad-mailbox")
+    refresh(con)
+    query = "select suppress, suppress_reason from recipient_health"
+
+    assert one(con, query) == (True, "hard bounce: bad-mailbox")
+    put(con, "open", id="d", at="2026-03-03 10:00:00", campaign_id="A")
+    refresh(con)
+    assert one(con, query) == (False, None)
+
+
+def test_a_gap_is_told(con: duckdb.DuckDBPyConnection) -> None:
+    """Silence far beyond the usual is a warning with its length and beginning."""
+    for number in range(60):
+        moment = f"2026-03-{1 if number < 30 else 2:02} {10 + number % 30 // 4}:{number % 4 * 15}"
+        put(con, "delivered", id=f"m{number}", at=f"{moment}:00", campaign_id="A")
+    refresh(con)
+    sentence = one(con, "select sentence from warnings where topic = 'gap'")
+
+    assert sentence.startswith("1 gap in the event stream; the longest, of 16.8 hours")
+    assert "2026-03-01 17:15 UTC" in sentence
+
+
+def test_reports_run_on_nothing(empty: duckdb.DuckDBPyConnection) -> None:
+    """Every view gives an answer on an empty warehouse, with the same columns."""
+    names = empty.sql("select view_name from duckdb_views() where not internal").fetchall()
+
+    assert len(names) > 20
+    for (name,) in names:
+        assert empty.sql(f"from {name}").columns, name
+        empty.sql(f"from {name}").fetchall()
+
+
+CONTRACT = """campaign_id, campaign_name, first_delivered_at, last_delivered_at, attempted,
+    delivered, accepted, bounced, hard, soft, block, undetermined, opened, clicked, opens, clicks,
+    unsubscribed, delivery_rate, delivery_rate_lo, delivery_rate_hi, bounce_rate, bounce_rate_lo,
+    bounce_rate_hi, open_rate, open_rate_lo, open_rate_hi, click_rate, click_rate_lo,
+    click_rate_hi, click_to_open_rate, click_to_open_rate_lo, click_to_open_rate_hi,
+    unsubscribe_rate, unsubscribe_rate_lo, unsubscribe_rate_hi, opened_human, clicked_human,
+    maturity"""
+
+
+def test_types_of_the_contract(empty: duckdb.DuckDBPyConnection) -> None:
+    """Counts are BIGINT, rates DOUBLE, and no column of a mart is HUGEINT or DECIMAL."""
+    types = {
+        row["column_name"]: row["column_type"]
+        for row in rows(empty, "select column_name, column_type from (describe campaign_report)")
+    }
+    wanted = [name.strip() for name in CONTRACT.split(",")]
+    wide = empty.sql(
+        "select table_name, column_name from duckdb_columns() where not internal and "
+        "(data_type = 'HUGEINT' or data_type like 'DECIMAL%')"
+    ).fetchall()
+
+    assert list(types)[: len(wanted)] == wanted
+    assert {types[name] for name in wanted if "rate" in name} == {"DOUBLE"}
+    assert {types[name] for name in wanted[4:17]} == {"BIGINT"}
+    assert wide == []

@@ -674,18 +674,18 @@ def _odd_days(days: pl.DataFrame) -> str:
 
 
 def delays(quantiles: pl.DataFrame, kind: str) -> Drawn:
-    """Draw how long after delivery first reactions came, by campaign (``reaction_report``).
+    """Draw how long after delivery first reactions came, by campaign (``human_reaction``).
 
-    Columns: campaign_id, campaign_name, sent_date, kind, reacted, p10_hours to p95_hours.
+    Columns: campaign_id, campaign_name, sent_date, kind, reacted, p10_hours to p90_hours.
     """
     known = quantiles.filter(pl.col("kind") == kind)
     if known.is_empty():
         return note(f"No {kind} has been recorded yet, so its timing is unknown.")
     first = known.row(0, named=True)
     title = _title(
-        f"{wording.short(first['campaign_name'], 36)}: half of the first {kind}s came within "
+        f"Half of {wording.short(first['campaign_name'], 26)}'s first {kind}s came within "
         f"{wording.age(first['p50_hours'])}, nine in ten within {wording.age(first['p90_hours'])}",
-        f"time from delivery to the first {kind}; dot: half, thick: middle half, thin: 80 %",
+        f"from delivery to the first {kind} by a person; dot: half, thick: middle half, thin: 80 %",
         "newest campaign first",
     )
     named = known.with_columns(

@@ -77,11 +77,18 @@ def _against_peers(measures: pl.DataFrame) -> str:
     if odd.is_empty():
         known = measures.filter(pl.col("difference").is_not_null())
         return " Nothing stands out against the sender's earlier campaigns." if known.height else ""
-    said = [
-        f"{_NOUN[row['measure']]} {'above' if row['difference'] > 0 else 'below'}"
-        for row in odd.iter_rows(named=True)
+    more, fewer = (
+        [
+            _NOUN[row["measure"]]
+            for row in odd.iter_rows(named=True)
+            if (row["difference"] > 0) == up
+        ]
+        for up in (True, False)
+    )
+    parts = [
+        f"{_and(names)} {word}" for names, word in ((more, "above"), (fewer, "below")) if names
     ]
-    return f" Against the sender's earlier campaigns: {_and(said)} their median."
+    return f" Against its sender's earlier campaigns: {', '.join(parts)} the median."
 
 
 def _meta(row: Mapping[str, Any]) -> str:
@@ -268,7 +275,7 @@ def _worst_provider(named: pl.DataFrame) -> str:
 
 
 def timing(cells: pl.DataFrame, quantiles: pl.DataFrame) -> Html:
-    """Say when people react (``weekday_hour_report`` and the newest of ``reaction_report``)."""
+    """Say when people react (``weekday_hour_report`` and ``human_reaction``, newest first)."""
     if quantiles.is_empty():
         return page.note("No reaction has been recorded yet.")
     days = {number: f"{date(2024, 1, number):%A}" for number in range(1, 8)}  # a Monday first
@@ -279,7 +286,9 @@ def timing(cells: pl.DataFrame, quantiles: pl.DataFrame) -> Html:
         f"People open most on {days[top['weekday']]}s from {top['hour']} to "
         f"{(top['hour'] + 1) % 24} h; half of the newest campaign's first opens came within {half}."
     )
-    return page.head("When people react", lead, meta="first reactions and all opens by people")
+    return page.head(
+        "When people react", lead, meta="by people only, as far as timing betrays machines"
+    )
 
 
 def clicked(links: pl.DataFrame, limits: pl.DataFrame) -> Html:

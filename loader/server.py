@@ -197,6 +197,21 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
         signal.siginterrupt(signal.SIGINT, False)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """When stopping, take in who is already waiting, then close the door behind them.
+
+        Left in the backlog they would be cut off; and while the door stands open more would come.
+        """
+        stopping = not enabled and not self.alive
+        for listener in self.sockets if stopping else ():
+            taken = -1
+            while self.nr_conns != taken:
+                taken = self.nr_conns
+                self.accept(listener)
+        super().set_accept_enabled(enabled)
+        for listener in self.sockets if stopping else ():
+            listener.close()
+
     def handle(self, conn: TConn) -> Any:
         patience = struct.pack("ll", STALLED_SECONDS, 0)
         conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)

@@ -75,7 +75,11 @@ def _drain(share: float) -> list[Row]:
 
 def _disturbed(name: str, what: str, out: server.Outcome, holds: bool) -> Row:
     size = f"{out.disturbances} {what}, {out.acknowledged:,} acknowledged"
-    return Row(name, size, f"{out.lost} lost, {out.unanswered} stored but unanswered", holds)
+    result = (
+        f"{out.lost} lost, {out.unanswered} stored but unanswered, "
+        f"{out.answers.get(0, 0):,} connections cut off"
+    )
+    return Row(name, size, result, holds)
 
 
 def _disk(share: float) -> list[Row]:

@@ -204,10 +204,11 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
         """
         stopping = not enabled and not self.alive
         for listener in self.sockets if stopping else ():
-            taken = -1
-            while self.nr_conns != taken:
-                taken = self.nr_conns
+            for _ in range(self.worker_connections):
+                taken_before = self.nr_conns
                 self.accept(listener)
+                if self.nr_conns == taken_before:
+                    break
         super().set_accept_enabled(enabled)
         for listener in self.sockets if stopping else ():
             listener.close()

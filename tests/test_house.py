@@ -47,9 +47,10 @@ MAY_IMPORT = {
     "status": "events lake query settings spool errors",
     # table → view → chart → page
     "wording": "",
-    "page": "wording",
-    "charts": "page wording",
-    "tables": "charts page wording",
+    "palette": "",
+    "page": "palette wording",
+    "charts": "page palette wording",
+    "tables": "page palette wording",
     "leads": "page wording",
     "notebook": "charts page query settings warehouse wording",
     "kernel": "settings",

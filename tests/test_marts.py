@@ -1,6 +1,7 @@
 """Promises of the marts: statistics, NULLs, ages, zones, bounce classes, recipients, warnings."""
 
 from hashlib import md5
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +9,7 @@ import duckdb
 import pytest
 from scipy import stats
 
+from loader.assets import asset
 from tests.marts import at, database, put, refresh, rows
 
 NOW = "2026-04-01 12:00:00"
@@ -352,3 +354,15 @@ def test_types_of_the_contract(empty: duckdb.DuckDBPyConnection) -> None:
     assert {types[name] for name in wanted if "rate" in name} == {"DOUBLE"}
     assert {types[name] for name in wanted[4:17]} == {"BIGINT"}
     assert wide == []
+
+
+def test_every_mart_is_documented() -> None:
+    """docs/marts.md names every view and macro of sql/marts."""
+    document = (Path(__file__).parents[1] / "docs" / "marts.md").read_text("utf-8")
+    missing = [
+        file.stem
+        for file in sorted((asset("sql") / "marts").glob("*.sql"))
+        if f"`{file.stem}`" not in document
+    ]
+
+    assert missing == []

@@ -342,7 +342,8 @@ class Warehouse:
         for table, decision in decisions.items():
             for rows in decision.lost:
                 # What of an array was not set aside comes again with the rest of it.
-                self._tally(table, _alone(rows) if again and "line" in rows else rows, +1)
+                alone = pl.col("element") == 0 if again and "element" in rows.columns else True
+                self._tally(table, rows.filter(alone), +1)
             self._delete(table, decision.delete)
             self._insert(table, decision.insert.drop(*PLACES))
             ties = decision.ties.select(pl.lit(table).alias("kind"), "message_key", "occurred_at")

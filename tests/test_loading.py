@@ -1,0 +1,350 @@
+"""Loading, publishing, following, retrying: what a user of ``loader ingest`` relies on."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+
+from loader import events, query, target
+from loader.errors import LoaderError, SpoolError, WarehouseBusy, WarehouseError
+from loader.ingest import ingest
+from loader.lock import sole_loader
+from loader.publication import beside, private_path, wal
+from loader.quarantine import retry, summary
+from loader.quarantine import sentences as told_quarantine
+from loader.settings import Settings
+from loader.status import loaded_offsets, sentences, status
+from tests.provider import CLICK, DELIVERED, OPEN, bare, drop, home, line
+
+
+def moment(number: int) -> dict[str, Any]:
+    """A delivered event like no other."""
+    return DELIVERED | {"timestamp": f"2025-09-04T10:{number // 60:02}:{number % 60:02}Z"}
+
+
+def count(where: Settings, table: str = "delivered") -> int:
+    """Rows of a table, as published."""
+    with query.connect(where) as con:
+        return int(con.execute(f"select count(*) from {table}").fetchall()[0][0])
+
+
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until something is true."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.05)
+
+
+def command(where: Settings, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start ``loader`` on a home."""
+    environment = {**os.environ, "LOADER_HOME": str(where.home)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "loader", *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_loading_twice_changes_nothing(tmp_path: Path) -> None:
+    """What has been loaded is not read again, nor published again."""
+    where = home(tmp_path)
+    drop(where, "a.jsonl", line(DELIVERED), line(DELIVERED), b"nope\n", b'{"torn": ')
+    first, second = ingest(where), ingest(where)
+
+    assert (first.read, first.inserted, first.duplicates, first.quarantined) == (3, 1, 1, 1)
+    assert (second.read, second.published) == (0, False)
+    assert loaded_offsets(where) == {"a.jsonl": 2 * len(line(DELIVERED)) + 5}
+
+
+def test_a_torn_line_is_loaded_once_it_is_whole(tmp_path: Path) -> None:
+    """The end of a file without its newline is left for later, and is never an error."""
+    where, text = home(tmp_path), line(DELIVERED)
+    drop(where, "a.jsonl", text[:100])
+
+    assert ingest(where).read == 0
+    drop(where, "a.jsonl", text[100:])
+    assert ingest(where).inserted == 1
+
+
+def test_an_empty_spool_is_published(tmp_path: Path) -> None:
+    """Reports find every view before the first event has come."""
+    where = home(tmp_path)
+    ingest(where)
+
+    assert query.ask(where, "select count(*) as n from campaign_report")["n"].to_list() == [0]
+
+
+def test_files_are_for_their_owner(tmp_path: Path) -> None:
+    """The private file is its owner's alone; the published one can only be read."""
+    where = home(tmp_path)
+    ingest(where)
+    published = Path(where.warehouse)
+
+    assert stat.S_IMODE(private_path(published).stat().st_mode) == 0o600
+    assert stat.S_IMODE(published.stat().st_mode) == 0o444
+
+
+def test_an_open_reader_keeps_what_it_sees(tmp_path: Path) -> None:
+    """A connection held through a publication keeps its rows; a new one sees the new ones."""
+    where = home(tmp_path)
+    drop(where, "a.jsonl", line(moment(1)))
+    ingest(where)
+    with query.connect(where) as held:
+        drop(where, "a.jsonl", line(moment(2)))
+        ingest(where)
+
+        assert held.execute("select count(*) from delivered").fetchall() == [(1,)]
+        assert count(where) == 2
+
+
+def test_the_log_of_an_older_file_is_not_replayed(tmp_path: Path) -> None:
+    """A write-ahead log left beside the published file does not reach the next one."""
+    where = home(tmp_path)
+    drop(where, "a.jsonl", line(moment(1)))
+    ingest(where)
+    published = Path(where.warehouse)
+    published.chmod(0o600)
+    con = duckdb.connect(str(published))
+    con.execute("set checkpoint_threshold = '1GB'")
+    con.execute("insert into delivered by name select 'x' as recipient")
+    left = wal(published).read_bytes()
+    con.close()
+    wal(published).write_bytes(left)
+    drop(where, "a.jsonl", line(moment(2)))
+    ingest(where)
+
+    assert not wal(published).exists()
+    assert query.ask(where, "select distinct recipient from delivered").rows() == [
+        ("user@example.com",)
+    ]
+
+
+def test_readers_and_a_killed_loader_never_meet(tmp_path: Path) -> None:
+    """While readers come and go a loader loads, publishes and is killed; no read ever fails."""
+    where = home(tmp_path)
+    ingest(where)
+    failures: list[BaseException] = []
+    seen, stop = [0], threading.Event()
+
+    def read() -> None:
+        while not stop.is_set():
+            try:
+                rows = count(where)
+                assert rows >= seen[0], "a row was there, and is gone"
+                seen[0] = rows
+            except BaseException as error:
+                failures.append(error)
+                return
+
+    reader = threading.Thread(target=read)
+    with query.connect(where) as held:
+        reader.start()
+        for life in range(4):
+            following = command(where, "ingest", "--follow")
+            drop(where, "a.jsonl", *(line(moment(60 * life + number)) for number in range(60)))
+            wanted = 60 * life + 1
+            until(lambda: count(where) >= wanted)  # noqa: B023 - called at once
+            following.send_signal(signal.SIGKILL)
+            following.communicate()
+        stop.set()
+        reader.join()
+        ingest(where)
+
+        assert held.execute("select count(*) from delivered").fetchall() == [(0,)]
+    assert failures == []
+    assert count(where) == 240
+
+
+def test_follow_shows_new_events_and_stops_when_told(tmp_path: Path) -> None:
+    """Events are visible seconds after they came; SIGTERM publishes the last ones, then ends."""
+    where = home(tmp_path)
+    following = command(where, "ingest", "--follow", "--json")
+    until(lambda: Path(where.warehouse).exists() or following.poll() is not None)
+    drop(where, "a.jsonl", line(moment(1)))
+    until(lambda: count(where) == 1)
+    drop(where, "a.jsonl", line(moment(2)))
+    following.send_signal(signal.SIGTERM)
+    out, _ = following.communicate(timeout=60)
+
+    assert following.returncode == 0
+    assert json.loads(out)["inserted"] == 2
+    assert count(where) == 2
+
+
+def test_the_second_loader_names_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that is held says by which process and for what."""
+    where = home(tmp_path)
+    monkeypatch.setattr(target, "WAIT_SECONDS", 0.1)
+    lock = beside(Path(where.warehouse), "lock")
+    with sole_loader(lock, "loader ingest"), pytest.raises(WarehouseBusy) as told:
+        ingest(where)
+
+    assert f"process {os.getpid()} (loader ingest, since " in str(told.value)
+
+
+def test_two_loaders_load_everything_once(tmp_path: Path) -> None:
+    """Beside each other one waits for the other, and every event is there once."""
+    where = home(tmp_path)
+    drop(where, "a.jsonl", *(line(moment(number)) for number in range(500)))
+    both = [command(where, "ingest", "--json") for _ in range(2)]
+    said = [process.communicate(timeout=120) for process in both]
+
+    assert [process.returncode for process in both] == [0, 0], said
+    assert sum(json.loads(out)["inserted"] for out, _ in said) == count(where) == 500
+
+
+def test_a_cut_segment_is_an_alarm(tmp_path: Path) -> None:
+    """A segment shorter than what was loaded from it is told; the others are loaded."""
+    where = home(tmp_path)
+    path = drop(where, "a.jsonl", line(moment(1)), line(moment(2)))
+    ingest(where)
+    os.truncate(path, 10)
+    drop(where, "b.jsonl", line(moment(3)))
+
+    with pytest.raises(SpoolError, match=r"a\.jsonl"):
+        ingest(where)
+    assert count(where) == 3
+    assert any("a.jsonl" in sentence for sentence in status(where)["warnings"])
+
+
+def test_rebuild_refuses_to_forget(tmp_path: Path) -> None:
+    """A rebuild that would lose events of a segment that is gone does not happen."""
+    where = home(tmp_path)
+    path = drop(where, "a.jsonl", line(moment(1)))
+    ingest(where)
+    path.unlink()
+
+    with pytest.raises(WarehouseError, match="lose their events"):
+        ingest(where, rebuild=True)
+    assert count(where) == 1
+
+
+def test_a_broken_private_file_is_told_and_rebuilt(tmp_path: Path) -> None:
+    """A database that does not open is one sentence, which names the way out, and that works."""
+    where = home(tmp_path)
+    drop(where, "a.jsonl", line(moment(1)))
+    ingest(where)
+    private_path(Path(where.warehouse)).write_bytes(b"broken" * 1000)
+
+    with pytest.raises(WarehouseError, match="--rebuild"):
+        ingest(where)
+    ingest(where, rebuild=True)
+    assert count(where) == 1
+
+
+def test_retry_after_a_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was set aside is loaded once it can be read, and the ledger's sums stay true."""
+    where = home(tmp_path)
+    numbered = line(OPEN | {"sender": 7})
+    array = line([CLICK, OPEN | {"sender": 8, "recipient": "other@example.com"}], key="events")
+    drop(where, "a.jsonl", line(OPEN), numbered, array, b"nope\n")
+    ingest(where)
+    assert told_quarantine(summary(where))[0].split()[:2] == ["2", "wrong_type:sender"]
+    text = events._text
+
+    def lenient(holder: Any, field: str, path: str = "") -> str:
+        return str(holder[field]) if field == "sender" else text(holder, field, path)
+
+    monkeypatch.setattr(events, "_text", lenient)
+    found = retry(where)
+    ledger = "select sum(read), sum(inserted), sum(duplicates), sum(quarantined) from ingest_ledger"
+
+    assert found["retried"] == {"read": 3, "inserted": 1, "duplicates": 1, "quarantined": 1}
+    assert [row["reason"] for row in found["reasons"]] == ["not_json"]
+    assert query.ask(where, ledger).rows() == [(5, 3, 1, 1)]
+    assert count(where, "open") == 2
+    kept = query.ask(where, "from open order by all").rows()
+    ingest(where, rebuild=True)
+    assert query.ask(where, "from open order by all").rows() == kept
+
+
+def test_status_says_how_things_stand(tmp_path: Path) -> None:
+    """Lag, tables, the last load, the quarantine and the match rate, also before any load."""
+    where = home(tmp_path)
+    assert status(where)["warnings"] == ["nothing has been loaded yet: run loader ingest."]
+    drop(where, "a.jsonl", line(DELIVERED), line(OPEN), b"nope\n")
+    ingest(where)
+    drop(where, "a.jsonl", line(CLICK))
+    found = status(where)
+
+    assert found["spool"]["lag_bytes"] == len(line(CLICK))
+    assert found["events"] == {"read": 3, "inserted": 2, "duplicates": 0, "quarantined": 1}
+    assert (found["tables"]["delivered"], found["quarantine"]) == (1, {"not_json": 1})
+    assert found["match_rate"] == 0.0
+    assert any(
+        sentence.startswith("warning    lines in quarantine") for sentence in sentences(found)
+    )
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "create table t as select 1",
+        "delete from delivered",
+        "copy delivered to 'out.csv'",
+        "select * from read_text('/etc/passwd')",
+        "select * from sniff_csv('/etc/passwd')",
+        "attach '/etc/passwd' as other",
+        "set enable_external_access = true",
+        "load httpfs",
+        "selec 1",
+        "",
+    ],
+)
+def test_queries_can_only_read(statement: str, tmp_path: Path) -> None:
+    """Nothing but the warehouse can be read, nothing be written; the error is one sentence."""
+    where = home(tmp_path)
+    ingest(where)
+    if not statement:
+        assert query.ask(where, statement).is_empty()
+        return
+
+    with pytest.raises(LoaderError, match="the query does not run"):
+        query.ask(where, statement)
+    assert not Path("out.csv").exists()
+
+
+def test_answers_have_the_usual_forms(tmp_path: Path) -> None:
+    """A table to look at, CSV that no spreadsheet computes, JSON and Parquet with types kept."""
+    texts = ["=1+1", "plain", "\x1b[31mred", "-3", None]
+    frame = pl.DataFrame(
+        {"=name": texts, "n": [1, -2, 3, 4, 5], "x": [0.5, float("nan"), None, 1, 2]}
+    )
+    table, csv = query.to_table(frame), query.to_csv(frame)
+    answer = json.loads(query.to_json(frame))
+    query.write_parquet(frame, tmp_path / "x.parquet")
+
+    assert "\x1b" not in table and "\\x1b[31mred" in table and "(5 rows)" in table
+    assert csv.splitlines()[:3] == ["'=name,n,x", "'=1+1,1,0.5", "plain,-2,NaN"]
+    assert "'-3,4" in csv
+    assert answer["columns"] == ["=name", "n", "x"]
+    assert answer["rows"][1] == {"=name": "plain", "n": -2, "x": None}
+    assert pl.read_parquet(tmp_path / "x.parquet").equals(frame)
+
+
+def test_progress_is_told_in_bytes_and_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever shows it learns after each batch how much has been done, and of how much."""
+    where = home(tmp_path)
+    monkeypatch.setattr("loader.ingest.BATCH_BYTES", 2000)
+    lines = [bare(moment(number)) for number in range(50)]
+    drop(where, "a.jsonl", *lines)
+    told: list[tuple[int, int, int]] = []
+    ingest(where, progress=lambda *numbers: told.append(numbers))
+
+    assert len(told) > 2 and told == sorted(told)
+    assert told[-1] == (50, sum(map(len, lines)), sum(map(len, lines)))

@@ -3,7 +3,7 @@
 create or replace macro sample_size(rate_1, rate_2) as (
     cast(ceil(pow(
         normal_z() * sqrt((rate_1 + rate_2) * (2 - rate_1 - rate_2) / 2)
-        + 0.8416212335729143e0
+        + cast(0.8416212335729143 as double)
         * sqrt(rate_1 * (1 - rate_1) + rate_2 * (1 - rate_2)),
         2
     ) / nullif(pow(rate_1 - rate_2, 2), 0)) as bigint)

@@ -4,11 +4,14 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
 from loader.kernel import kernel_environment
 from loader.lab import copy_notebooks, lab_command
 from tests.pages import NOTEBOOKS, browse, hostile_home
 
 
+@pytest.mark.browser
 def test_lab_draws_picks_and_exports_without_network(
     tmp_path: Path,
 ) -> None:

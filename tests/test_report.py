@@ -14,6 +14,7 @@ from tests.conftest import require
 from tests.pages import HOSTILE, browse, hostile_home, sample_home, settings_of
 
 LARGEST = 3_000_000
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,10 @@ select
     recipient,
     suppress_reason,
     consecutive_soft_bounces,
-    cast(report_time(coalesce(complained_at, unsubscribed_at, hard_bounced_at, last_attempted_at))
-        as date) as since_date,
+    cast(
+        report_time(
+            coalesce(complained_at, unsubscribed_at, hard_bounced_at, last_attempted_at)
+        ) as date
+    ) as since_date,
 from recipient_health
 where suppress;

@@ -12,6 +12,7 @@ from typing import Any
 
 from loader.batch import Block, Parsed, parse
 from loader.errors import SpoolError, WarehouseError
+from loader.lake import described
 from loader.retention import retain
 from loader.settings import Settings
 from loader.shape import Shapes
@@ -71,7 +72,7 @@ def ingest(
     target = target_of(settings)
     warehouse = Warehouse(target, settings.timezone)
     purpose = "loader ingest" + " --rebuild" * rebuild + " --follow" * follow
-    with told(settings.warehouse), target.turn(purpose), closing(warehouse):
+    with told(described(settings)), target.turn(purpose), closing(warehouse):
         run = _Run(settings, warehouse, progress or (lambda _events, _done, _total: None))
         if rebuild:
             run.rebuild()

@@ -211,7 +211,7 @@ class LakeTarget:
             self._turns.execute("select 1")
             self._claims.execute("select 1")
             with self._session() as con:
-                con.execute("select count(*) from duckdb_tables() where database_name = 'lake'")
+                con.execute(f"from {NAME}.current_snapshot()")
         except Exception as error:
             if not _is_of_the_lake(error):
                 raise

@@ -8,6 +8,7 @@ from typing import Any
 
 from loader.batch import Block, parse
 from loader.errors import SpoolError
+from loader.lake import described
 from loader.query import connect
 from loader.settings import Settings
 from loader.shape import Shapes
@@ -50,7 +51,7 @@ def retry(settings: Settings) -> dict[str, Any]:
     """
     target = target_of(settings)
     with (
-        told(settings.warehouse),
+        told(described(settings)),
         target.turn("loader quarantine --retry"),
         closing(Warehouse(target, settings.timezone).open()) as warehouse,
     ):

@@ -42,8 +42,8 @@ MAY_IMPORT = {
     "query": "lake settings errors",
     "ingest": "batch lake retention settings shape spool target ties warehouse errors",
     "quarantine": "batch lake query settings shape spool target ties warehouse errors",
-    "maintain": "lake settings errors",
-    "migrate": "lake query settings target warehouse errors",
+    "maintain": "lake lake_target settings errors",
+    "migrate": "lake lake_target settings warehouse errors",
     "status": "events lake query settings spool errors",
     # table → view → chart → page
     "wording": "",

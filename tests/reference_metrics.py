@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from hashlib import md5
 from math import sqrt
 from typing import Any
 from uuid import UUID
@@ -74,12 +75,12 @@ def read(line: bytes) -> Event | None:
 
 
 def message_key(message_id: str) -> str:
-    """Strip spaces and <>; the UUID before the last @ in lower case, else the whole id."""
+    """Strip spaces and <>; the UUID before the last @, else the MD5 of the whole as one."""
     stripped = message_id.strip().strip("<>").strip()
     local = stripped.rpartition("@")[0] if "@" in stripped else stripped
     if re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", local):
         return str(UUID(local))
-    return stripped
+    return str(UUID(md5(stripped.encode(), usedforsecurity=False).hexdigest()))
 
 
 def distinct(lines: Iterable[bytes]) -> list[Event]:

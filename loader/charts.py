@@ -643,7 +643,7 @@ def control(days: pl.DataFrame) -> Drawn:
     title = _title(
         _odd_days(days),
         f"bounced of attempted, by day; pooled rate {wording.percent(days['pooled_rate'][0])}",
-        "band: 99.8 % limits, days of 200 messages and more",
+        "bars: 99.8 % limits for a day of its size among days that differ as these do",
     )
     tips = ("day", "bounce_rate", "bounced", "attempted", "limit_lo_998", "limit_hi_998")
     base = alt.Chart(days).encode(
@@ -684,9 +684,8 @@ def delays(quantiles: pl.DataFrame, kind: str) -> Drawn:
     first = known.row(0, named=True)
     title = _title(
         f"Half of {wording.short(first['campaign_name'], 26)}'s first {kind}s came within "
-        f"{wording.age(first['p50_hours'])}, nine in ten within {wording.age(first['p90_hours'])}",
+        f"{wording.age(first['p50_hours'])}, 90 % within {wording.age(first['p90_hours'])}",
         f"from delivery to the first {kind} by a person; dot: half, thick: middle half, thin: 80 %",
-        "newest campaign first",
     )
     named = known.with_columns(
         label=pl.Series(_distinct([_dated(row) for row in known.iter_rows(named=True)]))

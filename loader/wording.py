@@ -22,6 +22,8 @@ def percent(rate: float | None) -> str:
     """Write a rate (0 to 1) with one decimal, or two where one would say 0.0 %: ``96.8%``."""
     if rate is None:
         return MISSING
+    if 0 < abs(rate) < 0.00005:
+        return "<0.01%"
     return f"{rate:.2%}" if 0 < abs(rate) < 0.0005 else f"{rate:.1%}"
 
 
@@ -42,13 +44,13 @@ def interval(low: float | None, high: float | None) -> str:
 
 
 def age(hours: float | None) -> str:
-    """Write an age or a delay in the unit a reader would use: ``40 min``, ``6 h``, ``3 days``."""
+    """Write an age or a delay in the unit a reader would use: ``40 min``, ``1.6 h``, ``3 days``."""
     if hours is None:
         return MISSING
     if hours < 1:
         return f"{hours * 60:.0f} min"
     if hours < 48:
-        return f"{hours:.0f} h"
+        return f"{hours:.1f} h".replace(".0 h", " h") if hours < 10 else f"{hours:.0f} h"
     return f"{hours / 24:.0f} days"
 
 

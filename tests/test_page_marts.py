@@ -1,6 +1,7 @@
 """The marts behind the pages: comparisons at equal age, limits, differences, held to scipy."""
 
 import math
+from itertools import pairwise
 
 import duckdb
 import polars as pl
@@ -93,6 +94,25 @@ def test_limits_are_those_of_a_binomial_around_the_pooled_rate(
 
             assert row[f"limit_lo_{name}"] == pytest.approx(max(0, pooled - z * error))
             assert row[f"limit_hi_{name}"] == pytest.approx(min(1, pooled + z * error))
+
+
+def test_days_are_judged_by_how_much_days_differ(con: duckdb.DuckDBPyConnection) -> None:
+    """Control limits are Laney's: a binomial's, widened by the mean moving range of the days."""
+    days = con.sql("from daily_bounce_limit order by day").pl()
+    pooled = days["bounced"].sum() / days["attempted"].sum()
+    large = days.filter(~pl.col("is_small"))
+    scores = [
+        (row["bounce_rate"] - pooled) / math.sqrt(pooled * (1 - pooled) / row["attempted"])
+        for row in large.iter_rows(named=True)
+    ]
+    moves = [abs(b - a) for a, b in pairwise(scores)]
+    factor = max(1.0, sum(moves) / len(moves) / 1.128)
+    row = large.row(0, named=True)
+    half = stats.norm.ppf(0.999) * math.sqrt(pooled * (1 - pooled) / row["attempted"]) * factor
+
+    assert row["spread"] == pytest.approx(factor)
+    assert row["limit_hi_998"] == pytest.approx(min(1, pooled + half))
+    assert row["limit_lo_998"] == pytest.approx(max(0, pooled - half))
 
 
 def test_the_parts_of_a_page_add_up(con: duckdb.DuckDBPyConnection) -> None:

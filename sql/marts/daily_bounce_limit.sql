@@ -1,5 +1,7 @@
 -- grain: day with a delivery or a bounce: its bounce rate with 99.8 % control limits around
--- the pooled rate for the day's size (p chart)
+-- the pooled rate for the day's size, widened by how much days differ beyond chance anyway
+-- (Laney's p' chart, 2002: mean moving range of the z values of the days that are not small
+-- / 1.128, at least 1), so that a large sender's ordinary day is not an alarm
 create or replace view daily_bounce_limit as
 with pooled as (
     select
@@ -11,17 +13,40 @@ with pooled as (
         rate(sum(bounced) over (), sum(attempted) over ()) as pooled_rate,
     from daily_report
     where attempted > 0
+),
+
+scored as (
+    select
+        day,
+        (bounce_rate - pooled_rate)
+        / nullif(sqrt(pooled_rate * (1 - pooled_rate) / attempted), 0) as z,
+    from pooled
+    where not is_small
+),
+
+moved as (
+    select abs(z - lag(z) over (order by day)) as moving_range
+    from scored
+),
+
+spread as (
+    select greatest(1.0, coalesce(avg(moving_range) / 1.128, 1.0)) as factor
+    from moved
 )
 
 select
-    day,
-    attempted,
-    bounced,
-    bounce_rate,
-    pooled_rate,
-    limit_lo(pooled_rate, attempted, normal_z_998()) as limit_lo_998,
-    limit_hi(pooled_rate, attempted, normal_z_998()) as limit_hi_998,
-    not is_small and bounce_rate not between limit_lo_998 and limit_hi_998
+    pooled.day,
+    pooled.attempted,
+    pooled.bounced,
+    pooled.bounce_rate,
+    pooled.pooled_rate,
+    spread.factor as spread,
+    limit_lo(pooled.pooled_rate, pooled.attempted, normal_z_998() * spread.factor)
+        as limit_lo_998,
+    limit_hi(pooled.pooled_rate, pooled.attempted, normal_z_998() * spread.factor)
+        as limit_hi_998,
+    not pooled.is_small and pooled.bounce_rate not between limit_lo_998 and limit_hi_998
         as is_out_of_control,
-    is_small,
-from pooled;
+    pooled.is_small,
+from pooled
+cross join spread;

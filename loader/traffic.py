@@ -64,7 +64,8 @@ def _column(raw: bytes, dtype: pl.DataType, width: int) -> pl.Series:
 def _pick(draws: pl.Series, weights: list[float]) -> pl.Series:
     """Turn uniform draws into indices that fall by weight."""
     edges = pl.Series(weights, dtype=pl.Float64).cum_sum()
-    return edges.search_sorted(draws * edges[-1], side="right").cast(pl.Int16)
+    total: float = edges[-1]
+    return edges.search_sorted(draws * total, side="right").cast(pl.Int16)
 
 
 def _around(draw: str, median: float, spread: float) -> pl.Expr:

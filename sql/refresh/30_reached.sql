@@ -3,17 +3,27 @@
 -- whose key no message has, with the message of that campaign delivered last before them,
 -- or else first (of equally old ones that with the smallest key), or none.
 create or replace temp table refresh_reached as
+with message as (
+    select message_base.*
+    from message_base
+    cross join (select 1 from refresh_plan where is_full) as gate
+    union all
+    select message_base.*
+    from message_base
+    where message_key in (select message_key from refresh_key)
+)
+
 select
-    message_base.message_key,
-    message_base.recipient,
-    message_base.campaign_id,
-    message_base.accepted,
-    message_base.attempted_at,
-    message_base.delivered_at,
-from message_base
+    message.message_key,
+    message.recipient,
+    message.campaign_id,
+    message.accepted,
+    message.attempted_at,
+    message.delivered_at,
+from message
 semi join refresh_event
-    on message_base.message_key = refresh_event.message_key
-    and message_base.recipient = refresh_event.recipient;
+    on message.message_key = refresh_event.message_key
+    and message.recipient = refresh_event.recipient;
 
 create or replace temp table refresh_unmatched as
 select refresh_event.*

@@ -141,7 +141,7 @@ def _tile(row: Mapping[str, Any]) -> str:
     return (
         f'<div class="tile{few}" style="--c:{_COLOUR[measure]}">'
         f'<div class="name">{_NAME[measure]}</div>'
-        f'<div class="rate">{wording.percent(row["rate"])}</div>'
+        f'<div class="rate">{html.escape(wording.percent(row["rate"]))}</div>'
         f'<div class="small">{small}<br>'
         f"{wording.count(row['numerator'])} of {wording.count(row['denominator'])} {unit}"
         f"{'<br>too few to tell' if few else ''}</div>{_compared(row)}</div>"
@@ -154,7 +154,7 @@ def _compared(row: Mapping[str, Any]) -> str:
     mark = ' class="worth"' if row["stands_out"] else ""
     return (
         f'<div class="than"><b{mark}>{wording.points(row["difference"])}</b> against '
-        f"{wording.percent(row['compared_rate'])}, {_comparison(row)}</div>"
+        f"{html.escape(wording.percent(row['compared_rate']))}, {_comparison(row)}</div>"
     )
 
 

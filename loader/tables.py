@@ -125,7 +125,7 @@ def _rate(key: str, colour: str, top: float, odd: str | None = None) -> Cell:
         bounds = wording.interval(row.get(f"{key}_lo"), row.get(f"{key}_hi"))
         width = 0.0 if not top else min(100.0, 100 * value / top)
         return (
-            f'<span class="{few} {mark}" title="95 %: {bounds}">{wording.percent(value)}</span>'
+            f'<span class="{few} {mark}" title="95 %: {bounds}">{html.escape(wording.percent(value))}</span>'
             f'<span class="bar"><i style="width:{width:.0f}%;background:{colour}"></i></span>'
         )
 
@@ -287,7 +287,7 @@ def links(listed: pl.DataFrame) -> Html:
         "click_human_rate": ("People of accepted", rate),
         "first_click_human_share": (
             "Of first clicks",
-            lambda row: wording.percent(row["first_click_human_share"]),
+            lambda row: html.escape(wording.percent(row["first_click_human_share"])),
         ),
     }
     return _table(listed, columns, left=["url", "campaign_name"], sortable=True, name="links")
@@ -313,7 +313,7 @@ def differences(compared: pl.DataFrame, measure: str) -> Html:
         "campaign_name": ("Campaign", _named),
         "sent_date": ("Sent", _day("sent_date")),
         "size": ("Accepted", _count("size")),
-        "rate": ("Rate", lambda row: wording.percent(row["rate"])),
+        "rate": ("Rate", lambda row: html.escape(wording.percent(row["rate"]))),
         "difference": ("Difference", _difference),
         "q_value": ("q", _q_value),
         "needed": ("Needed a side", _needed),

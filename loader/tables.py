@@ -124,8 +124,9 @@ def _rate(key: str, colour: str, top: float, odd: str | None = None) -> Cell:
         mark = "odd" if odd and row.get(odd) and not few else ""
         bounds = wording.interval(row.get(f"{key}_lo"), row.get(f"{key}_hi"))
         width = 0.0 if not top else min(100.0, 100 * value / top)
+        written = html.escape(wording.percent(value))
         return (
-            f'<span class="{few} {mark}" title="95 %: {bounds}">{html.escape(wording.percent(value))}</span>'
+            f'<span class="{few} {mark}" title="95 %: {bounds}">{written}</span>'
             f'<span class="bar"><i style="width:{width:.0f}%;background:{colour}"></i></span>'
         )
 

@@ -39,6 +39,8 @@ class Postgres:
 
     directory: Path
     port: int
+    fsync: bool = False
+    """A crash of the server is tried in tests, one of the machine is not."""
 
     def dsn(self, database: str) -> str:
         """Return a DSN with its password."""
@@ -53,8 +55,8 @@ class Postgres:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        # Without fsync: a crash of the server is tried here, one of the machine is not.
-        options = f"-p {self.port} -k {self.directory} -c listen_addresses=127.0.0.1 -c fsync=off"
+        options = f"-p {self.port} -k {self.directory} -c listen_addresses=127.0.0.1"
+        options += f" -c fsync={'on' if self.fsync else 'off'}"
         log = str(self.directory / "log")
         _as_server("pg_ctl", "-D", self._data, "-o", options, "-l", log, "-w", "start")
 
@@ -68,11 +70,11 @@ class Postgres:
 
 
 @contextmanager
-def running_postgres() -> Iterator[Postgres]:
+def running_postgres(fsync: bool = False) -> Iterator[Postgres]:
     """Make a cluster, run it, remove it."""
     server_program("initdb")
     directory = Path(tempfile.mkdtemp(prefix="lake-postgres-"))
-    cluster = Postgres(directory, free_port())
+    cluster = Postgres(directory, free_port(), fsync)
     try:
         password = directory / "password"
         password.write_text(PASSWORD)

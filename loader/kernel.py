@@ -50,12 +50,13 @@ def kernel_environment(settings: Settings, environ: Mapping[str, str]) -> dict[s
         **inherited,
         "LOADER_HOME": str(settings.home.resolve()),
         "LOADER_WAREHOUSE": _absolute(settings.warehouse),
-        "LOADER_LAKE_DATA": settings.lake_data or "",
+        "LOADER_LAKE_DATA": _absolute(settings.lake_data) if settings.lake_data else "",
         "LOADER_TIMEZONE": settings.timezone,
         "LOADER_CONFIG": os.devnull,
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
 
 
-def _absolute(warehouse: str) -> str:
-    return warehouse if warehouse.startswith("ducklake:") else str(Path(warehouse).resolve())
+def _absolute(place: str) -> str:
+    is_path = "://" not in place and not place.startswith("ducklake:")
+    return str(Path(place).resolve()) if is_path else place

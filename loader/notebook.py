@@ -58,7 +58,7 @@ def open_warehouse(environ: Mapping[str, str] | None = None) -> Warehouse:
 
 
 def _connect(settings: Settings) -> duckdb.DuckDBPyConnection:
-    if settings.warehouse.startswith("ducklake:") or Path(settings.warehouse).exists():
+    if query.published_at(settings) is not None:
         return query.connect(settings)
     connection = duckdb.connect()
     connection.execute("set TimeZone = 'UTC'")

@@ -34,8 +34,8 @@ class Settings:
     home: Path
     webhooks: Mapping[str, Webhook]
     timezone: str
-    warehouse: str
-    """A path, or ``ducklake:postgres:<dsn>``."""
+    warehouse: str = field(repr=False)
+    """A path, or ``ducklake:postgres:<dsn>``; a DSN may hold a password."""
     lake_data: str | None
     """Directory or ``s3://`` address of the lake's files; None for a warehouse file."""
     max_body_bytes: int

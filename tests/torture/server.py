@@ -180,11 +180,20 @@ def soak(home: Path, events: int, *, connections: int = 32) -> Soaked:
             )
 
         post("early.", events // 10)
-        early = _use(receiver.workers())
+        early = _settled(receiver.workers())
         post("late.", events - events // 10)
-        late = _use(receiver.workers())
+        late = _settled(receiver.workers())
     lost = len(told - set(stored(home)))
     return Soaked(len(told), lost, (early[0], late[0]), (early[1], late[1]))
+
+
+def _settled(pids: list[int]) -> tuple[int, int]:
+    """Return the use once the connections of a moment ago have been closed on this side too."""
+    samples = []
+    for _ in range(15):
+        time.sleep(0.2)
+        samples.append(_use(pids))
+    return samples[-1][0], min(files for _, files in samples)
 
 
 def _use(pids: list[int]) -> tuple[int, int]:

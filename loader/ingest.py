@@ -81,8 +81,7 @@ def ingest(
         if follow:
             run.on_and_on(stop or (lambda: False))
         run.publish(anyway=rebuild)
-        if settings.retain_days is not None:
-            run.retain()
+        run.retain()
     return run.result()
 
 

@@ -1,8 +1,8 @@
 -- grain: campaign (NULL: messages of none) × kind (open, click) × bin of the time from
 -- delivery to the first reaction of each message: bin_number 1 holds up to 15 seconds, and
 -- every further one twice the time before
--- of accepted messages; messages_human = first reaction that no rule flags; messages_machine = messages of which
--- every reaction of the kind is flagged, by their first
+-- of accepted messages; messages_human = first reaction that no rule flags;
+-- messages_machine = messages of which every reaction of the kind is flagged, by their first
 create or replace view reaction_histogram as
 with first_reaction as (
     select

@@ -83,19 +83,24 @@ def _table(
     return Html(markup, f"<table of {wording.plural(len(rows), 'row')}>")
 
 
-_STYLE = """<style>
-.ld-table{max-width:780px;overflow-x:auto;background:#fff}
-.ld-table td{vertical-align:top;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}
-.ld-table td.gt_right{white-space:nowrap}
-.ld-table .few{color:#9aa4ae}.ld-table .dim{color:#5b6875;font-size:12px}
-.ld-table .odd{font-weight:650}.ld-table .odd::after{content:" \\25C6";font-size:9px;color:#b3261e}
-.ld-table .bar{display:block;height:5px;margin-top:3px;background:#eef1f4;border-radius:2px}
-.ld-table .bar i{display:block;height:5px;border-radius:2px}
-.ld-table .dot{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:6px}
-.ld-table .name{display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;
-overflow:hidden;min-width:110px}
-.ld-table .nowrap{white-space:nowrap}
-.ld-sortable th{cursor:pointer}
+_STYLE = f"""<style>
+.ld-table table.gt_table{{table-layout:auto!important;width:100%!important}}
+.ld-table table.gt_table *{{font-family:{FONT}}}
+.ld-table table.gt_table td{{font-size:13px;padding:5px 6px}}
+.ld-table table.gt_table tr{{background:#fff!important}}
+.ld-table{{max-width:780px;overflow-x:auto;background:#fff}}
+.ld-table td{{vertical-align:top;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}}
+.ld-table td.gt_right{{white-space:nowrap}}
+.ld-table .few{{color:#9aa4ae}}.ld-table .dim{{color:#5b6875;font-size:12px}}
+.ld-table .odd{{font-weight:650}}
+.ld-table .odd::after{{content:" \\25C6";font-size:9px;color:#b3261e}}
+.ld-table .bar{{display:block;height:5px;margin-top:3px;background:#eef1f4;border-radius:2px}}
+.ld-table .bar i{{display:block;height:5px;border-radius:2px}}
+.ld-table .dot{{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:6px}}
+.ld-table .name{{display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;
+overflow:hidden;min-width:110px}}
+.ld-table .nowrap{{white-space:nowrap}}
+.ld-sortable th{{cursor:pointer}}
 </style>"""
 
 
@@ -342,7 +347,7 @@ def _q_value(row: Mapping[str, Any]) -> str:
     value = row["q_value"]
     if value is None:
         return wording.MISSING
-    text = "< 0.001" if value < 0.001 else f"{value:.3f}"
+    text = "&lt; 0.001" if value < 0.001 else f"{value:.3f}"
     return f'<span class="odd">{text}</span>' if value < 0.05 else text
 
 

@@ -21,7 +21,7 @@ from loader.target import target_of, told
 from loader.ties import settle_ties
 from loader.warehouse import Loaded, Warehouse
 
-BATCH_BYTES = 24 * 1024 * 1024
+BATCH_BYTES = 16 * 1024 * 1024
 POLL_SECONDS = 0.25
 APART_SECONDS = 1.0
 COPIES_APART, REFRESHES_APART = 20, 2

@@ -270,9 +270,10 @@ class Warehouse:
             for table, rows in found.items()
         }
         self._touch([part for change in changes.values() for part in change])
+        # What stands now was counted when it came; now what stood is.
+        self._tally([(table, change[0], -1) for table, change in changes.items()])
+        self._tally([(table, change[1], +1) for table, change in changes.items()])
         for table, (insert, delete) in changes.items():
-            self._tally(table, insert, -1)  # counted when it came: now the other one is
-            self._tally(table, delete, +1)
             self._delete(table, delete)
             self._insert(table, insert.drop(*PLACES, "bytes"))
         self._con.execute(
@@ -339,11 +340,12 @@ class Warehouse:
 
     def _apply(self, decisions: Mapping[str, Decision], again: bool) -> None:
         self._touch([part for one in decisions.values() for part in (one.insert, one.delete)])
+        lost = [(table, rows) for table, one in decisions.items() for rows in one.lost]
+        if again:
+            # What of an array was not set aside comes again with the rest of it.
+            lost = [(table, _first_of_line(rows)) for table, rows in lost]
+        self._tally([(table, rows, +1) for table, rows in lost])
         for table, decision in decisions.items():
-            for rows in decision.lost:
-                # What of an array was not set aside comes again with the rest of it.
-                alone = pl.col("element") == 0 if again and "element" in rows.columns else True
-                self._tally(table, rows.filter(alone), +1)
             self._delete(table, decision.delete)
             self._insert(table, decision.insert.drop(*PLACES))
             ties = decision.ties.select(pl.lit(table).alias("kind"), "message_key", "occurred_at")
@@ -374,22 +376,30 @@ class Warehouse:
                     "select distinct message_key::uuid, recipient_key(recipient) from rows"
                 )
 
-    def _tally(self, table: str, rows: pl.DataFrame, times: int) -> None:
+    def _tally(self, changes: Sequence[tuple[str, pl.DataFrame, int]]) -> None:
         """Count duplicates by when they occurred and by whose they are; for data quality."""
-        if not rows.height:
+        counted = [
+            rows.select(
+                "sender", "occurred_at", pl.lit(table).alias("kind"), pl.lit(n).alias("times")
+            )
+            for table, rows, n in changes
+            if rows.height
+        ]
+        if not counted:
             return
-        rows = rows.select("sender", "occurred_at")
-        query = """
+        rows = pl.concat(counted)  # noqa: F841 - DuckDB sees it
+        self._con.execute(
+            """
             insert into duplicate_tally by name
             select
-                $kind as kind,
+                kind,
                 address_domain(sender) as sender_domain,
                 time_bucket(interval 15 minutes, occurred_at) as occurred_at,
-                $times * count(*) as duplicates,
+                sum(times) as duplicates,
             from rows
             group by all
-        """
-        self._con.execute(query, {"kind": table, "times": times})
+            """
+        )
 
     def _delete(self, table: str, rows: pl.DataFrame) -> None:
         if not rows.height:
@@ -423,6 +433,10 @@ class Warehouse:
 
     def _frame(self, query: str, parameters: Mapping[str, object]) -> pl.DataFrame:
         return self._target.ask(lambda con: con.sql(query, params=dict(parameters)).pl())
+
+
+def _first_of_line(rows: pl.DataFrame) -> pl.DataFrame:
+    return rows.filter(pl.col("element") == 0) if "element" in rows.columns else rows
 
 
 def apply_sql(con: duckdb.DuckDBPyConnection, timezone: str) -> None:

@@ -36,6 +36,10 @@ _SECRET = {"host": "host", "port": "port", "user": "user", "password": "password
 _SPOOL_NAME = ".spool"
 
 
+class CatalogAway(WarehouseError):
+    """The catalog does not answer now; it may in a moment."""
+
+
 @dataclass(frozen=True)
 class Lake:
     """Where a lake is: its catalog in PostgreSQL, and the directory or bucket of its files."""
@@ -159,11 +163,11 @@ def open_catalog(lake: Lake) -> "psycopg.Connection[Any]":
     return con
 
 
-def unreachable(lake: Lake, error: Exception) -> WarehouseError:
+def unreachable(lake: Lake, error: Exception) -> CatalogAway:
     """Return the sentence about a catalog that does not answer, or does not let us in."""
     parts = _parts(lake)
     where = f"{parts.get('host', 'the local socket')}, database {parts.get('dbname', 'by default')}"
-    return WarehouseError(
+    return CatalogAway(
         f"the lake's catalog at {where} does not answer ({type(error).__name__}): start "
         "PostgreSQL there, or mend the DSN in LOADER_WAREHOUSE."
     )

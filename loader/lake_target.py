@@ -21,6 +21,7 @@ from loader.errors import SpoolError, WarehouseError
 from loader.lake import (
     NAME,
     PUBLISHED,
+    CatalogAway,
     attach,
     lake_of,
     newest_snapshot,
@@ -28,6 +29,7 @@ from loader.lake import (
     published_snapshot,
     segment_prefix,
     settle,
+    unreachable,
 )
 from loader.settings import Settings
 from loader.spool import Segment, segment_end
@@ -35,8 +37,8 @@ from loader.spool import Segment, segment_end
 if TYPE_CHECKING:
     import psycopg
 
-PATIENCE_SECONDS, PAUSE_SECONDS = 60.0, 0.5
-"""How long a catalog may be away, as in a restart, before a command gives up."""
+FIRST_SECONDS, PATIENCE_SECONDS, PAUSE_SECONDS = 10.0, 60.0, 0.5
+"""How long a catalog may be away, as in a restart, before a command gives up: at first, later."""
 MOST_CONFLICTS = 100
 MOST_FAILURES = 5
 _COMMIT = 0x6C6F61646572  # "loader": the key of the lock under which loads commit
@@ -53,7 +55,7 @@ class LakeTarget:
         """Nothing is opened yet."""
         self._lake = lake_of(settings)
         self._prefix = segment_prefix(settings)
-        self._working = False
+        self._working = self._opened = False
         self._con: duckdb.DuckDBPyConnection | None = None
         self._turns: psycopg.Connection[Any] | None = None
         self._claims: psycopg.Connection[Any] | None = None
@@ -186,23 +188,29 @@ class LakeTarget:
 
     def _open(self) -> None:
         """Connect where a connection is missing or dead, with patience."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
         with self._opening:
+            deadline = time.monotonic() + (PATIENCE_SECONDS if self._opened else FIRST_SECONDS)
             while not self._is_healthy():
                 self.close()
                 try:
                     self._connect()
-                except WarehouseError:
+                except CatalogAway:
                     if time.monotonic() > deadline:
                         raise
                     time.sleep(PAUSE_SECONDS)
+            self._opened = True
 
     def _connect(self) -> None:
         self._turns, self._claims = open_catalog(self._lake), open_catalog(self._lake)
-        with self._lock():  # the first of all makes the catalog's tables
-            self._con = attach(self._lake)
-        # DuckLake's own retry would merge a load into a snapshot that it has not seen.
-        self._con.execute("set ducklake_max_retry_count = 0")
+        try:
+            with self._lock():  # the first of all makes the catalog's tables
+                self._con = attach(self._lake)
+            # DuckLake's own retry would merge a load into a snapshot that it has not seen.
+            self._con.execute("set ducklake_max_retry_count = 0")
+        except Exception as error:
+            if _is_of_the_lake(error):  # it went away again
+                raise unreachable(self._lake, error) from None
+            raise
 
     def _is_healthy(self) -> bool:
         if self._con is None or self._turns is None or self._claims is None:

@@ -130,8 +130,8 @@ def test_readers_can_only_read(postgres: Postgres, lines: list[bytes], tmp_path:
 def test_loaders_share_a_lake_exactly(
     postgres: Postgres, lines: list[bytes], tmp_path: Path
 ) -> None:
-    """Four loaders over two spools that hold the same events twice, killed, and a catalog that
-    crashes, leave the tables that one file has; no reader ever sees half a load."""
+    """Four loaders over two spools that hold the same events twice, killed and maintained, and a
+    catalog that crashes, leave the tables that one file has; no reader ever sees half a load."""
     homes = two_spools(tmp_path, lines[:6000])
     dsn, data = postgres.database(), str(tmp_path / "files")
     environs = [environment(home, dsn, data) for home in (*homes, *homes)]
@@ -147,6 +147,7 @@ def test_loaders_share_a_lake_exactly(
             os.kill(loaders[victim].pid, signal.SIGKILL)
             loaders[victim].communicate()
             loaders[victim] = start_loader(environs[victim], "ingest", "--json")
+        loaders.append(start_loader(environs[0], "maintain", "--json"))
         for loader in loaders:
             answer(loader)
 
@@ -258,7 +259,7 @@ def test_errors_say_what_is_wrong_and_no_password(
 ) -> None:
     """A lake that cannot be reached, or is named wrongly, is one sentence without the password."""
     dsn = postgres.database()
-    monkeypatch.setattr("loader.lake_target.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("loader.lake_target.FIRST_SECONDS", 0.0)
     nobody = dsn.replace(f"port={postgres.port}", f"port={free_port()}")
     wrong = [
         (settings_of(tmp_path, nobody, "x"), WarehouseError, "does not answer"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -39,6 +40,8 @@ def open_lab(
     command = lab_command(folder, browser=browser, host=host, port=port)
     environment = kernel_environment(settings, os.environ)
     process = subprocess.Popen(command, env=environment, cwd=folder)
+    # JupyterLab and its kernels must not outlive the command that opened them.
+    signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     while True:
         try:
             return process.wait()

@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -73,6 +76,30 @@ def _run(path: Path) -> None:
             cell["execution_count"] = 1
             cell["outputs"] = [{"output_type": "stream", "name": "stdout", "text": "x"}]
     path.write_text(json.dumps(document), "utf-8")
+
+
+def test_lab_ends_with_the_command_that_opened_it(tmp_path: Path) -> None:
+    """SIGTERM to `loader notebooks` stops JupyterLab too: nothing of it is left behind."""
+    environ = {**os.environ, "LOADER_HOME": str(tmp_path), "JUPYTER_RUNTIME_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "loader", "notebooks", "--no-browser", "--port", "0"]
+    started = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)
+    running = _wait_for(tmp_path, "jpserver-*.json")
+    server = json.loads(running.read_text("utf-8"))["pid"]
+    started.terminate()
+    started.wait(30)
+
+    assert server != started.pid
+    with pytest.raises(ProcessLookupError):
+        os.kill(server, 0)
+
+
+def _wait_for(folder: Path, pattern: str) -> Path:
+    for _ in range(600):
+        found = [path for path in folder.glob(pattern) if path.stat().st_size]
+        if found:
+            return found[0]
+        time.sleep(0.1)
+    raise AssertionError(f"no {pattern} after a minute")
 
 
 def test_lab_serves_one_folder_behind_a_token(tmp_path: Path) -> None:

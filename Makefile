@@ -12,11 +12,11 @@ demo: .venv/.run
 	$(BIN)/loader demo
 
 test: .venv/.dev
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # The promises hold on the next major version of DuckDB too (the lake's extensions exist for 1.5.5).
 test-duckdb2: .venv-duckdb2/.dev
-	.venv-duckdb2/bin/python -m pytest -n 2 --dist worksteal -m "not lake and not browser"
+	.venv-duckdb2/bin/python -m pytest -n 2 --dist loadfile -m "not lake and not browser"
 
 lint: .venv/.dev
 	$(BIN)/ruff format --check .

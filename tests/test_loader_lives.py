@@ -1,4 +1,4 @@
-"""The loader killed, or its disk failing, at any system call; the short form of ``make torture``."""
+"""The loader killed, or its disk failing, at any system call: the short form of the torture."""
 
 from tests.conftest import require
 from tests.torture import loading

@@ -80,7 +80,8 @@ def ingest(
         run.once()
         if follow:
             run.on_and_on(stop or (lambda: False))
-        run.publish(anyway=rebuild)
+        if warehouse.is_last():
+            run.publish(anyway=rebuild)
         run.retain()
     return run.result()
 
@@ -103,6 +104,7 @@ class _Run:
     def __init__(self, settings: Settings, warehouse: Warehouse, progress: Progress) -> None:
         self._settings = settings
         self._warehouse = warehouse
+        self._batch_bytes = BATCH_BYTES * warehouse.batch_scale
         self._progress = progress
         self._started = time.monotonic()
         self._loaded = Loaded()
@@ -216,7 +218,7 @@ class _Run:
             for block in self._blocks(segment, offset):
                 blocks.append(block)
                 size += len(block.data)
-                if size >= BATCH_BYTES // 2:
+                if size >= self._batch_bytes // 2:
                     yield blocks
                     blocks, size = [], 0
         if blocks:
@@ -224,7 +226,7 @@ class _Run:
 
     def _blocks(self, segment: Segment, offset: int) -> Iterator[Block]:
         try:
-            while data := read_block(segment, offset, BATCH_BYTES):
+            while data := read_block(segment, offset, self._batch_bytes):
                 yield Block(segment.name, offset, data)
                 offset += len(data)
         except SpoolError as error:

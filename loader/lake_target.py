@@ -43,6 +43,9 @@ MOST_CONFLICTS = 100
 MOST_FAILURES = 5
 _COMMIT = 0x6C6F61646572  # "loader": the key of the lock under which loads commit
 
+_AT_WORK = _COMMIT + 1
+"""Shared by every loader that is in the middle of a pass."""
+
 T = TypeVar("T")
 
 
@@ -50,6 +53,7 @@ class LakeTarget:
     """A lake, open for loading by this loader and any number of others."""
 
     alone = False
+    batch_scale = 3
 
     def __init__(self, settings: Settings) -> None:
         """Nothing is opened yet."""
@@ -127,6 +131,7 @@ class LakeTarget:
         offsets: Callable[[duckdb.DuckDBPyConnection], Mapping[str, int]],
     ) -> Iterator[tuple[Segment, int]]:
         """Yield each segment that holds more than was loaded, and that no other loader has."""
+        self._insist(lambda: self._side().execute("select pg_advisory_lock_shared(%s)", [_AT_WORK]))
         known = self._known(offsets)
         for segment in segments:
             if _holds_more(segment, known.get(segment.name, 0)) and self._claim(segment.name):
@@ -139,6 +144,16 @@ class LakeTarget:
             if name in self._claimed:
                 self._claimed.discard(name)
                 self._unlock(self._key(name))
+        if names is None:
+            with suppress(Exception):  # a lost connection has let go of it
+                self._side().execute("select pg_advisory_unlock_shared(%s)", [_AT_WORK])
+
+    def is_last(self) -> bool:
+        """Say whether no other loader is in the middle of a pass: it will publish at its end."""
+        alone = self._insist(lambda: self._try(_AT_WORK))
+        if alone:
+            self._unlock(_AT_WORK)
+        return alone
 
     @contextmanager
     def sole(self, purpose: str) -> Iterator[bool]:

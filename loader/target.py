@@ -43,6 +43,9 @@ class Target(Protocol):
     alone: bool
     """Whether nobody else can load while this one is open."""
 
+    batch_scale: int
+    """How many times the usual batch a load had best be: a commit costs more in a lake."""
+
     @property
     def prefix(self) -> str:
         """What stands before the names of this spool's segments in the tables."""
@@ -81,6 +84,9 @@ class Target(Protocol):
     def release(self, names: Iterable[str] | None = None) -> None:
         """Let others have segments that were claimed; all of them when none is named."""
 
+    def is_last(self) -> bool:
+        """Say whether no other loader is at work that will publish what stands then."""
+
     def sole(self, purpose: str) -> AbstractContextManager[bool]:
         """Say whether this loader is the one of its spool to do ``purpose`` now."""
 
@@ -118,6 +124,7 @@ class FileTarget:
     """A published file, and beside it the private one that is loaded."""
 
     alone = True
+    batch_scale = 1
     prefix = ""
 
     def __init__(self, published: Path) -> None:
@@ -197,6 +204,10 @@ class FileTarget:
 
     def release(self, names: Iterable[str] | None = None) -> None:
         """Do nothing: nothing is claimed."""
+
+    def is_last(self) -> bool:
+        """Return that it is: there is one loader."""
+        return True
 
     def sole(self, purpose: str) -> AbstractContextManager[bool]:
         """Return that it is."""

@@ -74,6 +74,7 @@ class Warehouse:
         """Nothing is opened yet; ``timezone`` is the zone in which reports cut days."""
         self._target = target
         self._timezone = timezone
+        self.batch_scale = target.batch_scale
 
     def open(self) -> "Warehouse":
         """Open it for writing, made first where there is none; every object of ``sql/`` is applied.
@@ -105,6 +106,10 @@ class Warehouse:
     def release(self) -> None:
         """Let other loaders have what ``new`` yielded."""
         self._target.release()
+
+    def is_last(self) -> bool:
+        """Say whether no other loader is at work that will publish what stands then."""
+        return self._target.is_last()
 
     def sole(self, purpose: str) -> AbstractContextManager[bool]:
         """Say whether this loader is the one of its spool to do ``purpose`` now."""

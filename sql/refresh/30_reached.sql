@@ -2,6 +2,12 @@
 -- events of their own. Else by campaign and recipient: event_fallback holds the events
 -- whose key no message has, with the message of that campaign delivered last before them,
 -- or else first (of equally old ones that with the smallest key), or none.
+create or replace temp table refresh_event_key as
+select distinct
+    message_key,
+    recipient,
+from refresh_event;
+
 create or replace temp table refresh_reached as
 with message as (
     select message_base.*
@@ -21,9 +27,9 @@ select
     message.attempted_at,
     message.delivered_at,
 from message
-semi join refresh_event
-    on message.message_key = refresh_event.message_key
-    and message.recipient = refresh_event.recipient;
+inner join refresh_event_key
+    on message.message_key = refresh_event_key.message_key
+    and message.recipient = refresh_event_key.recipient;
 
 create or replace temp table refresh_unmatched as
 select refresh_event.*

@@ -21,6 +21,7 @@ drop view refresh_bounce;
 drop table refresh_often;
 drop table refresh_delivery;
 drop table refresh_dense;
+drop table refresh_event_key;
 drop table refresh_reached;
 drop table refresh_unmatched;
 drop table refresh_flagged;

@@ -219,7 +219,10 @@ class LakeTarget:
         self._turns, self._claims = open_catalog(self._lake), open_catalog(self._lake)
         try:
             with self._lock():  # the first of all makes the catalog's tables
+                is_new = published_snapshot(self._side()) is None
                 self._con = attach(self._lake)
+                if is_new:  # a third smaller than DuckLake's own choice, and no slower
+                    self._con.execute(f"call {NAME}.set_option('parquet_compression', 'zstd')")
             # DuckLake's own retry would merge a load into a snapshot that it has not seen.
             self._con.execute("set ducklake_max_retry_count = 0")
         except Exception as error:

@@ -60,7 +60,7 @@ def test_a_lake_holds_what_a_file_holds(
     postgres: Postgres, lines: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every table and every view gives the same rows on lake and file, also when maintained."""
-    spread(tmp_path / "spool", lines[:6000], 3)
+    spread(tmp_path / "spool", lines[:3000], 3)
     monkeypatch.setattr("loader.ingest.BATCH_BYTES", 256 * 1024)
     in_lake = settings_of(tmp_path, postgres.database(), str(tmp_path / "files"))
     in_file = file_settings(tmp_path)

@@ -74,6 +74,9 @@ class Warehouse:
         """Nothing is opened yet; ``timezone`` is the zone in which reports cut days."""
         self._target = target
         self._timezone = timezone
+        # Read now: while this process follows, another version may be installed.
+        files = sorted((asset("sql") / "refresh").glob("*.sql"))
+        self._refreshing = [file.read_text("utf-8") for file in files]
         self.batch_scale = target.batch_scale
 
     def open(self) -> "Warehouse":
@@ -425,8 +428,8 @@ class Warehouse:
         self._insert(table, rows.with_columns(named))
 
     def _refresh(self) -> None:
-        for file in sorted((asset("sql") / "refresh").glob("*.sql")):
-            self._con.execute(file.read_text("utf-8"))
+        for text in self._refreshing:
+            self._con.execute(text)
         self._touched, self._tells = 0, True
 
     def _value(self, query: str) -> Any:

@@ -110,9 +110,6 @@ select
     unattributed_nearby,
     rate(bounced + unattributed_nearby, attempted + unattributed_nearby)
         as bounce_rate_upper,
-    row_number() over (
-        order by campaign_id is null, first_delivered_at desc nulls last, campaign_id
-    ) as recency,
     report_timezone() as timezone,
     cast(report_time(first_delivered_at) as date) as sent_date,
     report_time(first_delivered_at) as first_delivered_at_local,

@@ -21,27 +21,35 @@ mailed as (
         max(attempted_at) as last_attempted_at,
         max(delivered_at) filter (accepted) as last_accepted_at,
         max(bounced_at) filter (bounce_class = 'hard') as hard_bounced_at,
+    from message_base
+    group by recipient
+),
+
+complained as (
+    select
+        recipient,
         min(complained_at) as complained_at,
-    from messages
+    from message_reaction
+    where complained_at is not null
     group by recipient
 ),
 
 bounced as (
     select
-        messages.recipient,
-        messages.bounce_class,
-        messages.meant_category,
-        messages.dsn_code[1] = '4' as is_transient,
-        messages.bounced_at > coalesce(human.last_human_at, timestamp '-infinity')
+        message_dense.recipient,
+        message_dense.bounce_class,
+        message_dense.meant_category,
+        message_dense.dsn_code[1] = '4' as is_transient,
+        message_dense.bounced_at > coalesce(human.last_human_at, timestamp '-infinity')
             as is_after_human,
-        messages.bounced_at > coalesce(
+        message_dense.bounced_at > coalesce(
             greatest(human.last_human_at, mailed.last_accepted_at),
             timestamp '-infinity'
         ) as is_in_a_row,
-    from messages
-    inner join mailed on messages.recipient = mailed.recipient
-    left join human on messages.recipient = human.recipient
-    where messages.bounced_at is not null
+    from message_dense
+    inner join mailed on message_dense.recipient = mailed.recipient
+    left join human on message_dense.recipient = human.recipient
+    where message_dense.bounced_at is not null
 ),
 
 streak as (
@@ -108,11 +116,12 @@ joined as (
         mailed.last_attempted_at,
         mailed.last_accepted_at,
         mailed.hard_bounced_at,
-        mailed.complained_at,
+        complained.complained_at,
         subscription.unsubscribed_at,
         coalesce(subscription.is_unsubscribed, false) as is_unsubscribed,
     from mailed
     full join subscription on mailed.recipient = subscription.recipient
+    left join complained on mailed.recipient = complained.recipient
 )
 
 select

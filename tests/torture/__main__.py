@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.torture import crash, fuzz, probes, proxy, server
+from tests.torture import crash, fuzz, loading, probes, proxy, server
 from tests.torture.client import Receiver
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "torture.md"
@@ -54,6 +54,22 @@ def _controls(share: float) -> list[Row]:
         size = f"{tally['lives']:,} lives, {tally['acknowledged']:,} acknowledged"
         result = f"{tally['lost']:,} lost, {tally['taken_back']:,} taken back, as it must"
         rows.append(Row(f"control: {control}", size, result, tally["lost"] > 0))
+    return rows
+
+
+def _loading(share: float) -> list[Row]:
+    rows = []
+    for control, lives in ((False, 2000), (True, 200)):
+        tally = loading.spawn(max(24, int(lives * share)), 1, control=control)
+        size = f"{tally['lives']:,} lives ({tally['killed']:,} killed, {tally['failed']:,} failed)"
+        result = (
+            f"{tally['lost']} lost, {tally['twice']} loaded twice, {tally['unopenable']} unopenable"
+        )
+        holds = not (tally["lost"] or tally["twice"] or tally["unopenable"])
+        if control:
+            rows.append(Row("loader, control: split commit", size, result, tally["twice"] > 0))
+        else:
+            rows.append(Row("loader: load, checkpoint, publish", size, result, holds))
     return rows
 
 
@@ -169,6 +185,7 @@ TORTURES: dict[str, Torture] = {
     "crash": lambda share: _lives(share, power=False),
     "power": lambda share: _lives(share, power=True),
     "controls": _controls,
+    "loading": _loading,
     "kill": _kill,
     "drain": _drain,
     "disk": _disk,

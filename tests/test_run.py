@@ -1,0 +1,91 @@
+"""What ``loader run`` promises: received and loaded in one, the receiver above the loader."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from loader.simulate import Plan, to_url
+from tests.conftest import require
+
+SECRET = "a-secret-of-the-tests"
+PATIENCE = 60.0
+
+
+@contextmanager
+def running(home: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start ``loader run``; yield the process and the address of its webhook."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "loader", "run", "--port", "0"],
+        cwd=home,
+        env={**os.environ, "LOADER_HOME": str(home), "LOADER_SECRETS": SECRET},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        assert process.stdout
+        found = re.search(r"http://\S+", process.stdout.readline())
+        assert found
+        yield process, f"{found.group()}/webhooks/inboxroad"
+    finally:
+        process.terminate()
+        process.communicate(timeout=PATIENCE)
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    """Say whether something comes to hold within a minute."""
+    until = time.monotonic() + PATIENCE
+    while not holds() and time.monotonic() < until:
+        time.sleep(0.1)
+    return holds()
+
+
+def loaded(home: Path) -> int:
+    """Return how many events the published warehouse says were read."""
+    path = home / "warehouse.duckdb"
+    if not path.exists():
+        return 0
+    with duckdb.connect(str(path), read_only=True) as con:
+        return con.execute("select coalesce(sum(read), 0) from ingest_ledger").fetchall()[0][0]
+
+
+def following(process: subprocess.Popen[str]) -> list[int]:
+    """Return the process ids of the ``ingest --follow`` that ``loader run`` has started."""
+    found = subprocess.run(
+        ["pgrep", "-P", str(process.pid), "-f", "ingest --follow"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return [int(number) for number in found.stdout.split()]
+
+
+def test_what_is_posted_is_soon_in_the_warehouse(tmp_path: Path) -> None:
+    """Events posted to ``loader run`` are published within seconds, and SIGTERM ends it with 0."""
+    with running(tmp_path) as (process, url):
+        posted = to_url(Plan(campaigns=1, messages=40), url, SECRET)
+
+        assert eventually(lambda: loaded(tmp_path) == posted)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=PATIENCE) == 0
+
+
+def test_a_dead_loader_does_not_stop_the_receiver(tmp_path: Path) -> None:
+    """When the loader is killed events go on being received, and a new loader loads them."""
+    require("pgrep")
+    with running(tmp_path) as (process, url):
+        assert eventually(lambda: bool(following(process)))
+        for number in following(process):
+            os.kill(number, signal.SIGKILL)
+
+        posted = to_url(Plan(campaigns=1, messages=40), url, SECRET)
+
+        assert eventually(lambda: loaded(tmp_path) == posted)

@@ -18,7 +18,7 @@ def status(settings: Settings) -> dict[str, Any]:
     ``spool``: bytes and segments in it, bytes not loaded yet; ``tables``: table → rows;
     ``last_load``: when, and its counts; ``events``: the sums of the ledger; ``quarantine``:
     reason → lines; ``match_rate``: share of opens and clicks whose message is known, or None;
-    ``warnings``: sentences. Works without a warehouse too.
+    ``warnings`` and ``notes``: sentences. Works without a warehouse too.
     """
     published = published_at(settings)
     if published is None:
@@ -31,6 +31,7 @@ def status(settings: Settings) -> dict[str, Any]:
             "events": {},
             "quarantine": {},
             "warnings": [nothing, *_alarms(settings, {})],
+            "notes": [],
         }
     with connect(settings) as con:
         offsets = _offsets(con, segment_prefix(settings))
@@ -43,7 +44,8 @@ def status(settings: Settings) -> dict[str, Any]:
             "tables": {table: _value(con, f"select count(*) from {table}") for table in TABLES},
             "events": _sums(con),
             "quarantine": _reasons(con),
-            "warnings": [*_alarms(settings, offsets), *_warnings(con)],
+            "warnings": [*_alarms(settings, offsets), *_said(con, "severity <> 'note'")],
+            "notes": _said(con, "severity = 'note'"),
         }
 
 
@@ -72,7 +74,8 @@ def sentences(found: dict[str, Any]) -> list[str]:
     lines += [f"set aside  {reason}: {rows:,}" for reason, rows in found["quarantine"].items()]
     if found["match_rate"] is not None:
         lines.append(f"matched    {found['match_rate']:.1%} of opens and clicks by message id")
-    return lines + [f"warning    {sentence}" for sentence in found["warnings"]]
+    lines += [f"warning    {sentence}" for sentence in found["warnings"]]
+    return lines + [f"note       {sentence}" for sentence in found["notes"]]
 
 
 def _value(con: duckdb.DuckDBPyConnection, query: str) -> Any:
@@ -159,14 +162,6 @@ def _match_rate(con: duckdb.DuckDBPyConnection) -> float | None:
     return rate
 
 
-def _warnings(con: duckdb.DuckDBPyConnection) -> list[str]:
-    query = """
-        select check_name, found, of_all, share
-        from quality_total
-        where needs_attention
-        order by check_number
-    """
-    return [
-        f"{name}: {found:,} of {of_all:,} ({share:.1%}); the data quality notebook says more."
-        for name, found, of_all, share in con.execute(query).fetchall()
-    ]
+def _said(con: duckdb.DuckDBPyConnection, wanted: str) -> list[str]:
+    query = f"select sentence from warnings where {wanted} order by number"
+    return [sentence for (sentence,) in con.execute(query).fetchall()]

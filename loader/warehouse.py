@@ -1,6 +1,7 @@
 """Typed frames → DuckDB tables, in one transaction with the ledger; the only writer of DuckDB."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -490,7 +491,7 @@ def _offsets(con: duckdb.DuckDBPyConnection, prefix: str) -> dict[str, int]:
 
 
 def _apply_in_any_order(con: duckdb.DuckDBPyConnection, files: Mapping[Path, str]) -> None:
-    waiting = dict(files)
+    waiting = _after_what_they_name(files)
     while waiting:
         failed: dict[Path, Exception] = {}
         for file, text in waiting.items():
@@ -502,6 +503,26 @@ def _apply_in_any_order(con: duckdb.DuckDBPyConnection, files: Mapping[Path, str
             file, problem = next(iter(failed.items()))
             raise WarehouseError(f"{file} cannot be applied: {str(problem).splitlines()[0]}")
         waiting = {file: waiting[file] for file in failed}
+
+
+def _after_what_they_name(files: Mapping[Path, str]) -> dict[Path, str]:
+    """Return the files, those that others name first: a failed attempt costs a binding too."""
+    named = {file.stem: file for file in files}
+    words = {file: re.findall(r"\w+", re.sub(r"--.*", "", text)) for file, text in files.items()}
+    seen: set[Path] = set()
+    ordered: dict[Path, str] = {}
+
+    def visit(file: Path) -> None:
+        if file in seen:
+            return
+        seen.add(file)
+        for word in sorted(named.keys() & words[file]):
+            visit(named[word])
+        ordered[file] = files[file]
+
+    for file in files:
+        visit(file)
+    return ordered
 
 
 def _put(con: duckdb.DuckDBPyConnection, table: str, value: str) -> None:

@@ -1,8 +1,8 @@
 -- grain: bounce_category × bounce_class, over all mail, the unattributed included
 create or replace view bounce_total as
 with whole as (
-    select cast(sum(attempted) as bigint) as attempted
-    from campaign_report
+    select count(*) as attempted
+    from message_base
 ),
 
 rolled as (

@@ -12,7 +12,7 @@ with delay as (
             hours_between(delivered_at, first_human_opened_at),
             hours_between(delivered_at, first_clicked_at)
         ]) as hours,
-    from messages
+    from message_reaction
     where campaign_id is not null
         and accepted
         and (first_opened_at is not null or first_clicked_at is not null)

@@ -58,7 +58,7 @@ ranked as (
 
 select
     ranked.campaign_id,
-    campaign_list.campaign_name,
+    campaign_order.campaign_name,
     ranked.measure,
     ranked.size,
     ranked.reference_size,
@@ -77,6 +77,6 @@ select
         range between unbounded preceding and current row
     )) as q_value,
     ranked.is_small,
-    campaign_list.sent_date,
+    campaign_order.sent_date,
 from ranked
-left join campaign_list on ranked.campaign_id = campaign_list.campaign_id;
+left join campaign_order on ranked.campaign_id = campaign_order.campaign_id;

@@ -27,7 +27,7 @@ with stage as (
                 'previous': accepted,
             },
         ]) as step,
-    from campaign_report
+    from campaign_counts
     where campaign_id is not null
 )
 

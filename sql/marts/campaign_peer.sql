@@ -6,7 +6,7 @@ with ranked as (
         campaign_id,
         sender_domain,
         row_number() over (partition by sender_domain order by recency) as sender_rank,
-    from campaign_list
+    from campaign_order
 )
 
 select

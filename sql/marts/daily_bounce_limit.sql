@@ -8,10 +8,10 @@ with pooled as (
         day,
         attempted,
         bounced,
-        bounce_rate,
-        is_small,
+        rate(bounced, attempted) as bounce_rate,
+        attempted < threshold('small_attempted') as is_small,
         rate(sum(bounced) over (), sum(attempted) over ()) as pooled_rate,
-    from daily_report
+    from daily_counts
     where attempted > 0
 ),
 

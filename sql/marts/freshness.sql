@@ -23,7 +23,7 @@ whole as (
         cast(coalesce(sum(attempted), 0) as bigint) as messages,
         min(first_delivered_at) as first_delivered_at,
         max(last_delivered_at) as last_delivered_at,
-    from campaign_report
+    from campaign_counts
 )
 
 select

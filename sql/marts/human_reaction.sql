@@ -3,7 +3,7 @@
 create or replace view human_reaction as
 with reaction as (
     select campaign_id, 'open' as kind, delivered_at, first_human_opened_at as reacted_at
-    from messages
+    from message_reaction
     where first_human_opened_at is not null and accepted
     union all
     select campaign_id, 'click' as kind, delivered_at, first_human_clicked_at as reacted_at
@@ -26,15 +26,15 @@ spread as (
 
 select
     spread.campaign_id,
-    campaign_list.campaign_name,
+    campaign_order.campaign_name,
     spread.kind,
-    campaign_list.recency,
+    campaign_order.recency,
     spread.reacted,
     spread.hours[1] as p10_hours,
     spread.hours[2] as p25_hours,
     spread.hours[3] as p50_hours,
     spread.hours[4] as p75_hours,
     spread.hours[5] as p90_hours,
-    campaign_list.sent_date,
+    campaign_order.sent_date,
 from spread
-inner join campaign_list on spread.campaign_id = campaign_list.campaign_id;
+inner join campaign_order on spread.campaign_id = campaign_order.campaign_id;

@@ -3,7 +3,7 @@
 -- beside every age unchanged
 create or replace view measured_rate as
 with report as materialized (
-    select * from campaign_report where campaign_id is not null
+    select * from campaign_counts where campaign_id is not null
 ),
 
 counted as (

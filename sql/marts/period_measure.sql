@@ -1,24 +1,28 @@
 -- grain: measure over the newest 30 days of deliveries, beside the 30 days before; the
 -- difference with its Newcombe interval; stands_out when that leaves out 0
 create or replace view period_measure as
-with newest as (
+with daily as materialized (
+    select * from daily_counts
+),
+
+newest as (
     select max(day) as last_day
-    from daily_report
+    from daily
     where delivered > 0
 ),
 
 period as (
     select
-        daily_report.day > newest.last_day - 30 as is_now,
+        daily.day > newest.last_day - 30 as is_now,
         cast(sum(attempted) as bigint) as attempted,
         cast(sum(accepted) as bigint) as accepted,
         cast(sum(bounced) as bigint) as bounced,
         cast(sum(opened_human) as bigint) as opened,
         cast(sum(clicked_human) as bigint) as clicked,
         cast(sum(unsubscribed) as bigint) as unsubscribed,
-    from daily_report
+    from daily
     cross join newest
-    where daily_report.day > newest.last_day - 60
+    where daily.day > newest.last_day - 60
     group by is_now
 ),
 

@@ -1,7 +1,11 @@
 -- grain: one row per thing that an analyst must know before believing a rate: severity
 -- (warning before note), topic, and one sentence in words; no addresses
 create or replace view warnings as
-with volume as (
+with quality as materialized (
+    select * from data_quality
+),
+
+volume as (
     select
         coalesce(sum(opens_clicks), 0) as opens_clicks,
         coalesce(sum(matched_by_message_id), 0) as matched_by_message_id,
@@ -11,14 +15,14 @@ with volume as (
         coalesce(sum(events), 0) as events,
         coalesce(sum(late_events), 0) as late_events,
         coalesce(sum(duplicates), 0) as duplicates,
-    from data_quality
+    from quality
 ),
 
 sender as (
     select
         sender_domain,
         sum(delivered_events) as delivered_events,
-    from data_quality
+    from quality
     where not async_bounce_seen
     group by sender_domain
     having sum(delivered_events) >= threshold('async_volume')
@@ -43,9 +47,11 @@ gap as (
 tracking as (
     select
         count(*) filter (not is_tracked) as untracked,
-        count(*) filter (maturity <> 'comparable') as unripe,
+        count(*) filter (
+            maturity(hours_between(last_delivered_at, report_now())) <> 'comparable'
+        ) as unripe,
         count(*) as campaigns,
-    from campaign_report
+    from campaign_counts
     where campaign_id is not null and accepted > 0
 ),
 

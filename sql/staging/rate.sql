@@ -1,4 +1,4 @@
 -- successes out of trials → DOUBLE in [0, 1], NULL where there were no trials
 create or replace macro rate(successes, trials) as (
-    cast(successes as double) / nullif(trials, 0)
+    successes / nullif(trials, 0)
 );

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import vl_convert
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -27,7 +26,7 @@ from nbformat import NotebookNode
 from traitlets import Unicode
 from traitlets.config import Config
 
-from loader import charts, notebook, page, tables
+from loader import bundle, charts, notebook, page, tables
 from loader.assets import asset
 from loader.errors import ReportError
 from loader.kernel import OwnKernelSpecs, kernel_environment
@@ -36,7 +35,6 @@ from loader.settings import Settings
 OVERVIEW, CAMPAIGN = "01_overview", "02_campaign"
 CELL_SECONDS = 300
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-_GLOBALS = "window.vegaEmbed = vegaEmbed; window.vega = vega; window.vegaLite = vegaLite;"
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
 Progress = Callable[[str], None]
 
@@ -61,10 +59,10 @@ def report(
     one = not all_campaigns
     pages = [_one_page(settings, campaign, output)] if one else _all_pages(settings, folder)
     _make_folder(pages[0].output)
-    with kernel(settings) as client:
+    with kernel(settings) as client, bundle.made_ahead() as script:
         for position, wanted in enumerate(pages, start=1):
             say(f"{position} of {len(pages)}: {wanted.output.name}")
-            _write(client, wanted)
+            _write(client, wanted, script)
     return pages[0].output
 
 
@@ -118,6 +116,7 @@ def kernel(settings: Settings) -> Iterator[NotebookClient]:
                 **({"transport": "ipc", "ip": f"{scratch}/k"} if os.name == "posix" else {}),
             ),
             timeout=CELL_SECONDS,
+            shutdown_kernel="immediate",  # it only reads; asking it to leave takes seconds
             extra_arguments=["--HistoryManager.enabled=False", "--InteractiveShell.colors=nocolor"],
         )
         environment = kernel_environment(settings, os.environ) | {"IPYTHONDIR": scratch}
@@ -125,10 +124,12 @@ def kernel(settings: Settings) -> Iterator[NotebookClient]:
             yield client
 
 
-def _write(client: NotebookClient, wanted: _Page) -> None:
+def _write(client: NotebookClient, wanted: _Page, script: Callable[[], str]) -> None:
     path = asset("notebooks") / f"{wanted.notebook}.ipynb"
     ran = execute(client, nbformat.read(path, as_version=4), wanted.parameters)
-    _replace(wanted.output, _rendered(ran, wanted.output.suffix.lower()))
+    is_pdf = wanted.output.suffix.lower() == ".pdf"
+    markup = to_html(ran, printed=is_pdf, script=script())
+    _replace(wanted.output, _pdf(markup) if is_pdf else markup.encode())
 
 
 def execute(
@@ -175,14 +176,11 @@ def with_parameters(source: NotebookNode, parameters: dict[str, object]) -> Note
     return copy
 
 
-def _rendered(ran: NotebookNode, suffix: str) -> bytes:
-    if suffix == ".pdf":
-        return _pdf(to_html(ran, printed=True))
-    return to_html(ran).encode()
+def to_html(ran: NotebookNode, *, printed: bool = False, script: str = "") -> str:
+    """Return an executed notebook as one page without code; ``printed`` opens what folds.
 
-
-def to_html(ran: NotebookNode, *, printed: bool = False) -> str:
-    """Return an executed notebook as one page without code; ``printed`` opens what folds."""
+    ``script`` is the one that draws charts, where it was made before.
+    """
     config = Config()
     config.HTMLExporter.preprocessors = []
     exporter = HTMLExporter(
@@ -191,7 +189,7 @@ def to_html(ran: NotebookNode, *, printed: bool = False) -> str:
     exporter.exclude_anchor_links = True
     exporter.mathjax_url = exporter.require_js_url = ""
     nonce = secrets.token_urlsafe(12)
-    inlined: Preprocessor = InlineCharts(nonce=nonce)  # type: ignore[no-untyped-call]
+    inlined: Preprocessor = InlineCharts(nonce=nonce, drawing=script)  # type: ignore[no-untyped-call]
     drawn, _ = inlined.preprocess(ran, {})
     question, definitions = _opening(drawn)
     body, _ = exporter.from_notebook_node(
@@ -239,6 +237,7 @@ class InlineCharts(Preprocessor):
     """
 
     nonce = Unicode("", help="What the page's content policy demands of a script, if it has one.")
+    drawing = Unicode("", help="The script that draws charts; without it, it is made here.")
 
     def preprocess(
         self, nb: NotebookNode, resources: dict[str, Any]
@@ -253,7 +252,7 @@ class InlineCharts(Preprocessor):
         for number, data in enumerate(_chart_data(copy.cells)):
             spec = data.pop(charts.MIME)
             data.clear()
-            data["text/html"] = self._script(_bundle()) if number == 0 else ""
+            data["text/html"] = self._script(self.drawing or bundle.script()) if number == 0 else ""
             data["text/html"] += self._embedded(f"ld-chart-{number}", spec)
         return copy, resources
 
@@ -279,12 +278,6 @@ def _output_data(cells: Iterable[NotebookNode]) -> Iterator[dict[str, Any]]:
 
 def _chart_data(cells: Iterable[NotebookNode]) -> Iterator[dict[str, Any]]:
     return (data for data in _output_data(cells) if charts.MIME in data)
-
-
-def _bundle() -> str:
-    bundle = vl_convert.javascript_bundle(_GLOBALS)
-    # Only these could end the script or hide its end; escaped they mean the same to JavaScript.
-    return re.sub(r"<(?=/script|!--|script)", r"\\x3c", str(bundle), flags=re.IGNORECASE)
 
 
 def _pdf(markup: str) -> bytes:

@@ -55,7 +55,8 @@ MAY_IMPORT = {
     "notebook": "charts page query settings warehouse wording",
     "kernel": "settings",
     "lab_config": "",
-    "report": "assets charts kernel notebook page settings tables errors",
+    "bundle": "",
+    "report": "assets bundle charts kernel notebook page settings tables errors",
     "lab": "assets kernel settings errors",
     # a seed → signed bodies
     "scenario": "errors",

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
@@ -46,6 +47,29 @@ _COMMIT = 0x6C6F61646572  # "loader": the key of the lock under which loads comm
 _AT_WORK = _COMMIT + 1
 """Shared by every loader that is in the middle of a pass."""
 
+_EXTENTS = """
+    select
+        table_name,
+        coalesce(record_count, 0),
+        greatest(
+            last.max_value::timestamp,
+            (
+                select max(stats.max_value::timestamp)
+                from ducklake_file_column_stats as stats
+                join ducklake_data_file as file using (data_file_id)
+                where file.table_id = t.table_id
+                    and file.end_snapshot is null
+                    and stats.column_id = c.column_id
+            )
+        )
+    from ducklake_table as t
+    join ducklake_column as c using (table_id)
+    left join ducklake_table_stats using (table_id)
+    left join ducklake_table_column_stats as last using (table_id, column_id)
+    where column_name = 'occurred_at' and t.end_snapshot is null and c.end_snapshot is null
+"""
+"""Rows inlined in the catalog are in the statistics of the table, those of files in both."""
+
 T = TypeVar("T")
 
 
@@ -61,6 +85,7 @@ class LakeTarget:
         self._prefix = segment_prefix(settings)
         self._working = self._opened = False
         self._con: duckdb.DuckDBPyConnection | None = None
+        self._mine: int | None = None
         self._turns: psycopg.Connection[Any] | None = None
         self._claims: psycopg.Connection[Any] | None = None
         self._claimed: set[str] = set()
@@ -101,6 +126,17 @@ class LakeTarget:
         if self._working:
             return query(self.con)
         return self._insist(lambda: query(self.con))
+
+    def has_moved(self) -> bool:
+        """Say whether this transaction begins at another snapshot than this loader's last."""
+        row = self.con.execute(f"from {NAME}.current_snapshot()").fetchone()
+        return row is None or row[0] != self._mine
+
+    def extents(self, tables: Iterable[str]) -> Mapping[str, tuple[int, datetime | None]]:
+        """Ask the catalog, which bounds both without opening a file."""
+        found = self.ask(lambda _con: self._side().execute(_EXTENTS).fetchall())
+        known = {name: (events, latest) for name, events, latest in found}
+        return {table: known[table] for table in tables}
 
     def publish(self, refresh: Callable[[], None]) -> float:
         """Refresh; readers are shown the snapshot that this commits. Nothing is copied.
@@ -280,7 +316,10 @@ class LakeTarget:
         try:
             yield
             con.commit()
+            row = con.execute(f"from {NAME}.last_committed_snapshot()").fetchone()
+            self._mine = None if row is None else row[0]
         except BaseException:
+            self._mine = None  # what was remembered of it may not have happened
             with suppress(duckdb.Error):
                 con.rollback()
             raise

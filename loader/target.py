@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -69,6 +70,15 @@ class Target(Protocol):
 
     def ask(self, query: Query[T]) -> T:
         """Return what ``query`` finds in the open database."""
+
+    def has_moved(self) -> bool:
+        """Say, in a commit, whether anything may have been committed since this loader's last."""
+
+    def extents(self, tables: Iterable[str]) -> Mapping[str, tuple[int, datetime | None]]:
+        """Return how many events each of ``tables`` holds, and when the last of them occurred.
+
+        Neither is less than what stands.
+        """
 
     def publish(self, refresh: Callable[[], None]) -> float:
         """Run ``refresh``, show readers what stands now; return the seconds of copying."""
@@ -169,6 +179,17 @@ class FileTarget:
     def ask(self, query: Query[T]) -> T:
         """Return what ``query`` finds in the private file."""
         return query(self.con)
+
+    def has_moved(self) -> bool:
+        """Return that it has not: nobody else loads."""
+        return False
+
+    def extents(self, tables: Iterable[str]) -> Mapping[str, tuple[int, datetime | None]]:
+        """Count, and look for the last moment."""
+        query = " union all ".join(
+            f"select '{table}', count(*), max(occurred_at) from {table}" for table in tables
+        )
+        return {name: (events, latest) for name, events, latest in self.con.sql(query).fetchall()}
 
     def publish(self, refresh: Callable[[], None]) -> float:
         """Refresh, checkpoint, and copy the private file over the published one."""

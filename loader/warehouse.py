@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 import polars as pl
@@ -20,6 +20,8 @@ from loader.errors import WarehouseError
 from loader.events import SPECIFIC, TABLES
 from loader.spool import Segment
 from loader.target import Target
+
+T = TypeVar("T")
 
 LAYERS = ("tables", "staging", "marts")
 LEDGER: dict[str, Any] = {
@@ -86,11 +88,7 @@ class Warehouse:
         Whoever calls has the turn to load. Raises ``WarehouseError`` when it cannot be opened.
         """
         self._target.open(self._prepare)
-        # Where others load too, anything that stands may have come in the meantime.
-        self._latest = {table: self._latest_of(table) for table in TABLES}
-        self._events = sum(self._value(f"select count(*) from {table}") for table in TABLES)
-        self._touched = self._value("select count(*) from refresh_touched")
-        self._tells = self._is_refreshed()
+        self._recall()
         return self
 
     def offsets(self) -> dict[str, int]:
@@ -165,7 +163,7 @@ class Warehouse:
 
     def settle(self, ties: pl.DataFrame, found: Mapping[str, pl.DataFrame]) -> None:
         """Put rows of ``found``, the smallest lines of tied events, in place of standing ones."""
-        self._target.commit(lambda: self._settle(ties, found))
+        self._commit(lambda: self._settle(ties, found))
 
     def publish(self) -> float:
         """Refresh what marts keep, and show it to readers; return the seconds of the copying."""
@@ -211,17 +209,15 @@ class Warehouse:
 
     def _load(self, parsed: Parsed, again: bool) -> Loaded:
         started = _now()
-        done = self._target.commit(lambda: self._load_once(parsed, again, started))
+        done = self._commit(lambda: self._load_once(parsed, again, started))
         last = {block.segment for block in parsed.blocks[-1:]}  # more of it may be on its way
         self._target.release({block.segment for block in parsed.blocks[:-1]} - last)
         return done
 
     def _load_once(self, parsed: Parsed, again: bool, started: datetime) -> Loaded:
-        done = Loaded()
-        if not self._target.alone:
-            self._tells = self._is_refreshed()
-            if not again:
-                done, parsed = self._done(parsed, started), self._left(parsed)
+        done, left = Loaded(), parsed if again else self._left(parsed)
+        if left is not parsed:
+            done, parsed = self._done(parsed, started), left
         decisions = {
             table: self._decide(table, frame, parsed.lines)
             for table, frame in parsed.events.items()
@@ -232,7 +228,7 @@ class Warehouse:
         self._apply(decisions, again)
         self._insert_named("quarantine", parsed.refused.drop("block"))
         self._insert_named("ingest_ledger", ledger)
-        self._remember(decisions)
+        self._remember(decisions, ledger)
         sums = ledger.select("read", "inserted", "duplicates", "quarantined").sum().row(0)
         return done + Loaded(*sums)
 
@@ -249,7 +245,7 @@ class Warehouse:
 
     def _left(self, parsed: Parsed) -> Parsed:
         """Return ``parsed`` without the blocks that another loader has loaded meanwhile."""
-        offsets, lost = self.offsets(), set()
+        offsets, lost = dict(self._offsets), set()
         for number, block in enumerate(parsed.blocks):
             if block.offset == offsets.get(block.segment, 0):
                 offsets[block.segment] = block.offset + len(block.data)
@@ -294,15 +290,24 @@ class Warehouse:
     def _empty(self) -> None:
         for table in (*TABLES, "quarantine", "ingest_ledger", "tie", *KEPT):
             self._con.execute(f"delete from {table}")
+        self._recall()
 
-    def _latest_of(self, table: str) -> datetime | None:
-        if not self._target.alone:
-            return datetime.max
-        latest: datetime | None = self._value(f"select max(occurred_at) from {table}")
-        return latest
+    def _recall(self) -> None:
+        """Learn of what stands as much as loads go by."""
+        extents = self._target.extents(TABLES)
+        self._events = sum(events for events, _latest in extents.values())
+        self._latest = {table: latest for table, (_events, latest) in extents.items()}
+        self._touched = self._value("select count(*) from refresh_touched")
+        self._tells = self._value("select count(*) from refresh_state") > 0
+        self._offsets = self.offsets()
 
-    def _is_refreshed(self) -> bool:
-        return bool(self._value("select count(*) from refresh_state"))
+    def _commit(self, work: Callable[[], T]) -> T:
+        def knowing() -> T:
+            if self._target.has_moved():
+                self._recall()
+            return work()
+
+        return self._target.commit(knowing)
 
     def _take_back(self, parsed: Parsed) -> pl.DataFrame:
         """Take lines out of the quarantine; return segment → how many (``was``)."""
@@ -360,7 +365,9 @@ class Warehouse:
             ties = decision.ties.select(pl.lit(table).alias("kind"), "message_key", "occurred_at")
             self._insert("tie", ties)
 
-    def _remember(self, decisions: Mapping[str, Decision]) -> None:
+    def _remember(self, decisions: Mapping[str, Decision], ledger: pl.DataFrame) -> None:
+        for segment, stop in ledger.select("segment", "to_offset").rows():
+            self._offsets[segment] = max(stop, self._offsets.get(segment, 0))
         for table, decision in decisions.items():
             self._events += decision.insert.height - decision.delete.height
             newest: Any = decision.insert["occurred_at"].max()

@@ -385,11 +385,12 @@ class Warehouse:
             self._tells = False
             return
         for frame in changed:
-            rows = frame.select("message_key", "recipient")
+            rows = frame.select("message_key", "recipient", "campaign_id")
             if rows.height:
                 self._con.execute(
-                    "insert into refresh_touched "
-                    "select distinct message_key::uuid, recipient_key(recipient) from rows"
+                    "insert into refresh_touched by name "
+                    "select distinct message_key::uuid as message_key, "
+                    "recipient_key(recipient) as recipient, campaign_id from rows"
                 )
 
     def _tally(self, changes: Sequence[tuple[str, pl.DataFrame, int]]) -> None:

@@ -12,7 +12,7 @@ import duckdb
 from loader.assets import asset
 
 LAYERS = ("tables", "staging", "marts")
-KEPT = ("message_dense", "message_click", "event_fallback", "message_reaction", "campaign")
+KEPT = ("message_dense", "click_moment", "event_fallback", "message_reaction", "campaign")
 """The tables that ``sql/refresh`` keeps."""
 
 

@@ -187,7 +187,7 @@ def test_small_coverage_and_its_growth(con: duckdb.DuckDBPyConnection) -> None:
 
     assert one(con, query) == (2, 1)
     put(con, "click", id="m1", to="p1@gmail.com", at="2026-03-02 10:00:00", url="f")
-    con.execute("insert into refresh_touched values (message_key('m1'), 'p1@gmail.com')")
+    con.execute("insert into refresh_touched values (message_key('m1'), 'p1@gmail.com', 'A')")
     refresh(con)
     assert one(con, query) == (2, 2)
 

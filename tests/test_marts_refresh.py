@@ -96,7 +96,8 @@ def remove(con: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> None:
 def touch(con: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> None:
     """Say that a key changed."""
     con.execute(
-        "insert into refresh_touched values (message_key(?), ?)", [event["id"], event["to"]]
+        "insert into refresh_touched values (message_key(?), ?, ?)",
+        [event["id"], event["to"], event["campaign_id"]],
     )
 
 

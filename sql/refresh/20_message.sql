@@ -7,15 +7,7 @@ where message_key in (select message_key from refresh_key);
 
 create or replace temp table refresh_dense as
 select message_key
-from (
-    select message_key
-    from delivered
-    cross join (select 1 from refresh_plan where is_full) as gate
-    union all
-    select message_key
-    from delivered
-    where message_key in (select message_key from refresh_key)
-)
+from refresh_delivered
 group by message_key
 having count(*) > 1
 union
@@ -32,14 +24,14 @@ where message_key in (select message_key from refresh_key);
 create or replace temp table refresh_delivery as
 select
     message_key,
-    recipient_key(recipient) as recipient,
+    recipient,
     arg_min(campaign_id, (occurred_at, campaign_id))
         filter (campaign_id is not null) as campaign_id,
     arg_min(sender, (occurred_at, sender)) filter (sender is not null) as sender,
     min(occurred_at) as delivered_at,
-from delivered
+from refresh_delivered
 where message_key in (select message_key from refresh_dense)
-group by message_key, recipient_key(recipient);
+group by message_key, recipient;
 
 create or replace temp view refresh_bounce as
 select

@@ -1,50 +1,179 @@
--- What each event reaches. By message id: refresh_reached holds the messages that have
--- events of their own. Else by campaign and recipient: event_fallback holds the events
--- whose key no message has, with the message of that campaign delivered last before them,
--- or else first (of equally old ones that with the smallest key), or none.
-create or replace temp table refresh_event_key as
-select distinct
+-- What each event reaches. By message id, else by campaign and recipient: event_fallback
+-- holds the events whose key no message has, with the message of that campaign delivered
+-- last before them, or else first (of equally old ones that with the smallest key), or none.
+-- An event reaches a message of its own recipient only, and but for the fallback only
+-- through its own key. So a change touches its own key, and, where its recipient has (or
+-- had) an event that no message id matches, every message of that recipient.
+create or replace temp table refresh_message as
+select
     message_key,
     recipient,
-from refresh_event;
+    campaign_id,
+    true as accepted,
+    occurred_at as attempted_at,
+    occurred_at as delivered_at,
+from refresh_touched_delivered
+anti join message_dense using (message_key)
+union all
+select
+    message_key,
+    recipient,
+    campaign_id,
+    accepted,
+    attempted_at,
+    delivered_at,
+from message_dense
+where message_key in (select message_key from refresh_key);
 
-create or replace temp table refresh_reached as
-with message as (
-    select message_base.*
+create or replace temp table refresh_recipient as
+select recipient
+from refresh_key
+anti join refresh_message using (message_key, recipient)
+union
+select recipient
+from event_fallback
+where recipient in (select recipient from refresh_key);
+
+insert into refresh_message
+with others as (
+    select
+        message_key,
+        recipient,
+        campaign_id,
+        accepted,
+        attempted_at,
+        delivered_at,
     from message_base
-    cross join (select 1 from refresh_plan where is_full) as gate
-    union all
-    select message_base.*
-    from message_base
-    where message_key in (select message_key from refresh_key)
+    where recipient in (select recipient from refresh_recipient)
 )
 
+select others.*
+from others
+anti join refresh_message using (message_key, recipient);
+
+create or replace temp table refresh_reaction_key as
 select
-    message.message_key,
-    message.recipient,
-    message.campaign_id,
-    message.accepted,
-    message.attempted_at,
-    message.delivered_at,
-from message
-inner join refresh_event_key
-    on message.message_key = refresh_event_key.message_key
-    and message.recipient = refresh_event_key.recipient;
+    message_key,
+    recipient,
+from refresh_key
+union
+select
+    refresh_message.message_key,
+    refresh_message.recipient,
+from refresh_message
+semi join refresh_recipient using (recipient)
+union
+select
+    event_fallback.event_key as message_key,
+    event_fallback.recipient,
+from event_fallback
+semi join refresh_recipient using (recipient);
+
+-- Every message that events are to be looked for among: all, or those touched.
+create or replace temp view refresh_sparse as
+select
+    delivered.message_key,
+    recipient_key(delivered.recipient) as recipient,
+    delivered.campaign_id,
+    delivered.occurred_at as delivered_at,
+from delivered
+cross join (select 1 from refresh_plan where is_full) as gate
+union all
+select
+    message_key,
+    recipient,
+    campaign_id,
+    delivered_at,
+from refresh_message
+anti join message_dense using (message_key);
+
+create or replace temp table refresh_touched_event as
+select touched.*
+from (
+    select *
+    from reaction_event
+    where message_key in (select message_key from refresh_reaction_key)
+) as touched
+semi join refresh_reaction_key
+    on touched.message_key = refresh_reaction_key.message_key
+    and touched.recipient = refresh_reaction_key.recipient;
+
+create or replace temp view refresh_event as
+select reaction_event.*
+from reaction_event
+cross join (select 1 from refresh_plan where is_full) as gate
+union all
+select *
+from refresh_touched_event;
+
+-- attempted_at is NULL where no message has the id.
+create or replace temp table refresh_assigned as
+select
+    event.kind,
+    event.message_key,
+    event.recipient,
+    sparse.campaign_id,
+    event.url,
+    event.change is not distinct from 'unsubscribe' as is_unsubscribe,
+    sparse.delivered_at is not null as accepted,
+    sparse.delivered_at as attempted_at,
+    sparse.delivered_at,
+    event.occurred_at,
+from refresh_event as event
+anti join message_dense
+    on event.message_key = message_dense.message_key
+    and event.recipient = message_dense.recipient
+left join refresh_sparse as sparse
+    on event.message_key = sparse.message_key
+    and event.recipient = sparse.recipient
+union all
+select
+    event.kind,
+    event.message_key,
+    event.recipient,
+    message_dense.campaign_id,
+    event.url,
+    event.change is not distinct from 'unsubscribe' as is_unsubscribe,
+    message_dense.accepted,
+    message_dense.attempted_at,
+    message_dense.delivered_at,
+    event.occurred_at,
+from refresh_event as event
+inner join message_dense
+    on event.message_key = message_dense.message_key
+    and event.recipient = message_dense.recipient;
 
 create or replace temp table refresh_unmatched as
 select refresh_event.*
 from refresh_event
-anti join refresh_reached using (message_key, recipient);
+semi join (
+    select
+        message_key,
+        recipient,
+    from refresh_assigned
+    where attempted_at is null
+) as unmatched
+    on refresh_event.message_key = unmatched.message_key
+    and refresh_event.recipient = unmatched.recipient;
+
+delete from refresh_assigned
+where attempted_at is null;
 
 delete from event_fallback
 where (select is_full from refresh_plan);
 
 delete from event_fallback
-using refresh_key
-where event_fallback.event_key = refresh_key.message_key
-    and event_fallback.recipient = refresh_key.recipient;
+where recipient in (select recipient from refresh_recipient);
 
-insert into event_fallback by name
+create or replace temp view refresh_candidate as
+select message_base.*
+from message_base
+cross join (select 1 from refresh_plan where is_full) as gate
+union all by name
+select *
+from refresh_message;
+
+create or replace temp table refresh_fallback as
 with wanted as (
     select distinct
         campaign_id,
@@ -55,20 +184,17 @@ with wanted as (
 
 candidate as (
     select
-        message_base.campaign_id,
-        message_base.recipient,
-        message_base.delivered_at,
-        min(message_base.message_key) as message_key,
-        arg_min(message_base.accepted, message_base.message_key) as accepted,
-    from message_base
-    inner join wanted
-        on message_base.campaign_id = wanted.campaign_id
-        and message_base.recipient = wanted.recipient
-    where message_base.delivered_at is not null
-    group by
-        message_base.campaign_id,
-        message_base.recipient,
-        message_base.delivered_at
+        message.campaign_id,
+        message.recipient,
+        message.delivered_at,
+        min(message.message_key) as message_key,
+        arg_min(message.accepted, message.message_key) as accepted,
+    from refresh_candidate as message
+    semi join wanted
+        on message.campaign_id = wanted.campaign_id
+        and message.recipient = wanted.recipient
+    where message.delivered_at is not null
+    group by message.campaign_id, message.recipient, message.delivered_at
 ),
 
 earliest as (
@@ -101,36 +227,21 @@ left join earliest
     on unmatched.campaign_id = earliest.campaign_id
     and unmatched.recipient = earliest.recipient;
 
-create or replace temp view refresh_assigned as
+insert into event_fallback by name
+select *
+from refresh_fallback;
+
+insert into refresh_assigned by name
 select
-    refresh_event.kind,
-    refresh_event.message_key as event_key,
-    refresh_event.message_key,
-    refresh_event.recipient,
-    refresh_event.campaign_id as named_campaign_id,
-    refresh_reached.campaign_id,
-    'message_id' as matched_by,
-    refresh_event.sender,
-    refresh_event.url,
-    refresh_event.change,
-    refresh_reached.accepted,
-    refresh_reached.attempted_at,
-    refresh_reached.delivered_at,
-    refresh_event.occurred_at,
-    refresh_event.received_at,
-from refresh_event
-inner join refresh_reached
-    on refresh_event.message_key = refresh_reached.message_key
-    and refresh_event.recipient = refresh_reached.recipient
-union all by name
-select event_fallback.*
-from event_fallback
-cross join (select 1 from refresh_plan where is_full) as gate
-where event_fallback.matched_by <> 'none'
-union all by name
-select event_fallback.*
-from event_fallback
-semi join refresh_key
-    on event_fallback.event_key = refresh_key.message_key
-    and event_fallback.recipient = refresh_key.recipient
-where event_fallback.matched_by <> 'none';
+    kind,
+    message_key,
+    recipient,
+    campaign_id,
+    url,
+    change is not distinct from 'unsubscribe' as is_unsubscribe,
+    accepted,
+    attempted_at,
+    delivered_at,
+    occurred_at,
+from refresh_fallback
+where matched_by = 'campaign';

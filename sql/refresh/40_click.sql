@@ -1,17 +1,28 @@
--- Clicks with their machine flags. Only messages with three clicks or more can hold a
--- burst; a lone click is its own window.
-delete from message_click
+-- Bursts and windows of the messages with several clicks.
+delete from click_moment
 where (select is_full from refresh_plan);
 
-delete from message_click
-using refresh_key
-where message_click.event_key = refresh_key.message_key
-    and message_click.recipient = refresh_key.recipient;
+delete from click_moment
+using refresh_reaction_key
+where click_moment.message_key = refresh_reaction_key.message_key
+    and click_moment.recipient = refresh_reaction_key.recipient;
 
-insert into message_click by name
-with centre as (
+insert into click_moment by name
+with several as (
     select
-        *,
+        message_key,
+        recipient,
+    from refresh_assigned
+    where kind = 'click'
+    group by message_key, recipient
+    having count(*) > 1 or threshold('burst_urls') <= 1
+),
+
+centre as (
+    select distinct
+        message_key,
+        recipient,
+        occurred_at,
         count(distinct url) over (
             partition by message_key, recipient
             order by occurred_at
@@ -24,20 +35,20 @@ with centre as (
             range between current row and threshold_time('coverage_seconds') following
         ) as urls_ahead,
     from refresh_assigned
+    semi join several using (message_key, recipient)
     where kind = 'click'
 )
 
 select
-    * exclude (kind, change, is_burst_centre, urls_ahead),
+    message_key,
+    recipient,
+    occurred_at,
     bool_or(is_burst_centre) over (
         partition by message_key, recipient
         order by occurred_at
         range between threshold_time('burst_seconds') preceding
         and threshold_time('burst_seconds') following
     ) as is_burst,
-    coalesce(
-        occurred_at <= delivered_at + threshold_time('instant_click_seconds'), false
-    ) as is_instant,
     max(urls_ahead) over (
         partition by message_key, recipient
         order by occurred_at

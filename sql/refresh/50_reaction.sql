@@ -1,74 +1,80 @@
--- What the events of each message amount to.
+-- What the events of each message amount to, and the campaigns in which that has changed.
+create or replace temp table refresh_campaign as
+select campaign_id
+from refresh_touched
+cross join (select 1 from refresh_plan where not is_full) as gate
+union
+select message_reaction.campaign_id
+from message_reaction
+semi join refresh_reaction_key
+    on message_reaction.message_key = refresh_reaction_key.message_key
+    and message_reaction.recipient = refresh_reaction_key.recipient
+union
+select refresh_assigned.campaign_id
+from refresh_assigned
+cross join (select 1 from refresh_plan where not is_full) as gate;
+
 delete from message_reaction
 where (select is_full from refresh_plan);
 
 delete from message_reaction
-using refresh_key
-where message_reaction.message_key = refresh_key.message_key
-    and message_reaction.recipient = refresh_key.recipient;
-
-create or replace temp view refresh_click as
-select message_click.*
-from message_click
-cross join (select 1 from refresh_plan where is_full) as gate
-union all
-select message_click.*
-from message_click
-semi join refresh_key
-    on message_click.event_key = refresh_key.message_key
-    and message_click.recipient = refresh_key.recipient;
-
--- Joined first and summed up after: memory then has to hold one of both at a time.
-create or replace temp table refresh_flagged as
-with burst as (
-    select
-        message_key,
-        recipient,
-        list(occurred_at) as burst_at,
-    from refresh_click
-    where is_burst
-    group by message_key, recipient
-)
-
-select
-    assigned.message_key,
-    assigned.recipient,
-    assigned.campaign_id,
-    assigned.kind,
-    assigned.accepted,
-    assigned.attempted_at,
-    assigned.delivered_at,
-    assigned.occurred_at,
-    assigned.change is not distinct from 'unsubscribe' as is_unsubscribe,
-    null as window_urls,
-    if(
-        assigned.kind = 'open',
-        is_echo(assigned.occurred_at, assigned.delivered_at, burst.burst_at),
-        is_suspect(assigned.occurred_at, burst.burst_at)
-    ) as is_machine,
-from refresh_assigned as assigned
-left join burst
-    on assigned.message_key = burst.message_key
-    and assigned.recipient = burst.recipient
-where assigned.kind <> 'click'
-union all
-select
-    message_key,
-    recipient,
-    campaign_id,
-    'click' as kind,
-    accepted,
-    attempted_at,
-    delivered_at,
-    occurred_at,
-    false as is_unsubscribe,
-    window_urls,
-    is_burst or is_instant as is_machine,
-from refresh_click;
+using refresh_reaction_key
+where message_reaction.message_key = refresh_reaction_key.message_key
+    and message_reaction.recipient = refresh_reaction_key.recipient;
 
 -- What is one for a message stands among the keys: a text in an aggregate cannot be
 -- spilled to disk.
 insert into message_reaction by name
+with moment as (
+    select click_moment.*
+    from click_moment
+    cross join (select 1 from refresh_plan where is_full) as gate
+    union all
+    select click_moment.*
+    from click_moment
+    semi join refresh_reaction_key
+        on click_moment.message_key = refresh_reaction_key.message_key
+        and click_moment.recipient = refresh_reaction_key.recipient
+),
+
+burst as (
+    select
+        message_key,
+        recipient,
+        list(occurred_at) as burst_at,
+    from moment
+    where is_burst
+    group by message_key, recipient
+),
+
+flagged as (
+    select
+        event.* exclude (url),
+        null as window_urls,
+        if(
+            event.kind = 'open',
+            is_echo(event.occurred_at, event.delivered_at, burst.burst_at),
+            is_suspect(event.occurred_at, burst.burst_at)
+        ) as is_machine,
+    from refresh_assigned as event
+    left join burst
+        on event.message_key = burst.message_key
+        and event.recipient = burst.recipient
+    where event.kind <> 'click'
+    union all
+    select
+        event.* exclude (url),
+        coalesce(moment.window_urls, lone_urls(event.url)) as window_urls,
+        coalesce(moment.is_burst, false)
+        or is_instant(event.occurred_at, event.delivered_at) as is_machine,
+    from refresh_assigned as event
+    left join moment
+        on event.message_key = moment.message_key
+        and event.recipient = moment.recipient
+        and event.occurred_at = moment.occurred_at
+    where event.kind = 'click'
+)
+
 select
     message_key,
     recipient,
@@ -87,5 +93,5 @@ select
     min(occurred_at) filter (is_unsubscribe) as unsubscribed_at,
     min(occurred_at) filter (is_unsubscribe and not is_machine) as human_unsubscribed_at,
     min(occurred_at) filter (kind = 'complaint') as complained_at,
-from refresh_flagged
+from flagged
 group by message_key, recipient, campaign_id, accepted, attempted_at, delivered_at;

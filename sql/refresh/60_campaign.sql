@@ -1,32 +1,43 @@
 -- Campaigns: latest name (of equally late ones the last in the alphabet), distinct URLs,
--- tracked or not; few rows, made anew each time.
+-- tracked or not: of all, or of those touched. NULL stands for what is of none.
+create or replace temp view refresh_named as
+select campaign_id, campaign_name, occurred_at, false as is_reaction from delivered
+union all
+select campaign_id, campaign_name, occurred_at, false as is_reaction from bounce
+union all
+select campaign_id, campaign_name, occurred_at, true as is_reaction from open
+union all
+select campaign_id, campaign_name, occurred_at, true as is_reaction from click
+union all
+select campaign_id, campaign_name, occurred_at, true as is_reaction
+from subscription_changed
+union all
+select campaign_id, campaign_name, occurred_at, false as is_reaction from other_event;
+
 delete from campaign
-where (select is_due from refresh_plan);
+where (select is_full from refresh_plan)
+    or campaign_id is null
+    or campaign_id in (select campaign_id from refresh_campaign);
 
 insert into campaign by name
-with named_at as (
-    select campaign_id, campaign_name, max(occurred_at) as occurred_at
-    from delivered
-    group by campaign_id, campaign_name
+with named as (
+    select refresh_named.*
+    from refresh_named
+    cross join (select 1 from refresh_plan where is_full) as gate
     union all
-    select campaign_id, campaign_name, max(occurred_at) as occurred_at
-    from bounce
-    group by campaign_id, campaign_name
-    union all
-    select campaign_id, campaign_name, max(occurred_at) as occurred_at
-    from open
-    group by campaign_id, campaign_name
-    union all
-    select campaign_id, campaign_name, max(occurred_at) as occurred_at
-    from click
-    group by campaign_id, campaign_name
-    union all
-    select campaign_id, campaign_name, max(occurred_at) as occurred_at
-    from subscription_changed
-    group by campaign_id, campaign_name
-    union all
-    select campaign_id, campaign_name, max(occurred_at) as occurred_at
-    from other_event
+    select *
+    from refresh_named
+    where campaign_id in (select campaign_id from refresh_campaign)
+),
+
+named_at as (
+    select
+        campaign_id,
+        campaign_name,
+        max(occurred_at) as occurred_at,
+        bool_or(is_reaction) as is_tracked,
+    from named
+    where campaign_id is not null
     group by campaign_id, campaign_name
 ),
 
@@ -35,30 +46,45 @@ latest_name as (
         campaign_id,
         arg_max(campaign_name, (occurred_at, campaign_name))
             filter (campaign_name is not null) as campaign_name,
+        bool_or(is_tracked) as is_tracked,
     from named_at
-    where campaign_id is not null
     group by campaign_id
     union all
     select
         null as campaign_id,
         null as campaign_name,
+        false as is_tracked,
 ),
 
-tracked as (
-    select campaign_id from open where campaign_id is not null
-    union
-    select campaign_id from click where campaign_id is not null
-    union
-    select campaign_id from subscription_changed where campaign_id is not null
-    union
-    select campaign_id from message_reaction where opens + clicks + changes > 0
+clicked as (
+    select
+        refresh_assigned.campaign_id,
+        refresh_assigned.url,
+    from refresh_assigned
+    cross join (select 1 from refresh_plan where is_full) as gate
+    where refresh_assigned.kind = 'click'
+    union all
+    select
+        message_reaction.campaign_id,
+        click.url,
+    from click
+    inner join message_reaction
+        on click.message_key = message_reaction.message_key
+        and recipient_key(click.recipient) = message_reaction.recipient
+    where message_reaction.campaign_id in (select campaign_id from refresh_campaign)
+    union all
+    select
+        campaign_id,
+        url,
+    from event_fallback
+    where kind = 'click' and campaign_id in (select campaign_id from refresh_campaign)
 ),
 
 link as (
     select
         campaign_id,
         count(distinct url) as urls,
-    from message_click
+    from clicked
     where campaign_id is not null
     group by campaign_id
 )
@@ -67,11 +93,11 @@ select
     latest_name.campaign_id,
     latest_name.campaign_name,
     coalesce(link.urls, 0) as urls,
-    exists (
+    latest_name.is_tracked or exists (
         select 1
-        from tracked
-        where tracked.campaign_id is not distinct from latest_name.campaign_id
+        from message_reaction
+        where message_reaction.campaign_id is not distinct from latest_name.campaign_id
+            and opens + clicks + changes > 0
     ) as is_tracked,
 from latest_name
-cross join (select 1 from refresh_plan where is_due) as gate
 left join link on latest_name.campaign_id = link.campaign_id;

@@ -11,19 +11,25 @@ select
 from refresh_plan
 where is_due;
 
-drop view refresh_click;
-drop view refresh_assigned;
+drop view refresh_named;
+drop view refresh_candidate;
 drop view refresh_event;
-drop table refresh_plan;
-drop table refresh_key;
-drop table refresh_recipient;
+drop view refresh_sparse;
 drop view refresh_bounce;
+drop view refresh_delivered;
+drop table refresh_campaign;
+drop table refresh_assigned;
+drop table refresh_fallback;
+drop table refresh_touched_event;
+drop table refresh_unmatched;
+drop table refresh_reaction_key;
+drop table refresh_recipient;
+drop table refresh_message;
 drop table refresh_often;
 drop table refresh_delivery;
 drop table refresh_dense;
-drop table refresh_event_key;
-drop table refresh_reached;
-drop table refresh_unmatched;
-drop table refresh_flagged;
+drop table refresh_touched_delivered;
+drop table refresh_key;
+drop table refresh_plan;
 
 reset preserve_insertion_order;

@@ -1,17 +1,18 @@
 -- grain: one row per open, click, subscription change and complaint: the message it
--- reached (matched_by message_id, campaign or none) and its machine flags but coverage
+-- reached (matched_by message_id, campaign or none) and its machine flags but coverage,
+-- which hangs on the campaign's number of URLs (window_urls is what decides it)
 create or replace view message_event as
 with burst as (
     select
         message_key,
         recipient,
         list(occurred_at) as burst_at,
-    from message_click
+    from click_moment
     where is_burst
     group by message_key, recipient
 ),
 
-other as (
+event as (
     select
         reaction_event.message_key as event_key,
         reaction_event.message_key,
@@ -21,6 +22,7 @@ other as (
         reaction_event.kind,
         'message_id' as matched_by,
         reaction_event.sender,
+        reaction_event.url,
         reaction_event.change,
         message_reaction.accepted,
         message_reaction.delivered_at,
@@ -30,81 +32,36 @@ other as (
     inner join message_reaction
         on reaction_event.message_key = message_reaction.message_key
         and reaction_event.recipient = message_reaction.recipient
-    where reaction_event.kind <> 'click'
     union all by name
-    select * exclude (attempted_at, url)
+    select * exclude (attempted_at)
     from event_fallback
-    where kind <> 'click' and matched_by <> 'none'
 )
 
 select
-    event_key,
-    message_key,
-    recipient,
-    campaign_id,
-    named_campaign_id,
-    'click' as kind,
-    matched_by,
-    sender,
-    url,
-    null as change,
-    window_urls,
-    accepted,
-    is_burst,
-    is_instant,
+    event.*,
+    coalesce(click_moment.window_urls, lone_urls(event.url)) as window_urls,
+    coalesce(click_moment.is_burst, false) as is_burst,
+    is_instant(event.occurred_at, event.delivered_at) as is_instant,
     false as is_echo,
     false as is_suspect,
-    delivered_at,
-    occurred_at,
-    received_at,
-from message_click
+from event
+left join click_moment
+    on event.message_key = click_moment.message_key
+    and event.recipient = click_moment.recipient
+    and event.occurred_at = click_moment.occurred_at
+where event.kind = 'click'
 union all
 select
-    other.event_key,
-    other.message_key,
-    other.recipient,
-    other.campaign_id,
-    other.named_campaign_id,
-    other.kind,
-    other.matched_by,
-    other.sender,
-    null as url,
-    other.change,
+    event.*,
     null as window_urls,
-    other.accepted,
     false as is_burst,
     false as is_instant,
-    other.kind = 'open' and is_echo(other.occurred_at, other.delivered_at, burst.burst_at)
+    event.kind = 'open' and is_echo(event.occurred_at, event.delivered_at, burst.burst_at)
         as is_echo,
-    other.change is not distinct from 'unsubscribe'
-        and is_suspect(other.occurred_at, burst.burst_at) as is_suspect,
-    other.delivered_at,
-    other.occurred_at,
-    other.received_at,
-from other
+    event.change is not distinct from 'unsubscribe'
+        and is_suspect(event.occurred_at, burst.burst_at) as is_suspect,
+from event
 left join burst
-    on other.message_key = burst.message_key
-    and other.recipient = burst.recipient
-union all
-select
-    event_key,
-    message_key,
-    recipient,
-    campaign_id,
-    named_campaign_id,
-    kind,
-    matched_by,
-    sender,
-    url,
-    change,
-    null as window_urls,
-    accepted,
-    false as is_burst,
-    false as is_instant,
-    false as is_echo,
-    false as is_suspect,
-    delivered_at,
-    occurred_at,
-    received_at,
-from event_fallback
-where matched_by = 'none';
+    on event.message_key = burst.message_key
+    and event.recipient = burst.recipient
+where event.kind <> 'click';

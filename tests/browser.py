@@ -105,11 +105,15 @@ def _sorted(page: Page) -> list[str]:
     return page.locator("#campaigns tbody tr td:first-child").all_text_contents()
 
 
-IDLE = """() => {
+STARTED = "() => window.jupyterapp?.commands.hasCommand('docmanager:open')"
+OPEN = """async path => {
+  await window.jupyterapp.commands.execute("docmanager:open", {path});
+}"""
+READY = """name => {
   const panel = window.jupyterapp && window.jupyterapp.shell.currentWidget;
-  const kernel = panel && panel.sessionContext && panel.sessionContext.session
-    && panel.sessionContext.session.kernel;
-  return !!kernel && kernel.status === "idle";
+  const session = panel && panel.context && panel.context.path === name
+    && panel.sessionContext && panel.sessionContext.session;
+  return !!session && !!session.kernel && session.kernel.status === "idle";
 }"""
 RAN = """() => {
   const panel = window.jupyterapp.shell.currentWidget;
@@ -120,11 +124,30 @@ RAN = """() => {
 FAILED = """() => window.jupyterapp.shell.currentWidget.content.widgets.filter(
   cell => cell.model.type === "code"
     && cell.model.outputs.toJSON().some(o => o.output_type === "error")).length"""
+CLOSE = """async () => {
+  const panel = window.jupyterapp.shell.currentWidget;
+  await window.jupyterapp.commands.execute("docmanager:save");
+  await panel.sessionContext.shutdown();
+  panel.dispose();
+}"""
 HEADING = "() => (document.querySelector('.ld.head h1') || {}).textContent"
+META = "() => (document.querySelector('.ld.head .meta') || {}).textContent"
 
 
-def lab(executable: str, command: list[str], folder: str, name: str, shot: str) -> dict[str, Any]:
-    """Serve ``folder`` with JupyterLab, run the notebook, pick the third campaign, export it."""
+def lab(
+    executable: str,
+    command: list[str],
+    folder: str,
+    names: list[str],
+    picks: str,
+    arrives: dict[str, str],
+) -> dict[str, Any]:
+    """Serve ``folder`` with JupyterLab and run its notebooks, one after another.
+
+    In the notebook ``picks`` the third campaign is picked, and its export is returned. While the
+    first is open, ``arrives`` writes a file into the spool, and the notebook is run again until it
+    tells of it.
+    """
     port = _free_port()
     address = f"http://127.0.0.1:{port}"
     server = subprocess.Popen(
@@ -137,40 +160,63 @@ def lab(executable: str, command: list[str], folder: str, name: str, shot: str) 
         with chromium(executable) as browser:
             page = browser.new_page(viewport={"width": 1280, "height": 1000})
             seen = watch(page, rf"(http|ws)://127\.0\.0\.1:{port}")
-            page.goto(f"{address}/lab/tree/{name}?token=t&reset", timeout=90_000)
-            page.wait_for_function(IDLE, timeout=90_000)
-            result = {**seen, **_run_and_pick(page)}
-            page.screenshot(path=shot)
-            export = page.context.request.get(f"{address}/nbconvert/html/{name}?token=t")
-            return {**result, "export": export.text(), "export_status": export.status}
+            page.goto(f"{address}/lab/tree/{names[0]}?token=t&reset", timeout=90_000)
+            ran = {}
+            for name in names:
+                page.wait_for_function(STARTED, timeout=90_000)
+                page.evaluate(OPEN, name)
+                page.wait_for_function(READY, arg=name, timeout=90_000)
+                ran[name] = _run(page)
+                if name == names[0]:
+                    ran[name]["again"] = _run_until_told(page, **arrives)
+                if name == picks:
+                    ran[name]["picked"] = _pick(page)
+                page.evaluate(CLOSE)
+            export = page.context.request.get(f"{address}/nbconvert/html/{picks}?token=t")
+            return {**seen, "ran": ran, "export": export.text() if export.ok else ""}
     finally:
         server.terminate()
         server.wait(30)
 
 
-def _run_and_pick(page: Page) -> dict[str, Any]:
+def _run(page: Page) -> dict[str, Any]:
+    """Run all cells of the open notebook and tell what came of it."""
     page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
     page.wait_for_function(RAN, timeout=90_000)
-    first = page.evaluate(HEADING)
-    drawn = _drawn(page)
-    picker = page.locator("select.ld-pick")
-    options = picker.locator("option")
-    chosen = options.nth(2).get_attribute("value")
-    picker.select_option(chosen)
-    page.wait_for_function(f"before => ({HEADING})() !== before", arg=first, timeout=60_000)
-    page.wait_for_function(RAN, timeout=90_000)
-    result = {
-        "first": first,
-        "picked": page.evaluate(HEADING),
-        "option": options.nth(2).text_content(),
-        "drawn": drawn,
-        "drawn_again": _drawn(page),
+    return {
+        "drawn": _drawn(page),
+        "heading": page.evaluate(HEADING),
         "cells_failed": page.evaluate(FAILED),
         "pwned": page.evaluate("window.pwned ?? null"),
     }
-    page.evaluate("window.jupyterapp.commands.execute('docmanager:save')")
-    page.wait_for_timeout(800)
-    return result
+
+
+def _run_until_told(page: Page, path: str, text: str) -> list[str]:
+    """Let a file arrive, run the notebook again, and return what its head said before and after."""
+    before = page.evaluate(META)
+    Path(path).write_text(text, "utf-8")
+    for _ in range(60):
+        _run(page)
+        after = page.evaluate(META)
+        if after.split(" events")[0] != before.split(" events")[0]:
+            break
+    return [before, after]
+
+
+def _pick(page: Page) -> dict[str, Any]:
+    """Pick the third campaign and tell what came of it."""
+    first = page.evaluate(HEADING)
+    picker = page.locator("select.ld-pick")
+    option = picker.locator("option").nth(2)
+    picker.select_option(option.get_attribute("value"))
+    page.wait_for_function(f"before => ({HEADING})() !== before", arg=first, timeout=60_000)
+    page.wait_for_function(RAN, timeout=90_000)
+    return {
+        "heading": page.evaluate(HEADING),
+        "option": option.text_content(),
+        "drawn": _drawn(page),
+        "cells_failed": page.evaluate(FAILED),
+    }
 
 
 WANTED = """() => window.jupyterapp.shell.currentWidget.content.widgets.flatMap(
@@ -181,10 +227,10 @@ WANTED = """() => window.jupyterapp.shell.currentWidget.content.widgets.flatMap(
 def _drawn(page: Page) -> list[int]:
     """Count the charts that the cells gave, and those on screen once they had time to be drawn."""
     wanted = page.evaluate(WANTED)
-    for _ in range(40):
-        page.wait_for_timeout(250)
+    for _ in range(100):
         if page.locator(DRAWN).count() >= wanted:
             break
+        page.wait_for_timeout(100)
     return [wanted, page.locator(DRAWN).count()]
 
 

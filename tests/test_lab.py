@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,35 +14,84 @@ from loader.kernel import kernel_environment
 from loader.lab import copy_notebooks, lab_command
 from tests.pages import NOTEBOOKS, browse, hostile_home
 
+LATER = (
+    '{"kind":"delivered","recipient":"a@b.example","message_id":"<m@b.example>",'
+    '"timestamp":"2026-11-04T10:00:00Z"}\n'
+)
+Seen = dict[str, Any]
+CHARTS = {"00": 1, "01": 3, "02": 4, "03": 2, "04": 2, "05": 4, "06": 1, "07": 3, "08": 1}
+PICKS = "02_campaign.ipynb"
 
-@pytest.mark.browser
-def test_lab_draws_picks_and_exports_without_network(
-    tmp_path: Path,
-) -> None:
-    """Run All draws each chart, another campaign is picked, and the menu's export draws too."""
-    settings = hostile_home(tmp_path / "home")
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Seen:
+    """What a browser without network saw in JupyterLab, beside a loader that follows the spool."""
+    settings = hostile_home(tmp_path_factory.mktemp("home"))
     folder = settings.home / "notebooks"
     list(copy_notebooks(folder))
-    command = lab_command(folder, browser=False, host="127.0.0.1", port=None)
-    seen = browse(
-        do="lab",
-        environ=kernel_environment(settings, os.environ),
-        command=list(command),
-        folder=str(folder),
-        name="02_campaign.ipynb",
-        shot=str(tmp_path / "lab.png"),
+    environ = kernel_environment(settings, os.environ)
+    follower = subprocess.Popen(
+        [sys.executable, "-m", "loader", "ingest", "--follow"],
+        env={**os.environ, "LOADER_HOME": str(settings.home)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
+    try:
+        return browse(
+            do="lab",
+            environ=environ,
+            command=list(lab_command(folder, browser=False, host="127.0.0.1", port=None)),
+            folder=str(folder),
+            names=[path.name for path in NOTEBOOKS],
+            picks=PICKS,
+            arrives={"path": str(settings.spool / "later.jsonl"), "text": LATER},
+        )
+    finally:
+        follower.terminate()
+        follower.wait(30)
+
+
+@pytest.mark.browser
+def test_lab_draws_every_notebook_without_network(seen: Seen) -> None:
+    """Run All draws each chart of all nine, and nothing fails, asks the network or complains."""
+    assert seen["requests"] == seen["failed"] == seen["errors"] == []
+    assert {name[:2]: ran["drawn"] for name, ran in seen["ran"].items()} == {
+        name: [number, number] for name, number in CHARTS.items()
+    }
+    assert {ran["cells_failed"] for ran in seen["ran"].values()} == {0}
+    assert {ran["pwned"] for ran in seen["ran"].values()} == {None}
+
+
+@pytest.mark.browser
+def test_picking_a_campaign_draws_it(seen: Seen) -> None:
+    """Another campaign picked from the list is drawn in place of the first."""
+    picked = seen["ran"][PICKS]["picked"]
+
+    assert picked["heading"] != seen["ran"][PICKS]["heading"]
+    assert picked["heading"][:20] in picked["option"]
+    assert picked["drawn"] == [4, 4]
+    assert picked["cells_failed"] == 0
+
+
+@pytest.mark.browser
+def test_running_again_tells_what_was_loaded_meanwhile(seen: Seen) -> None:
+    """Beside `loader ingest --follow` an open notebook locks nothing and, run again, is newer."""
+    before, after = (_events(said) for said in seen["ran"][NOTEBOOKS[0].name]["again"])
+
+    assert after == before + 1
+
+
+def _events(said: str) -> int:
+    return int(said.split(" events", maxsplit=1)[0].replace(",", ""))
+
+
+@pytest.mark.browser
+def test_the_labs_own_export_draws_without_network(seen: Seen, tmp_path: Path) -> None:
+    """A notebook, exported by the Lab menu's HTML export, draws every chart by itself."""
     exported = tmp_path / "export.html"
-    exported.write_text(seen.pop("export"), "utf-8")
+    exported.write_text(seen["export"], "utf-8")
     page = browse(do="look", pages=[str(exported)])[str(exported)]
 
-    assert seen["requests"] == seen["failed"] == seen["errors"] == []
-    assert seen["cells_failed"] == 0
-    assert seen["drawn"] == seen["drawn_again"] == [4, 4]
-    assert seen["first"] != seen["picked"]
-    assert seen["picked"][:20] in seen["option"]
-    assert seen["pwned"] is None
-    assert seen["export_status"] == 200
     assert page["drawn"] == page["charts"] == 4
     assert page["requests"] == page["failed"] == page["errors"] == []
     assert page["pwned"] is None

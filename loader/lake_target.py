@@ -47,6 +47,8 @@ _COMMIT = 0x6C6F61646572  # "loader": the key of the lock under which loads comm
 _AT_WORK = _COMMIT + 1
 """Shared by every loader that is in the middle of a pass."""
 
+_FORMAT = {"parquet_compression": "zstd", "parquet_compression_level": 1, "parquet_version": 2}
+
 _EXTENTS = """
     select
         table_name,
@@ -85,7 +87,8 @@ class LakeTarget:
         self._prefix = segment_prefix(settings)
         self._working = self._opened = False
         self._con: duckdb.DuckDBPyConnection | None = None
-        self._mine: int | None = None
+        self._mine = -1
+        self._own: set[int] = set()
         self._turns: psycopg.Connection[Any] | None = None
         self._claims: psycopg.Connection[Any] | None = None
         self._claimed: set[str] = set()
@@ -129,8 +132,7 @@ class LakeTarget:
 
     def has_moved(self) -> bool:
         """Say whether this transaction begins at another snapshot than this loader's last."""
-        row = self.con.execute(f"from {NAME}.current_snapshot()").fetchone()
-        return row is None or row[0] != self._mine
+        return _snapshot(self.con, "current") != self._mine
 
     def extents(self, tables: Iterable[str]) -> Mapping[str, tuple[int, datetime | None]]:
         """Ask the catalog, which bounds both without opening a file."""
@@ -168,10 +170,11 @@ class LakeTarget:
     ) -> Iterator[tuple[Segment, int]]:
         """Yield each segment that holds more than was loaded, and that no other loader has."""
         self._insist(lambda: self._side().execute("select pg_advisory_lock_shared(%s)", [_AT_WORK]))
-        known = self._known(offsets)
+        seen, known = self._known(offsets)
         for segment in segments:
             if _holds_more(segment, known.get(segment.name, 0)) and self._claim(segment.name):
-                known = self._known(offsets)  # whoever had it may have loaded it meanwhile
+                if self._is_shared_since(seen):  # whoever had it may have loaded it meanwhile
+                    seen, known = self._known(offsets)
                 yield segment, known.get(segment.name, 0)
 
     def release(self, names: Iterable[str] | None = None) -> None:
@@ -257,14 +260,19 @@ class LakeTarget:
             with self._lock():  # the first of all makes the catalog's tables
                 is_new = published_snapshot(self._side()) is None
                 self._con = attach(self._lake)
-                if is_new:  # a third smaller than DuckLake's own choice, and no slower
-                    self._con.execute(f"call {NAME}.set_option('parquet_compression', 'zstd')")
+                if is_new:
+                    self._choose_format()
             # DuckLake's own retry would merge a load into a snapshot that it has not seen.
             self._con.execute("set ducklake_max_retry_count = 0")
         except Exception as error:
             if _is_of_the_lake(error):  # it went away again
                 raise unreachable(self._lake, error) from None
             raise
+
+    def _choose_format(self) -> None:
+        """Let files be a third smaller than by DuckLake's own choice, and quicker to write."""
+        for name, value in _FORMAT.items():
+            self.con.execute(f"call {NAME}.set_option('{name}', '{value}')")
 
     def _is_healthy(self) -> bool:
         if self._con is None or self._turns is None or self._claims is None:
@@ -316,10 +324,10 @@ class LakeTarget:
         try:
             yield
             con.commit()
-            row = con.execute(f"from {NAME}.last_committed_snapshot()").fetchone()
-            self._mine = None if row is None else row[0]
+            self._mine = _snapshot(con, "last_committed")
+            self._own.add(self._mine)
         except BaseException:
-            self._mine = None  # what was remembered of it may not have happened
+            self._mine = -1  # what was remembered of it may not have happened
             with suppress(duckdb.Error):
                 con.rollback()
             raise
@@ -351,12 +359,21 @@ class LakeTarget:
 
     def _known(
         self, offsets: Callable[[duckdb.DuckDBPyConnection], Mapping[str, int]]
-    ) -> Mapping[str, int]:
-        def read() -> Mapping[str, int]:
-            with self._session() as con:
-                return offsets(con)
+    ) -> tuple[int, Mapping[str, int]]:
+        """Return the offsets of the ledger, and a snapshot that they are no older than."""
 
+        def read() -> tuple[int, Mapping[str, int]]:
+            newest = newest_snapshot(self._side())
+            with self._session() as con:
+                return newest, offsets(con)
+
+        self._own.clear()
         return self._insist(read)
+
+    def _is_shared_since(self, seen: int) -> bool:
+        """Say whether another loader may have committed since the snapshot ``seen``."""
+        newest = self._insist(lambda: newest_snapshot(self._side()))
+        return not self._own.issuperset(range(seen + 1, newest + 1))
 
     def _claim(self, name: str) -> bool:
         mine = name in self._claimed or self._insist(lambda: self._try(self._key(name)))
@@ -375,6 +392,11 @@ class LakeTarget:
     def _key(self, name: str) -> int:
         digest = hashlib.blake2b((self.prefix + name).encode(), digest_size=8).digest()
         return int.from_bytes(digest, "big", signed=True)
+
+
+def _snapshot(con: duckdb.DuckDBPyConnection, which: str) -> int:
+    row = con.execute(f"from {NAME}.{which}_snapshot()").fetchone()
+    return -1 if row is None or row[0] is None else int(row[0])
 
 
 def _holds_more(segment: Segment, offset: int) -> bool:

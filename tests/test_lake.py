@@ -104,6 +104,29 @@ def test_every_command_works_on_a_lake(
     assert verify(settings, loaded_offsets(settings)) == []
 
 
+def test_follow_shows_what_comes_and_stops_when_told(
+    postgres: Postgres, lines: list[bytes], tmp_path: Path
+) -> None:
+    """Readers see new events while two loaders follow; told to stop, these publish the last."""
+    dsn, data = postgres.database(), str(tmp_path / "files")
+    homes = [tmp_path / name for name in "ab"]
+    followers = [
+        start_loader(environment(home, dsn, data), "ingest", "--follow", "--json") for home in homes
+    ]
+    settings = settings_of(homes[0], dsn, data)
+    for number, home in enumerate(homes, 1):
+        spread(home / "spool", lines[(number - 1) * 50 : number * 50], 1)
+        until_read(settings, number * 50)
+    for home in homes:  # a provider's retry of what has been seen, and news
+        (home / "spool" / "more.jsonl").write_bytes(b"".join(lines[:150]))
+    for follower in followers:
+        follower.send_signal(signal.SIGTERM)
+    said = [answer(follower) for follower in followers]
+
+    assert sum(one["read"] for one in said) == 400
+    assert read_by(settings) == 400
+
+
 def test_readers_can_only_read(postgres: Postgres, lines: list[bytes], tmp_path: Path) -> None:
     """A reader writes nothing to the lake, reaches no other file, sees no password."""
     spread(tmp_path / "spool", lines[:300], 1)
@@ -319,6 +342,25 @@ def two_spools(tmp_path: Path, lines: list[bytes]) -> list[Path]:
         spread(tmp_path / name / "spool", some, 6)
         spread(tmp_path / "spool" / name, some, 6)
     return [tmp_path / name for name in halves]
+
+
+def read_by(settings: Settings) -> int:
+    """Return how many events the loads had read that readers are shown."""
+    try:
+        with query.connect(settings) as con:
+            row = con.execute("select coalesce(sum(read), 0) from ingest_ledger").fetchone()
+    except WarehouseError:
+        return 0  # nothing has been published yet
+    assert row is not None
+    return int(row[0])
+
+
+def until_read(settings: Settings, wanted: int) -> None:
+    """Wait until readers are shown what came of so many events."""
+    deadline = time.monotonic() + 120
+    while read_by(settings) < wanted:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def file_settings(home: Path) -> Settings:

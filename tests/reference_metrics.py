@@ -476,14 +476,47 @@ def grouped(
 
 def campaign_report(world: "World") -> Report:
     """Campaign → its counts and rates; the messages without a campaign under None."""
-    return {
-        (campaign,): {
-            "campaign_name": latest_name(world.events, campaign),
-            **first_and_last(group),
-            **outcome(group, world, campaign),
-        }
-        for (campaign,), group in grouped(world.messages, _campaign).items()
-    }
+    rows: Report = {}
+    for (campaign,), group in grouped(world.messages, _campaign).items():
+        row = {"campaign_name": latest_name(world.events, campaign), **first_and_last(group)}
+        row |= outcome(group, world, campaign)
+        row |= upper_bound(row, campaign, world) | age(row["last_delivered_at"], world.now)
+        rows[(campaign,)] = row
+    return rows
+
+
+def upper_bound(row: Row, campaign: object, world: "World") -> Row:
+    """The bounce rate, were every unattributed bounce of its time the campaign's own.
+
+    Its time is from 24 h before its first delivery to 168 h after its last.
+    """
+    if campaign is None or row["first_delivered_at"] is None:
+        return {"unattributed_nearby": None, "bounce_rate_upper": None}
+    first = row["first_delivered_at"] - timedelta(hours=24)
+    last = row["last_delivered_at"] + timedelta(hours=168)
+    moments = [
+        message.bounce.at.replace(tzinfo=None)
+        for message in world.messages
+        if message.campaign is None and message.bounce
+    ]
+    nearby = sum(first <= moment <= last for moment in moments)
+    upper = (row["bounced"] + nearby) / (row["attempted"] + nearby)
+    return {"unattributed_nearby": nearby, "bounce_rate_upper": upper}
+
+
+def age(last_delivered_at: datetime | None, now: datetime) -> Row:
+    """The hours since a campaign's last delivery, and the badge that they give."""
+    if last_delivered_at is None:
+        return {"age_hours": None, "maturity": None}
+    hours = (now - last_delivered_at) / timedelta(hours=1)
+    return {"age_hours": hours, "maturity": maturity(hours)}
+
+
+def maturity(hours: float) -> str:
+    """Under 24 h preliminary, under 72 h maturing, then comparable."""
+    if hours < 24:
+        return "preliminary"
+    return "maturing" if hours < 72 else "comparable"
 
 
 def latest_name(events: list[Event], campaign: object) -> str | None:
@@ -524,8 +557,10 @@ def bounce_report(world: "World") -> Report:
     rows: Report = {}
     for key, group in groups.items():
         attempted = len(campaigns[key[:1]])
+        bounced = sum(1 for message in campaigns[key[:1]] if message.bounce)
         rows[key] = {"bounced": len(group), "attempted": attempted}
         rows[key] |= rate("bounce_rate", len(group), attempted)
+        rows[key]["bounce_share"] = len(group) / bounced
     return rows
 
 
@@ -539,7 +574,25 @@ def link_report(world: "World") -> Report:
             row |= rate("click_rate", row["clicked"], len(accepted))
             row |= rate("click_human_rate", row["clicked_human"], len(accepted))
             rows[campaign, url] = row
+    for row, mine in [(row, of_campaign(rows, campaign)) for (campaign, _), row in rows.items()]:
+        for share, count in SHARES.items():
+            whole = sum(other[count] for other in mine)
+            row[share] = row[count] / whole if whole else None
     return rows
+
+
+SHARES = {
+    "click_share": "clicks",
+    "click_human_share": "clicks_human",
+    "first_click_share": "first_clicks",
+    "first_click_human_share": "first_clicks_human",
+}
+"""A link's share of what all links of its campaign have, and what that is."""
+
+
+def of_campaign(rows: Report, campaign: object) -> list[Row]:
+    """The rows of one campaign's links."""
+    return [row for key, row in rows.items() if key[0] == campaign]
 
 
 def link(url: str, messages: list[Message], accepted: list[Message]) -> Row:
@@ -577,6 +630,8 @@ class World:
 
     events: list[Event]
     messages: list[Message]
+    now: datetime
+    """When it is looked at, naive UTC."""
 
     @property
     def has_complaints(self) -> bool:
@@ -584,7 +639,7 @@ class World:
         return any(event.kind == "complaint" for event in self.events)
 
 
-def world_of(lines: Iterable[bytes]) -> World:
-    """Read a spool."""
+def world_of(lines: Iterable[bytes], now: datetime) -> World:
+    """Read a spool at a moment, naive UTC."""
     events = distinct(lines)
-    return World(events, messages_of(events))
+    return World(events, messages_of(events), now)

@@ -1,6 +1,8 @@
 """Promises of the marts: statistics, NULLs, ages, zones, bounce classes, recipients, warnings."""
 
 from hashlib import md5
+from itertools import product
+from math import hypot
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -31,8 +33,7 @@ def con() -> duckdb.DuckDBPyConnection:
 
 def one(con: duckdb.DuckDBPyConnection, query: str, *values: Any) -> Any:
     """The one row of a query; the value itself where there is one column."""
-    row = con.execute(query, list(values)).fetchone()
-    assert row is not None
+    (row,) = con.execute(query, list(values)).fetchall()
     return row[0] if len(row) == 1 else row
 
 
@@ -83,6 +84,33 @@ def test_newcombe(
     query = "select newcombe_lo($1, $2, $3, $4), newcombe_hi($1, $2, $3, $4)"
 
     assert one(empty, query, *counts) == pytest.approx(interval, abs=6e-5)
+
+
+def test_newcombe_of_scipy(empty: duckdb.DuckDBPyConnection) -> None:
+    """The interval of any two counts is Newcombe's hybrid of the Wilson intervals of scipy."""
+    groups = [(k, n) for n in (1, 2, 7, 40, 1000, 250_000) for k in sorted({0, 1, n // 3, n})]
+    pairs = list(product(groups, groups))
+    found = empty.execute(
+        """
+        select newcombe_lo(p[1], p[2], p[3], p[4]), newcombe_hi(p[1], p[2], p[3], p[4])
+        from (select unnest(?) as p)
+        """,
+        [[[*one, *other] for one, other in pairs]],
+    ).fetchall()
+    expected = [newcombe(*one, *other) for one, other in pairs]
+
+    assert len(found) == len(pairs)
+    for seen, wanted in zip(found, expected, strict=True):
+        assert seen == pytest.approx(wanted, abs=1e-12)
+
+
+def newcombe(k1: int, n1: int, k2: int, n2: int) -> tuple[float, float]:
+    """The hybrid score interval of k1 / n1 - k2 / n2 (Newcombe 1998, method 10)."""
+    one = stats.binomtest(k1, n1).proportion_ci(method="wilson")
+    other = stats.binomtest(k2, n2).proportion_ci(method="wilson")
+    low = hypot(k1 / n1 - one.low, other.high - k2 / n2)
+    high = hypot(one.high - k1 / n1, k2 / n2 - other.low)
+    return k1 / n1 - k2 / n2 - low, k1 / n1 - k2 / n2 + high
 
 
 def test_normal_tail(empty: duckdb.DuckDBPyConnection) -> None:

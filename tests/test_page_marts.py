@@ -34,8 +34,8 @@ def test_a_campaign_is_compared_with_those_its_sender_sent_before_it(
         "join campaign_list as peer on p.peer_id = peer.campaign_id "
         "where peer.sender_domain <> own.sender_domain or peer.recency <= own.recency "
         "or p.peer_rank > 12"
-    ).fetchone()
-    peers = con.sql("select count(*) from campaign_peer").fetchone()
+    ).fetchall()[0]
+    peers = con.sql("select count(*) from campaign_peer").fetchall()[0]
 
     assert wrong == (0,)
     assert peers is not None
@@ -62,7 +62,7 @@ def test_tiles_compare_at_equal_age(con: duckdb.DuckDBPyConnection) -> None:
 
 def test_differences_carry_scipys_p_and_q(con: duckdb.DuckDBPyConnection) -> None:
     """p is the pooled z test's, q is Benjamini and Hochberg's over the campaigns of a measure."""
-    reference = con.sql("select campaign_id from campaign_list where recency = 4").fetchone()
+    reference = con.sql("select campaign_id from campaign_list where recency = 4").fetchall()[0]
     assert reference
     found = con.sql("from campaign_difference($id, 24)", params={"id": reference[0]}).pl()
     for (_measure,), group in found.group_by("measure"):
@@ -123,7 +123,7 @@ def test_the_parts_of_a_page_add_up(con: duckdb.DuckDBPyConnection) -> None:
         "bounce_total), (select sum(messages) from daily_outcome_report), (select sum(bounced) "
         "from bounce_category), (select sum(messages) from campaign_funnel where stage_number = 1)"
         " + (select attempted from campaign_report where campaign_id is null)"
-    ).fetchone()
+    ).fetchall()[0]
 
     assert sums is not None
     attempted, bounced, by_provider, by_category, by_day, by_campaign, by_stage = sums

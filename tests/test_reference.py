@@ -234,14 +234,16 @@ def settings_of(home: Path) -> Settings:
 
 def loaded(
     parts: list[list[bytes]], empty: Path, home: Path
-) -> dict[str, dict[tuple[object, ...], Any]]:
-    """Load lines as ``loader ingest`` does, a segment a load, and read the four reports."""
+) -> tuple[dict[str, dict[tuple[object, ...], Any]], datetime]:
+    """Load lines as ``loader ingest`` does, a segment a load; return four reports, and when."""
     shutil.copytree(empty, home, dirs_exist_ok=True)
     for number, part in enumerate(parts):
         (home / "spool" / f"{number}.jsonl").write_bytes(b"".join(part))
         ingest(settings_of(home))
     with query.connect(settings_of(home)) as con:
-        return {view: rows(con, view, keys) for view, keys in GRAIN.items()}
+        con.begin()  # in a transaction the clock stands still
+        ((now,),) = con.execute("select report_now()").fetchall()
+        return {view: rows(con, view, keys) for view, keys in GRAIN.items()}, now
 
 
 GRAIN = {
@@ -274,8 +276,8 @@ def test_sql_agrees_with_the_reference(parts: list[list[bytes]], empty_home: Pat
     """Every count and rate of four reports is the reference's, in any order and cut of loading."""
     note("\n".join(line.decode().strip() for part in parts for line in part))
     with TemporaryDirectory() as directory:
-        found = loaded(parts, empty_home, Path(directory))
-    world = reference.world_of(line for part in parts for line in part)
+        found, now = loaded(parts, empty_home, Path(directory))
+    world = reference.world_of((line for part in parts for line in part), now)
     for view in GRAIN:
         expected = getattr(reference, view)(world)
         for key, row in expected.items():
@@ -286,6 +288,18 @@ def test_sql_agrees_with_the_reference(parts: list[list[bytes]], empty_home: Pat
         for key in found[view].keys() - expected.keys():
             counted = [n for n, v in found[view][key].items() if n in COUNTS and v]
             assert not counted, f"{view} counts {counted} in a row {key} that should not be"
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(hours=st.floats(min_value=-24, max_value=200))
+@example(hours=24.0)
+@example(hours=72.0)
+def test_badge_agrees_with_the_reference(hours: float, empty_home: Path) -> None:
+    """A campaign's badge follows from its age as the reference says, at the borders too."""
+    with query.connect(settings_of(empty_home)) as con:
+        ((badge,),) = con.execute("select maturity(?::double)", [hours]).fetchall()
+
+    assert badge == reference.maturity(hours)
 
 
 def same(seen: object, expected: object) -> bool:

@@ -7,6 +7,7 @@ it chooses, orders and words what the mart holds.
 
 import math
 from copy import deepcopy
+from textwrap import wrap
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
@@ -52,6 +53,8 @@ def _theme() -> alt.theme.ThemeConfig:
         "font": FONT,
         "fontSize": 16,
         "fontWeight": 650,
+        "lineHeight": 20,
+        "subtitleLineHeight": 17,
         "color": INK,
         "subtitleFont": FONT,
         "subtitleFontSize": 13,
@@ -74,8 +77,16 @@ def _render(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, A
     drawn = deepcopy(spec)
     drawn["$schema"] = "https://vega.github.io/schema/vega-lite/v5.json"
     actions = {"export": True, "source": False, "compiled": False, "editor": False}
+    drawn["description"] = _spoken(drawn.get("title"))
     drawn["usermeta"] = {"embedOptions": {"actions": actions, "renderer": "svg"}}
     return {MIME: drawn, "text/plain": "<chart>"}, {}
+
+
+def _spoken(title: Any) -> str:
+    """What a screen reader says of a chart: its finding, and what was measured."""
+    said = title if isinstance(title, dict) else {"text": title or ""}
+    lines = [said["text"], said.get("subtitle", [])]
+    return ". ".join(part if isinstance(part, str) else " ".join(part) for part in lines if part)
 
 
 def enable() -> None:
@@ -90,17 +101,16 @@ def _title(finding: str, *measure: str) -> alt.TitleParams:
 
 
 def _lines(text: str, width: int) -> list[str]:
-    """Break a title at spaces; a word without spaces (Japanese) is broken where it must be."""
-    lines = [""]
-    for word in text.split():
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return [part for line in lines for part in _chunks(line, width)]
+    """Break a title into as few lines as it needs, of like length, so that no word is left alone.
 
-
-def _chunks(line: str, width: int) -> list[str]:
-    return [line[start : start + width] for start in range(0, len(line), width)] or [""]
+    A word without spaces (Japanese) is broken where it must be.
+    """
+    needed = -(-len(text) // width) or 1
+    for narrow in range(-(-len(text) // needed), width + 1):
+        lines = wrap(text, max(narrow, 1), break_on_hyphens=False)
+        if len(lines) <= needed:
+            break
+    return lines or [""]
 
 
 def _rates(name: str, title: str, **scale: Any) -> alt.X:
@@ -396,12 +406,15 @@ def _days(days: pl.DataFrame) -> alt.Chart:
     order = {name: number for number, name in enumerate(_OUTCOMES)}
     ranked = days.with_columns(rank=pl.col("outcome").replace_strict(order, default=len(order)))
     span = (days["day"].max() - days["day"].min()).days + 1  # type: ignore[operator, union-attr]
+    wide = max(1.5, min(26.0, 0.72 * WIDTH / span))
     colours = {name: COLOUR[name] for name in _OUTCOMES if name in set(days["outcome"])}
     drawn: alt.Chart = (
         alt.Chart(ranked)
-        .mark_bar(size=max(1.5, min(26.0, 0.72 * WIDTH / span)))
+        .mark_bar(size=wide)
         .encode(
-            alt.X("day:T", title=None, axis=_day_axis(days["day"])),
+            alt.X(
+                "day:T", title=None, axis=_day_axis(days["day"]), scale=alt.Scale(padding=wide / 2)
+            ),
             alt.Y("messages:Q", title="messages", axis=_counted(5)),
             _by("outcome", colours, legend=_top_legend()),
             order="rank:Q",
@@ -467,14 +480,8 @@ def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame, measure: str) -> 
     first = known.row(0, named=True)
     word = _WORD[measure]
     odd = known.filter(pl.col("outside") == "998")
-    found = (
-        f"{odd.height} of {wording.plural(known.height, 'campaign')} {word} "
-        "unlike the rest, beyond chance"
-        if odd.height
-        else f"No campaign's share {word} differs from the rest beyond chance"
-    )
     title = _title(
-        found,
+        _unlike(known, odd, word),
         f"{word} against size; pooled rate {wording.percent(first['pooled_rate'])}",
         "lines: limits at 95 and 99.8 %",
     )
@@ -483,6 +490,21 @@ def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame, measure: str) -> 
     lines = _limit_lines(limits.filter(pl.col("measure") == measure), first["pooled_rate"], x)
     layers = [*lines, _dots(named, x, word), *_names(known, odd, x)]
     return _whole(alt.layer(*layers, title=title).properties(width=WIDTH - 60, height=270))
+
+
+def _unlike(known: pl.DataFrame, odd: pl.DataFrame, word: str) -> str:
+    if odd.is_empty():
+        return f"No campaign's share {word} differs from the rest beyond chance"
+    farthest = _farthest(odd).row(0, named=True)
+    return (
+        f"{odd.height} of {wording.plural(known.height, 'campaign')} {word} unlike the rest, "
+        f"beyond chance; farthest: {wording.short(farthest['campaign_name'], 40)} "
+        f"({wording.percent(farthest['rate'])})"
+    )
+
+
+def _farthest(odd: pl.DataFrame) -> pl.DataFrame:
+    return odd.sort((pl.col("rate") - pl.col("pooled_rate")).abs(), descending=True)
 
 
 def outside(campaigns: pl.DataFrame, measure: str) -> pl.DataFrame:
@@ -568,9 +590,8 @@ def _placed(known: pl.DataFrame, odd: pl.DataFrame) -> list[dict[str, Any]]:
     taken = [
         ((at - low) / wide, rate / high) for at, rate in zip(across, known["rate"], strict=True)
     ]
-    far = odd.with_columns(far=(pl.col("rate") - pl.col("pooled_rate")).abs())
     chosen: list[dict[str, Any]] = []
-    for row in far.sort("far", descending=True).head(30).iter_rows(named=True):
+    for row in _farthest(odd).head(30).iter_rows(named=True):
         at = ((math.log(row["size"]) - low) / wide, row["rate"] / high)
         side, hidden = min(
             (("left", _hidden(taken, at, 1)), ("right", _hidden(taken, at, -1))),
@@ -841,8 +862,8 @@ def set_aside(groups: pl.DataFrame) -> Drawn:
     return _bars(
         groups.sort("lines", descending=True),
         ("reason", "lines", "line_share"),
-        f"{top['reason']}: {wording.plural(top['lines'], 'line')} set aside",
-        "signed lines that could not become events, by reason; `loader quarantine` shows them",
+        f"{wording.plural(top['lines'], 'line')} set aside for {top['reason']}",
+        "signed lines that could not become events, by reason; loader quarantine shows them",
         COLOUR["undetermined"],
     )
 
@@ -902,4 +923,5 @@ def arrivals(days: pl.DataFrame) -> Drawn:
 
 
 def _row_header() -> alt.Header:
-    return alt.Header(labelAngle=0, labelAlign="left", labelFont=FONT, labelColor=INK)
+    style: Any = {"labelFont": FONT, "labelFontSize": 12, "labelColor": INK}
+    return alt.Header(labelAngle=0, labelAlign="left", **style)

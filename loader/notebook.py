@@ -72,7 +72,10 @@ def resolve(warehouse: Warehouse, campaign: str | None) -> str | None:
     An empty text means the newest campaign. None when nothing fits; of several campaigns with
     the name the newest is taken, and an ambiguous beginning fits nothing.
     """
-    listed = _listed(warehouse)
+    return _meant(_listed(warehouse), campaign)
+
+
+def _meant(listed: pl.DataFrame, campaign: str | None) -> str | None:
     if not campaign:
         return None if listed.is_empty() else str(listed["campaign_id"][0])
     for column in ("campaign_id", "campaign_name"):
@@ -120,7 +123,7 @@ def pick(warehouse: Warehouse, campaign: str | None) -> Picker:
     ``campaign`` is what the parameters say: an id, a name, or empty for the newest.
     """
     listed = _listed(warehouse)
-    chosen = resolve(warehouse, campaign) or resolve(warehouse, "")
+    chosen = _meant(listed, campaign) or _meant(listed, "")
     options = "".join(_option(row, chosen) for row in listed.iter_rows(named=True))
     fallback = " Here, write the campaign's id into the parameters cell and run all cells."
     markup = (

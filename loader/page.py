@@ -31,11 +31,12 @@ padding:2px 10px;margin-right:8px;border:1px solid currentColor}
 .ld .preliminary{color:#8c3b12;background:#fdeee6}
 .ld.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(118px,1fr));gap:9px}
 .ld .tile{border:1px solid #dde3e9;border-top:4px solid var(--c);border-radius:6px;
-padding:10px 12px 11px;min-width:0;break-inside:avoid}
+padding:10px 12px 11px;min-width:0;break-inside:avoid;display:flex;flex-direction:column}
 .ld .tile .name{font-size:13px;font-weight:600;color:#3c4855}
 .ld .tile .rate{font-size:27px;line-height:1.2;font-weight:680;letter-spacing:-.02em}
 .ld .tile .small{font-size:12px;line-height:1.4;color:#5b6875}
-.ld .tile .than{font-size:12px;line-height:1.35;margin-top:6px;padding-top:6px;
+.ld .tile .small{margin-bottom:6px}
+.ld .tile .than{font-size:12px;line-height:1.35;margin-top:auto;padding-top:6px;min-height:61px;
 border-top:1px solid #eef1f4;color:#5b6875}
 .ld .tile .than b{color:#1d2733}.ld .tile .than .worth{color:#8c2a1f}
 .ld .few .rate{color:#9aa4ae}

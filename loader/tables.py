@@ -12,7 +12,7 @@ from great_tables import GT, loc, style
 
 from loader import page, wording
 from loader.page import Html, note
-from loader.palette import COLOUR, FONT
+from loader.palette import COLOUR, FONT, MUTED
 
 Cell: TypeAlias = Callable[[Mapping[str, Any]], str]
 """A row of the mart → the markup of one cell."""
@@ -419,5 +419,5 @@ def _explained(row: Mapping[str, Any]) -> str:
 
 def _mark(row: Mapping[str, Any]) -> str:
     alarm = bool(row["needs_attention"])
-    colour, word = (COLOUR["hard"], "look") if alarm else (COLOUR["accepted"], "fine")
+    colour, word = (COLOUR["hard"], "look") if alarm else (MUTED, "fine")
     return f'<span class="nowrap" style="color:{colour};font-weight:650">{word}</span>'

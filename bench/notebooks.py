@@ -3,7 +3,9 @@
 Each page is executed by a fresh kernel, as opening it would, and reports run as commands. Beside
 the seconds on the clock stand those of all processors, which a busy machine does not stretch.
 
-    python bench/notebooks.py [--messages 635000] [--campaigns 24] [--home DIR]
+    python bench/notebooks.py [--messages 635000] [--campaigns 24] [--home DIR] [--large DIR]
+
+``--large`` names a second home that is already loaded, measured in the same run.
 """
 
 import argparse
@@ -33,10 +35,14 @@ NOTEBOOK_SECONDS, REPORT_SECONDS = 15, 20
 LARGEST = 3_000_000
 
 
+def settings_of(home: Path) -> Settings:
+    """Return the settings of a home whose traffic is simulated."""
+    return load_settings({"LOADER_HOME": str(home), "LOADER_SECRETS": "simulated-secret"}, home)
+
+
 def prepared(home: Path, campaigns: int, messages: int) -> Settings:
     """Return the settings of a home with that many messages, simulated and loaded if it is new."""
-    environ = {"LOADER_HOME": str(home), "LOADER_SECRETS": "simulated-secret"}
-    settings = load_settings(environ, home)
+    settings = settings_of(home)
     if not settings.spool.exists():
         to_spool(Plan(campaigns=campaigns, messages=messages), settings)
     ingest(settings)
@@ -102,11 +108,15 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=635_000)
     parser.add_argument("--campaigns", type=int, default=24)
     parser.add_argument("--home", type=Path, help="kept and reused; default: a scratch directory")
+    parser.add_argument("--large", type=Path, help="a loaded home, measured as well")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="loader-bench-") as scratch:
         home = chosen.home or Path(scratch)
         home.mkdir(parents=True, exist_ok=True)
-        print(json.dumps(measure(prepared(home, chosen.campaigns, chosen.messages))))
+        found = {"home": measure(prepared(home, chosen.campaigns, chosen.messages))}
+        if chosen.large:
+            found["large"] = measure(settings_of(chosen.large))
+        print(json.dumps(found))
 
 
 if __name__ == "__main__":

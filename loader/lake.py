@@ -126,8 +126,12 @@ def connect_reader(
 ) -> duckdb.DuckDBPyConnection:
     """Return a connection that reads the snapshot which was published last, whatever follows.
 
-    It reaches the lake's files and its catalog, and no other file. Raises ``WarehouseError``
-    when nothing has been published yet.
+    It changes nothing in the lake's tables, reaches no file outside of the lake's directory, and
+    no setting. Two things DuckDB cannot forbid it: to write files into that directory, over the
+    lake's own too (``COPY … TO``); and to ask PostgreSQL (``postgres_query`` the catalog's, in a
+    read-only transaction, with the rights of the DSN's role; ``postgres_scan`` any whose address
+    and password the query itself says). A role and a mount that only read forbid both. Raises
+    ``WarehouseError`` when nothing has been published yet.
     """
     lake = lake_of(settings)
     with open_catalog(lake) as catalog:

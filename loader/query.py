@@ -26,9 +26,9 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
     """Return a connection that can read the published warehouse and nothing else.
 
-    No file, no network, no setting is within its reach; times are UTC. It sees the warehouse as
-    it was published last, and that does not change while it is open. Raises ``WarehouseError``
-    when there is no warehouse yet.
+    No file, no network, no setting is within its reach (of a lake: what ``lake.connect_reader``
+    says); times are UTC. It sees the warehouse as it was published last, and that does not change
+    while it is open. Raises ``WarehouseError`` when there is no warehouse yet.
     """
     if lake.is_lake(settings):
         return lake.connect_reader(settings)

@@ -389,7 +389,7 @@ def checks(listed: pl.DataFrame) -> Html:
     Columns: check_name, found, of_all, share with _lo and _hi, needs_attention.
     """
     columns: dict[str, tuple[str, Cell]] = {
-        "needs_attention": ("", _mark),
+        "needs_attention": ("State", _mark),
         "check_name": ("Check", _said("check_name")),
         "found": ("Found", _count("found")),
         "of_all": ("Of", _count("of_all")),

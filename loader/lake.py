@@ -23,7 +23,10 @@ ADDRESS = "ducklake:postgres:"
 NAME = "lake"
 PUBLISHED = "loader: published"
 """Commit message of the snapshots that readers are shown."""
-CONFIG: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "1GB", "threads": "2"}
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "memory_limit": "1500MB",  # a full refresh on 10 M events does not get by with 1 GB
+    "threads": "2",
+}
 
 _EXTRA = "pip install 'inboxroad-loader[lake]'"
 _KEEPALIVE = {
@@ -139,8 +142,7 @@ def connect_reader(
     if found is None:
         raise WarehouseError("nothing has been loaded into the lake yet: run loader ingest first.")
     con = attach(lake, found[0], environ)
-    spill = str(settings.home / "lake.tmp")
-    con.execute(f"set temp_directory = {_text(spill)}")
+    spill = spill_into(con, settings.home)
     con.execute(f"set allowed_directories = [{_text(lake.data)}, {_text(spill + '/')}]")
     con.execute("set enable_external_access = false")
     con.execute("set lock_configuration = true")
@@ -285,6 +287,16 @@ def settle(con: duckdb.DuckDBPyConnection) -> None:
     # merges them wrongly when a transaction writes a file without any value first (1.5.5):
     # rows would be missing from answers. Those of each file, which prune, are right.
     con.execute("set disabled_optimizers = 'statistics_propagation,compressed_materialization'")
+
+
+def spill_into(con: duckdb.DuckDBPyConnection, home: Path) -> str:
+    """Let queries that need more than the memory they have go on in a directory of ``home``.
+
+    Each connection has its own: the files of two processes would have the same names.
+    """
+    spill = str(home / f"lake.{secrets.token_hex(4)}.tmp")
+    con.execute(f"set temp_directory = {_text(spill)}")
+    return spill
 
 
 def _secret(

@@ -30,6 +30,7 @@ from loader.lake import (
     published_snapshot,
     segment_prefix,
     settle,
+    spill_into,
     unreachable,
 )
 from loader.settings import Settings
@@ -84,6 +85,7 @@ class LakeTarget:
     def __init__(self, settings: Settings) -> None:
         """Nothing is opened yet."""
         self._lake = lake_of(settings)
+        self._home = settings.home
         self._prefix = segment_prefix(settings)
         self._working = self._opened = False
         self._con: duckdb.DuckDBPyConnection | None = None
@@ -260,6 +262,7 @@ class LakeTarget:
             with self._lock():  # the first of all makes the catalog's tables
                 is_new = published_snapshot(self._side()) is None
                 self._con = attach(self._lake)
+                spill_into(self._con, self._home)
                 if is_new:
                     self._choose_format()
             # DuckLake's own retry would merge a load into a snapshot that it has not seen.

@@ -1,13 +1,19 @@
 -- grain: campaign: what to know before leaning on its numbers
 create or replace view campaign_limit as
-with reached as (
+with received as (
+    select
+        campaign_id,
+        count(*) as opens_clicks,
+    from (select campaign_id from open union all select campaign_id from click)
+    group by campaign_id
+),
+
+fallback as (
     select
         named_campaign_id as campaign_id,
-        count(*) filter (kind in ('open', 'click')) as opens_clicks,
-        count(*) filter (kind in ('open', 'click') and matched_by = 'message_id')
-            as matched_by_message_id,
+        count(*) filter (kind in ('open', 'click')) as unmatched_by_message_id,
         count(*) filter (matched_by = 'none') as orphans,
-    from event_message
+    from event_fallback
     group by named_campaign_id
 ),
 
@@ -23,10 +29,13 @@ select
     campaign_list.campaign_id,
     campaign_list.campaign_name,
     campaign_list.maturity,
-    coalesce(reached.orphans, 0) as orphans,
+    coalesce(fallback.orphans, 0) as orphans,
     campaign_list.unattributed_nearby,
     campaign_link_count.urls,
-    rate(reached.matched_by_message_id, reached.opens_clicks) as match_rate,
+    rate(
+        received.opens_clicks - coalesce(fallback.unmatched_by_message_id, 0),
+        received.opens_clicks
+    ) as match_rate,
     rate(campaign_list.opened - campaign_list.opened_human, campaign_list.opened)
         as machine_open_rate,
     rate(campaign_list.clicked - campaign_list.clicked_human, campaign_list.clicked)
@@ -38,7 +47,8 @@ select
     campaign_list.is_small,
     coalesce(asynchronous.async_bounce_seen, false) as async_bounce_seen,
 from campaign_list
-left join reached on campaign_list.campaign_id = reached.campaign_id
+left join received on campaign_list.campaign_id = received.campaign_id
+left join fallback on campaign_list.campaign_id = fallback.campaign_id
 left join campaign_link_count
     on campaign_list.campaign_id = campaign_link_count.campaign_id
 left join asynchronous on campaign_list.sender_domain = asynchronous.sender_domain;

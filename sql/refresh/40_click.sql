@@ -7,35 +7,34 @@ using refresh_reaction_key
 where click_moment.message_key = refresh_reaction_key.message_key
     and click_moment.recipient = refresh_reaction_key.recipient;
 
-insert into click_moment by name
-with several as (
-    select
-        message_key,
-        recipient,
-    from refresh_assigned
-    where kind = 'click'
-    group by message_key, recipient
-    having count(*) > 1 or threshold('burst_urls') <= 1
-),
+create or replace temp table refresh_several as
+select
+    message_key,
+    recipient,
+from refresh_assigned
+where kind = 'click'
+group by message_key, recipient
+having count(*) > 1 or threshold('burst_urls') <= 1;
 
-centre as (
+insert into click_moment by name
+with centre as (
     select distinct
         message_key,
         recipient,
         occurred_at,
-        count(distinct url) over (
+        count(distinct url_key) over (
             partition by message_key, recipient
             order by occurred_at
             range between threshold_time('burst_seconds') preceding
             and threshold_time('burst_seconds') following
         ) >= threshold('burst_urls') as is_burst_centre,
-        count(distinct url) over (
+        count(distinct url_key) over (
             partition by message_key, recipient
             order by occurred_at
             range between current row and threshold_time('coverage_seconds') following
         ) as urls_ahead,
     from refresh_assigned
-    semi join several using (message_key, recipient)
+    semi join refresh_several using (message_key, recipient)
     where kind = 'click'
 )
 

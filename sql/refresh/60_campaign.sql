@@ -59,14 +59,14 @@ latest_name as (
 clicked as (
     select
         refresh_assigned.campaign_id,
-        refresh_assigned.url,
+        refresh_assigned.url_key,
     from refresh_assigned
     cross join (select 1 from refresh_plan where is_full) as gate
     where refresh_assigned.kind = 'click'
     union all
     select
         message_reaction.campaign_id,
-        click.url,
+        url_key(click.url) as url_key,
     from click
     inner join message_reaction
         on click.message_key = message_reaction.message_key
@@ -75,7 +75,7 @@ clicked as (
     union all
     select
         campaign_id,
-        url,
+        url_key(url) as url_key,
     from event_fallback
     where kind = 'click' and campaign_id in (select campaign_id from refresh_campaign)
 ),
@@ -83,7 +83,7 @@ clicked as (
 link as (
     select
         campaign_id,
-        count(distinct url) as urls,
+        count(distinct url_key) as urls,
     from clicked
     where campaign_id is not null
     group by campaign_id

@@ -1,7 +1,7 @@
 -- the echo rule: an open soon after its message's delivery (or before it), or shortly
 -- before a click of a burst of the same message
 create or replace macro is_echo(opened_at, delivered_at, burst_at) as (
-    coalesce(opened_at <= delivered_at + threshold_time('echo_open_seconds'), false)
+    is_early_open(opened_at, delivered_at)
     or coalesce(
         list_min(list_filter(
             cast(burst_at as timestamp[]), lambda clicked_at: clicked_at >= opened_at

@@ -22,6 +22,7 @@ from loader.ties import settle_ties
 from loader.warehouse import Loaded, Warehouse
 
 BATCH_BYTES = 16 * 1024 * 1024
+"""What is read at once, and the first batch: loading begins soon, and grows (``batch_scale``)."""
 POLL_SECONDS = 0.25
 APART_SECONDS = 1.0
 COPIES_APART, REFRESHES_APART = 20, 2
@@ -132,7 +133,7 @@ class _Run:
         try:
             for parsed in _ahead(self._parsed(segments)):
                 self._loaded += self._warehouse.load(parsed)
-                self._bytes += sum(len(block.data) for block in parsed.blocks)
+                self._bytes += sum(block.size for block in parsed.blocks)
                 self._progress(self._loaded.read, self._bytes, max(total, self._bytes))
         finally:
             self._warehouse.release()
@@ -213,20 +214,20 @@ class _Run:
 
     def _batches(self, segments: list[Segment]) -> Iterator[list[Block]]:
         blocks: list[Block] = []
-        size = 0
+        size, wanted = 0, BATCH_BYTES
         for segment, offset in self._warehouse.new(segments):
             for block in self._blocks(segment, offset):
                 blocks.append(block)
                 size += len(block.data)
-                if size >= self._batch_bytes // 2:
+                if size + BATCH_BYTES // 2 >= wanted:
                     yield blocks
-                    blocks, size = [], 0
+                    blocks, size, wanted = [], 0, min(2 * wanted, self._batch_bytes)
         if blocks:
             yield blocks
 
     def _blocks(self, segment: Segment, offset: int) -> Iterator[Block]:
         try:
-            while data := read_block(segment, offset, self._batch_bytes):
+            while data := read_block(segment, offset, BATCH_BYTES):
                 yield Block(segment.name, offset, data)
                 offset += len(data)
         except SpoolError as error:

@@ -1,22 +1,26 @@
-"""Lines that differ only in their strings → columns of those strings, with a proof; pure.
+"""Lines that differ only in their strings → the places of those strings, with a proof; pure.
 
-``line.split('"')`` of a line without escaped quotes puts its strings, keys among them, at the odd
-places and everything else of the JSON at the even ones. Two lines with the same pieces at the
-even places and the same keys are the same document but for the values of its strings. So one line
-is read strictly, by ``loader.strict_json``, and every line of its shape is then read by taking
-pieces: nothing of it can have been overlooked, coerced or read twice.
+Without escaped quotes every other quote of a line begins a string. Two lines with the same bytes
+outside of the strings, and the same keys, are the same document but for the values of its
+strings. So one line is read strictly, by ``loader.strict_json``, and every line of its shape is
+then read by comparing what stands between the values: nothing of it can have been overlooked,
+coerced or read twice.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import orjson
 import polars as pl
+from numpy.typing import NDArray
 
 from loader.events import DECLARED, KINDS, beyond, canonical
+from loader.scan import REACH, Scan, Span, Truths, strips
 from loader.strict_json import DEEPEST, NotStrict, check
 
 Path = tuple[str, ...]
@@ -28,7 +32,7 @@ _MARKED = re.compile(r'"\\u0001([0-9]+)"')
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where in the pieces of a line a string stands."""
+    """Which of the strings of a line, keys not counted."""
 
     number: int
 
@@ -37,25 +41,26 @@ class Place:
 class Shape:
     """What the lines of one shape have in common.
 
-    ``pieces`` is how many there are, ``fixed`` maps places to the piece that stands there in each
-    of these lines. ``event`` is the event with a ``Place`` for each of its strings.
+    ``runs`` are the bytes before, between and after the strings, quotes included; string ``i``
+    ends at the quote ``closings[i]`` of the line, and begins at the one before. ``event`` is the
+    event with a ``Place`` for each of its strings.
     """
 
-    pieces: int
-    fixed: Mapping[int, str]
+    runs: tuple[bytes, ...]
+    closings: tuple[int, ...]
     received_at: Place | None
     webhook: Place | None
     event: Mapping[str, Any]
 
     @cached_property
     def fields(self) -> dict[Path, int]:
-        """Return path → place of the declared text fields that these lines have."""
+        """Return path → number of the declared text fields that these lines have."""
         found = {path: _at(self.event, path) for path in _PATHS}
         return {path: place.number for path, place in found.items() if isinstance(place, Place)}
 
     @cached_property
     def places(self) -> list[int]:
-        """Return the places of every string that a row is made of."""
+        """Return the numbers of the strings that a row is made of."""
         around = [place.number for place in (self.received_at, self.webhook) if place]
         return sorted({*around, *_places(self.event)})
 
@@ -81,38 +86,53 @@ def learn(line: str) -> Shape | None:
     numbered = [str(place) if place % 2 else piece for place, piece in enumerate(pieces)]
     try:
         document = check('"'.join(numbered).encode(), DEEPEST + 1)
-        keys: set[int] = set()
-        named = _named(document, pieces, keys)
+        keys = set(_keys(document))
+        values = [place for place in range(1, len(pieces), 2) if place not in keys]
+        numbers = {place: number for number, place in enumerate(values)}
+        named = _named(document, pieces, numbers)
     except (NotStrict, ValueError):
         return None
-    fixed = {
-        place: pieces[place] for place in range(len(pieces)) if place in keys or place % 2 == 0
-    }
-    return _shape(len(pieces), fixed, named)
+    borders = [-1, *values, len(pieces)]
+    runs = [
+        '"' * (after >= 0) + '"'.join(pieces[after + 1 : before]) + '"' * (before < len(pieces))
+        for after, before in pairwise(borders)
+    ]
+    return _shape(tuple(run.encode() for run in runs), tuple(values), named)
 
 
-def _named(value: Any, pieces: list[str], keys: set[int]) -> Any:
+def _keys(value: Any) -> Iterator[int]:
+    if isinstance(value, dict):
+        yield from map(int, value)
+    for item in _items(value):
+        yield from _keys(item)
+
+
+def _items(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
+
+
+def _named(value: Any, pieces: list[str], numbers: Mapping[int, int]) -> Any:
     """Give a document of numbered strings its keys back, and a ``Place`` for each string."""
     if isinstance(value, str):
-        return Place(int(value))
+        return Place(numbers[int(value)])
     if isinstance(value, list):
-        return [_named(item, pieces, keys) for item in value]
+        return [_named(item, pieces, numbers) for item in value]
     if not isinstance(value, dict):
         return value
-    keys |= {int(number) for number in value}
     names = [orjson.loads(f'"{pieces[int(number)]}"') for number in value]
     if len(set(names)) < len(names) or any(_MARK in name for name in names):
         raise NotStrict("duplicate_key")
-    return {
-        name: _named(item, pieces, keys) for name, item in zip(names, value.values(), strict=True)
-    }
+    items = [_named(item, pieces, numbers) for item in value.values()]
+    return dict(zip(names, items, strict=True))
 
 
-def _shape(pieces: int, fixed: Mapping[int, str], document: Any) -> Shape | None:
-    if not isinstance(document, dict):
+def _shape(runs: tuple[bytes, ...], closings: tuple[int, ...], document: Any) -> Shape | None:
+    if not isinstance(document, dict) or max(map(len, runs)) > REACH:
         return None
     if "kind" in document:
-        return _if_plain(Shape(pieces, fixed, None, None, document))
+        return _if_plain(Shape(runs, closings, None, None, document))
     if not isinstance(document.get("event"), dict):
         return None
     if any(holder in document for holder in ("events", "body", "body_base64")):
@@ -120,7 +140,7 @@ def _shape(pieces: int, fixed: Mapping[int, str], document: Any) -> Shape | None
     received_at, webhook = document.get("received_at"), document.get("webhook")
     if not all(value is None or isinstance(value, Place) for value in (received_at, webhook)):
         return None
-    return _if_plain(Shape(pieces, fixed, received_at, webhook, document["event"]))
+    return _if_plain(Shape(runs, closings, received_at, webhook, document["event"]))
 
 
 def _if_plain(shape: Shape) -> Shape | None:
@@ -144,9 +164,8 @@ def _at(event: Mapping[str, Any], path: Path) -> Any:
 def _places(value: Any) -> Iterator[int]:
     if isinstance(value, Place):
         yield value.number
-    elif isinstance(value, (dict, list)):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _places(item)
+    for item in _items(value):
+        yield from _places(item)
 
 
 def _marked(value: Any) -> Any:
@@ -168,10 +187,30 @@ _PATHS = sorted({path for tree in DECLARED.values() for path in _paths(tree)})
 # ── many lines at once ───────────────────────────────────────────────────────────────────────
 
 _MOST_SHAPES = 16
-"""Shapes remembered for one number of pieces."""
+"""Shapes remembered for one number of quotes."""
 _WORTH = 32
-"""Lines of a shape from which on taking pieces is quicker than reading them one by one."""
+"""Lines of a shape from which on comparing is quicker than reading them one by one."""
 _TRIES = 8
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Lines of a scan, by their numbers, that have one shape."""
+
+    shape: Shape
+    scan: Scan
+    lines: Numbers
+
+    def span(self, number: int) -> Span:
+        """Return where that string of the lines begins and ends."""
+        closing = self.scan.firsts[self.lines] + self.shape.closings[number]
+        return self.scan.quotes[closing - 1] + 1, self.scan.quotes[closing]
+
+    def texts(self, numbers: Sequence[int]) -> list[pl.Series]:
+        """Return those strings of the lines."""
+        return self.scan.texts([self.span(number) for number in numbers])
 
 
 class Shapes:
@@ -181,56 +220,53 @@ class Shapes:
         """Remember nothing yet."""
         self._known: dict[int, list[Shape]] = {}
 
-    def strings(self, lines: pl.DataFrame) -> Iterator[tuple[Shape, pl.DataFrame]]:
-        """Yield each shape with the strings of those ``lines`` that have it.
+    def alike(self, scan: Scan, usable: Truths) -> Iterator[Alike]:
+        """Yield the ``usable`` lines of ``scan``, those together that have one shape.
 
-        ``lines`` has the column ``text``, whose every quote begins or ends a string, its
-        ``pieces``, and any others, which are kept. A string stands in a column named by its
-        place. Lines that have no shape, or none worth its while, are not yielded.
+        Every quote in them begins or ends a string. Lines that have no shape, or none worth its
+        while, are not yielded.
         """
-        count = lines["pieces"].list.len()
-        for number, found in count.value_counts(sort=True).head(2 * _MOST_SHAPES).rows():
-            if found < _WORTH:
+        numbers, found = np.unique(scan.counts[usable], return_counts=True)
+        for place in np.argsort(-found)[: 2 * _MOST_SHAPES]:
+            if found[place] < _WORTH:
                 return
-            mine = count == number
-            if found > lines.height // 2:
-                # To copy the pieces of most lines costs more than to look at all of them.
-                yield from self._strings(number, lines, mine)
-            else:
-                some = lines.filter(mine)
-                yield from self._strings(number, some, mine.filter(mine))
+            lines = np.flatnonzero(usable & (scan.counts == numbers[place]))
+            yield from self._alike(int(numbers[place]), scan, lines)
 
-    def _strings(
-        self, number: int, lines: pl.DataFrame, left: pl.Series
-    ) -> Iterator[tuple[Shape, pl.DataFrame]]:
-        known = self._known.setdefault(number, [])
+    def _alike(self, quotes: int, scan: Scan, lines: Numbers) -> Iterator[Alike]:
+        known = self._known.setdefault(quotes, [])
         for shape in list(known):
-            met = left & _has(lines, shape)
+            met = _have(shape, scan, lines)
             if met.any():
-                yield shape, _take(lines, shape, met)
-                left &= ~met
+                yield Alike(shape, scan, lines[met])
+                lines = lines[~met]
         for attempt in range(_TRIES):
-            rest = left.arg_true()
-            if len(rest) < _WORTH:
+            if len(lines) < _WORTH:
                 return
             # Not always the first: what is odd often stands together.
-            sample = lines["text"][rest[len(rest) * attempt // _TRIES]]
-            met = _has(lines, learned) & left if (learned := learn(sample)) else left & False
-            if learned and met.sum() >= _WORTH:
+            learned = learn(scan.text.line(lines[len(lines) * attempt // _TRIES]).decode())
+            if not learned:
+                continue
+            met = _have(learned, scan, lines)
+            if met.sum() >= _WORTH:
                 known.insert(0, learned)
                 del known[_MOST_SHAPES:]
-                yield learned, _take(lines, learned, met)
-                left &= ~met
+                yield Alike(learned, scan, lines[met])
+                lines = lines[~met]
 
 
-def _has(lines: pl.DataFrame, shape: Shape) -> pl.Series:
-    piece = pl.col("pieces").list
-    same = [piece.get(place, null_on_oob=True) == text for place, text in shape.fixed.items()]
-    return lines.select(pl.all_horizontal(same)).to_series().fill_null(False)
+def _have(shape: Shape, scan: Scan, lines: Numbers) -> Truths:
+    """Say of each of ``lines``, which have as many quotes as ``shape``, whether they have it."""
+    return np.concatenate([_strip_has(shape, scan, lines[rows]) for rows in strips(len(lines))])
 
 
-def _take(lines: pl.DataFrame, shape: Shape, met: pl.Series) -> pl.DataFrame:
-    piece = pl.col("pieces").list
-    taken = {str(place): piece.get(place, null_on_oob=True) for place in shape.places}
-    strings = lines.select(pl.exclude("text", "pieces"), **taken)
-    return strings if met.all() else strings.filter(met)
+def _strip_has(shape: Shape, scan: Scan, lines: Numbers) -> Truths:
+    firsts, place = scan.firsts[lines], scan.text.starts[lines]
+    same = np.ones(len(lines), np.bool_)
+    for run, closing in zip(shape.runs, shape.closings, strict=False):
+        same &= scan.have(place, run)
+        place = scan.quotes[firsts + closing]
+    last = shape.runs[-1]
+    same &= scan.have(place, last)
+    same &= place + len(last) == scan.text.ends[lines]
+    return same

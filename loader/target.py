@@ -134,7 +134,7 @@ class FileTarget:
     """A published file, and beside it the private one that is loaded."""
 
     alone = True
-    batch_scale = 1
+    batch_scale = 2
     prefix = ""
 
     def __init__(self, published: Path) -> None:

@@ -34,6 +34,8 @@ LEDGER: dict[str, Any] = {
 }
 KEPT = ("duplicate_tally", "refresh_state", "refresh_touched")
 """Tables that loads write beside the events, and by which a refresh knows what is to be done."""
+_VIEWS = pl.CompatLevel.newest()
+"""Texts go to DuckDB as they stand, not copied together first."""
 _MOST_TOUCHED = 0.1
 """Share of the events from which on saying which were touched is not worth its while."""
 
@@ -248,7 +250,7 @@ class Warehouse:
         offsets, lost = dict(self._offsets), set()
         for number, block in enumerate(parsed.blocks):
             if block.offset == offsets.get(block.segment, 0):
-                offsets[block.segment] = block.offset + len(block.data)
+                offsets[block.segment] = block.offset + block.size
             else:
                 lost.add(number)
         return without(parsed, lost) if lost else parsed
@@ -430,7 +432,8 @@ class Warehouse:
 
     def _insert(self, table: str, rows: pl.DataFrame) -> None:
         if rows.height:
-            self._con.execute(f"insert into {table} by name select * from rows")
+            views = rows.to_arrow(compat_level=_VIEWS)  # noqa: F841 - DuckDB sees it
+            self._con.execute(f"insert into {table} by name select * from views")
 
     def _insert_named(self, table: str, rows: pl.DataFrame) -> None:
         named = pl.concat_str(pl.lit(self._target.prefix), "segment").alias("segment")
@@ -548,7 +551,7 @@ def _ledger(parsed: Parsed, decisions: Mapping[str, Decision], started: datetime
         {
             "segment": block.segment,
             "from_offset": block.offset,
-            "to_offset": block.offset + len(block.data),
+            "to_offset": block.offset + block.size,
             "read": parsed.read[number],
             "inserted": parsed.read[number] - duplicates[number] - quarantined[number],
             "duplicates": duplicates[number],

@@ -29,8 +29,10 @@ MAY_IMPORT = {
     "verify": "retention settings signature spool errors",
     # spool line → typed frame → table
     "events": "strict_json",
-    "shape": "events strict_json",
-    "batch": "events shape",
+    "scan": "",
+    "moments": "scan",
+    "shape": "events scan strict_json",
+    "batch": "events moments scan shape",
     "dedupe": "batch events",
     "publication": "errors",
     "lock": "errors",

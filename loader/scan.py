@@ -29,8 +29,8 @@ _STRIP = 4096
 
 
 def strips(rows: int) -> Iterator[slice]:
-    """Yield the rows, few at a time."""
-    return (slice(start, start + _STRIP) for start in range(0, rows, _STRIP))
+    """Yield the rows, few at a time; of none, none at once."""
+    return (slice(start, start + _STRIP) for start in range(0, max(rows, 1), _STRIP))
 
 
 class Text:
@@ -111,7 +111,7 @@ class Scan:
         must not be asked for.
         """
         views = [np.empty((len(starts), 4), np.uint32) for starts, _ends in spans]
-        for rows in strips(len(views[0]) if views else 0):
+        for rows in strips(len(spans[0][0])):
             for (starts, ends), into in zip(spans, views, strict=True):
                 self._view(starts[rows], ends[rows], into[rows])
         return [self._series(into) for into in views]

@@ -267,6 +267,17 @@ def test_an_answer_does_not_depend_on_the_batch(there: bytes, instead: bytes) ->
     ]
 
 
+def test_a_known_shape_may_find_nothing_left() -> None:
+    """A shape that is known from earlier lines may meet none, and nothing is left over for it."""
+    shapes, spaced = Shapes(), line(DELIVERED).replace(b'","', b'", "')
+    blocks = [Block("a", 0, (line(DELIVERED) + spaced) * 500)]
+    parse(blocks, shapes)
+
+    for text in (line(DELIVERED), spaced):
+        blocks = [Block("a", 0, text * 500)]
+        assert same(parse(blocks, shapes), one_by_one(blocks))
+
+
 def test_places_are_those_of_the_spool() -> None:
     """What is set aside says where its line starts, in every block and beside odd bytes."""
     first, second = b"\xff\n" + line(DELIVERED), line(DELIVERED) + "é\n".encode() + b"nope\n"

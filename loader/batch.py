@@ -55,8 +55,8 @@ _FEW = 256
 """Lines up to which reading one by one is quicker than looking for shapes."""
 _AT_ONCE = 16 * 1024 * 1024
 """Bytes that are looked at together."""
-_MUCH = 2**31
-"""Bytes from which on lines are read one by one."""
+_MUCH = 2**29
+"""Bytes from which on lines are read one by one: escaped they could outgrow Arrow's offsets."""
 
 _WITH_UUID = f"^{UUID_FORM.pattern}(?:@[^@]*)?$"
 _ESCAPES = (

@@ -10,7 +10,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 Places = NDArray[np.int64]
-"""Offsets into the bytes of a ``Scan``."""
+"""Offsets into the bytes of a ``Text``."""
 Truths = NDArray[np.bool_]
 
 REACH = 4096
@@ -19,7 +19,6 @@ REACH = 4096
 _NEWLINE, _RETURN, _SPACE, _QUOTE, _BACKSLASH = b'\n\r "\\'
 _WORD, _INLINE = 8, 12
 _KEPT = np.array([[255] * n + [0] * (_INLINE - n) for n in range(_INLINE + 1)], np.uint8)
-
 
 Span = tuple[Places, Places]
 """Where some texts start, and where they end."""
@@ -117,7 +116,7 @@ class Scan:
         return [self._series(into) for into in views]
 
     def _view(self, starts: Places, ends: Places, into: NDArray[np.uint32]) -> None:
-        """Fill in Arrow's layout of Utf8View: length, first bytes, buffer, offset; or all of it."""
+        """Write what Arrow's Utf8View is: the length, then a short text, or where a long one is."""
         lengths = ends - starts
         into[:, 0] = lengths
         into[:, 1] = self._windows("<u4", 4)[starts]

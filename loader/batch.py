@@ -205,10 +205,12 @@ def _lines(blocks: Sequence[Block]) -> Lines:
 def _joined(blocks: Sequence[Block]) -> Iterator[bytes]:
     """Join small blocks: lines are quicker read many at once."""
     some: list[bytes] = []
+    size = 0
     for block in blocks:
-        if some and sum(map(len, some)) + len(block.data) > _AT_ONCE:
+        size += len(block.data)
+        if some and size > _AT_ONCE:
             yield b"".join(some)
-            some = []
+            some, size = [], len(block.data)
         some.append(block.data)
     yield b"".join(some)
 
@@ -284,7 +286,7 @@ def _usable(scan: Scan, text: Text) -> Truths:
     usable = ~text.controlled
     if not _is_utf8(text.bytes):
         usable &= [_decodes(text.line(number)) for number in range(len(text.ends))]
-    escaped = np.flatnonzero(usable & scan.escaped)
+    escaped = np.flatnonzero(usable & scan.text.escaped)
     if len(escaped):
         (texts,) = scan.texts([(scan.text.starts[escaped], scan.text.ends[escaped])])
         rest = texts.str.replace_all(_ESCAPES, "")
@@ -311,7 +313,7 @@ def _is_utf8(data: NDArray[np.uint8]) -> bool:
 
 def _strings(alike: Alike) -> pl.DataFrame:
     """Return the strings of the lines as they are meant, in columns named by their numbers."""
-    escaped = alike.scan.escaped[alike.lines]
+    escaped = alike.scan.text.escaped[alike.lines]
     names = [str(number) for number in alike.shape.places]
     strings = dict(zip(names, alike.texts(alike.shape.places), strict=True))
     if escaped.any():

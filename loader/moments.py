@@ -16,7 +16,6 @@ Numbers = NDArray[np.int64]
 
 _BARE = "0000-00-00T00:00:00"
 _ZONES = {True: "Z", False: "+00:00"}
-_SHORTEST, _LONGEST = len(_BARE) + 1, len(_BARE) + 10 + 6
 _ZERO, _PLUS, _MINUS = b"0+-"
 _SECOND = 1_000_000
 _UNKNOWN = np.iinfo(np.int64).min

@@ -82,7 +82,6 @@ class Scan:
     def __init__(self, text: Text) -> None:
         """``text`` has less than 2 GiB."""
         self.text = text
-        self.escaped = text.escaped
         self.quotes: Places = np.flatnonzero(text.bytes == _QUOTE)
         self.firsts = np.searchsorted(self.quotes, text.starts)
         self.counts = np.diff(self.firsts, append=len(self.quotes))

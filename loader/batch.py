@@ -6,11 +6,9 @@ answer for a line never depends on which lines stand beside it.
 """
 
 import hashlib
-import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 from uuid import UUID
 
@@ -34,10 +32,12 @@ from loader.events import (
     read_line,
 )
 from loader.moments import moments
-from loader.scan import REACH, Scan, Text, Truths
-from loader.shape import Alike, Shape, Shapes
+from loader.shape import Alike, Left, Shapes
 
 TIME = pl.Datetime("us")
+
+_NEWLINE = 10
+_AT_ONCE = 2**18
 
 PLACES = {"block": pl.UInt32, "line": pl.UInt32, "element": pl.UInt32}
 """Columns of every frame of events: where the event was found."""
@@ -53,18 +53,10 @@ REFUSED: dict[str, Any] = {
 
 _FEW = 256
 """Lines up to which reading one by one is quicker than looking for shapes."""
-_AT_ONCE = 16 * 1024 * 1024
-"""Bytes that are looked at together."""
 _MUCH = 2**29
-"""Bytes from which on lines are read one by one: escaped they could outgrow Arrow's offsets."""
+"""Bytes from which on lines are read one by one: polars counts a text's bytes in 32 bits."""
 
 _WITH_UUID = f"^{UUID_FORM.pattern}(?:@[^@]*)?$"
-_ESCAPES = (
-    r"\\(?:[/bfnrt]|u(?:[0-9a-cA-CefEF][0-9a-fA-F]{3}|[dD][0-7][0-9a-fA-F]{2}"
-    r"|[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}))"
-)
-_PLAIN = {rb"\\": rb"\u005c", rb"\"": rb"\u0022"}
-_ESCAPED = re.compile(rb"\\[\\\"]")
 _ENCODED = {char: orjson.dumps(char).decode()[1:-1] for char in ('"', "\\", *map(chr, range(0x20)))}
 
 
@@ -90,27 +82,21 @@ class Extent:
 class Lines:
     """The lines of some blocks, one after another."""
 
-    texts: Sequence[Text]
-    firsts: Sequence[int]
-    """Of each text, the number of its first line."""
+    rows: pl.Series
+    """Bytes of each line, its newline included."""
+    offsets: NDArray[np.int64]
+    """Where each line starts, were all blocks one, and where the last one ends."""
     starts: Sequence[int]
     """Of each block, the number of its first line."""
 
-    def bytes_of(self, number: int) -> bytes:
-        """Return one line, without its newline."""
-        text, line = self._place(number)
-        return text.line(line)
+    def bytes_of(self, numbers: pl.Series) -> pl.Series:
+        """Return some lines, without their newlines."""
+        return self.rows.gather(numbers).bin.head(-1)
 
     def block_of(self, number: int) -> tuple[int, int]:
         """Return the block that holds a line, and the line's offset in it, in bytes."""
-        text, line = self._place(number)
         block = bisect_right(self.starts, number) - 1
-        first = line - (number - self.starts[block])
-        return block, int(text.starts[line] - text.starts[first])
-
-    def _place(self, number: int) -> tuple[Text, int]:
-        place = bisect_right(self.firsts, number) - 1
-        return self.texts[place], number - self.firsts[place]
+        return block, int(self.offsets[number] - self.offsets[self.starts[block]])
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,16 +127,13 @@ def parse(blocks: Sequence[Block], shapes: Shapes) -> Parsed:
     """Read ``blocks`` into frames. Every answer depends on its line alone."""
     lines = _lines(blocks)
     frames: dict[str, list[pl.DataFrame]] = {table: [] for table in TABLES}
-    singly: list[int] = []
-    for first, text in zip(lines.firsts, lines.texts, strict=True):
-        left = np.ones(len(text.ends), np.bool_)
-        if len(left) > _FEW and len(text.bytes) < _MUCH:
-            for table, frame in _read_by_shape(text, shapes):
-                left[frame["line"].to_numpy()] = False
-                frames[table].append(frame.with_columns(pl.col("line") + first))
-        singly += (np.flatnonzero(left) + first).tolist()
+    left = np.ones(len(lines.rows), np.bool_)
+    if len(left) > _FEW and lines.offsets[-1] < _MUCH:
+        for table, frame in _read_by_shape(lines, shapes).items():
+            left[frame["line"].to_numpy()] = False
+            frames[table].append(frame)
     extents = [Extent(block.segment, block.offset, len(block.data)) for block in blocks]
-    read, refused = _read_singly(lines, singly, extents)
+    read, refused = _read_singly(lines, np.flatnonzero(left).tolist(), extents)
     for table, frame in read.items():
         frames[table].append(frame)
     events = {table: _in_order(found, lines.starts) for table, found in frames.items() if found}
@@ -196,23 +179,19 @@ def _tally(blocks: int, frames: Iterable[pl.DataFrame]) -> list[int]:
 
 
 def _lines(blocks: Sequence[Block]) -> Lines:
-    texts = [Text(data) for data in _joined(blocks)]
-    firsts = [0, *accumulate(len(text.ends) for text in texts[:-1])]
-    starts = [0, *accumulate(block.data.count(b"\n") for block in blocks[:-1])]
-    return Lines(texts, firsts, starts)
+    data = b"".join(block.data for block in blocks)
+    offsets = np.concatenate([[0], *_ends(data)])
+    starts = np.searchsorted(offsets, np.cumsum([0, *(len(block.data) for block in blocks[:-1])]))
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
+    rows = pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
+    return Lines(pl.Series(pl.from_arrow(rows)), offsets, starts.tolist())
 
 
-def _joined(blocks: Sequence[Block]) -> Iterator[bytes]:
-    """Join small blocks: lines are quicker read many at once."""
-    some: list[bytes] = []
-    size = 0
-    for block in blocks:
-        size += len(block.data)
-        if some and size > _AT_ONCE:
-            yield b"".join(some)
-            some, size = [], len(block.data)
-        some.append(block.data)
-    yield b"".join(some)
+def _ends(data: bytes) -> Iterator[NDArray[np.int64]]:
+    """Yield where lines end, a part of ``data`` that fits into the processor's cache at a time."""
+    seen = np.frombuffer(data, np.uint8)
+    for start in range(0, len(data), _AT_ONCE):
+        yield np.flatnonzero(seen[start : start + _AT_ONCE] == _NEWLINE) + (start + 1)
 
 
 # ── one by one ───────────────────────────────────────────────────────────────────────────────
@@ -223,8 +202,9 @@ def _read_singly(
 ) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
     rows: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
     aside: list[tuple[int, Refused]] = []
-    for number in numbers:
-        for element, item in enumerate(read_line(lines.bytes_of(number))):
+    texts = lines.bytes_of(pl.Series(numbers, dtype=pl.UInt32))
+    for number, text in zip(numbers, texts, strict=True):
+        for element, item in enumerate(read_line(text)):
             if isinstance(item, Event):
                 place = {"block": 0, "line": number, "element": element}
                 key = {"message_key": str(item.row["message_key"])}
@@ -263,108 +243,103 @@ def _refused(
 # ── by shape ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _read_by_shape(text: Text, shapes: Shapes) -> Iterator[tuple[str, pl.DataFrame]]:
-    scan = Scan(_with_plain_escapes(text))
-    for alike in shapes.alike(scan, _usable(scan, text)):
-        rows = _checked(alike)
-        known = pl.col("kind").is_in(list(KINDS))
-        tables = rows.with_columns(pl.when(known).then("kind").otherwise(pl.lit(OTHER)).alias("t"))
-        for (table,), part in tables.partition_by("t", as_dict=True).items():
-            yield str(table), _of_kind(alike.shape, str(table), part)
+_PATHS: dict[str, tuple[str, ...]] = {
+    **{name: (name,) for name in ("kind", "recipient", "message_id", "timestamp")},
+    **COMMON,
+    **{name: path for fields in KINDS.values() for name, path in fields.items()},
+}
+"""Column → path in the event, of the declared fields of all kinds."""
 
 
-def _with_plain_escapes(text: Text) -> Text:
-    """Write escaped quotes and backslashes another way: then each quote borders a string."""
-    data = text.bytes[:-REACH].data
-    if not text.escaped.any() or not _ESCAPED.search(data):
-        return text
-    return Text(_ESCAPED.sub(lambda found: _PLAIN[found[0]], data))
+def _read_by_shape(lines: Lines, shapes: Shapes) -> dict[str, pl.DataFrame]:
+    parts = [part for alike in shapes.alike(_texts(lines.rows)) for part in _fields(alike)]
+    if not parts:
+        return {}
+    rows = _checked(pl.concat(parts, rechunk=True).sort("line"))
+    table = pl.when(pl.col("kind").is_in(list(KINDS))).then("kind").otherwise(pl.lit(OTHER))
+    tables = rows.with_columns(table.alias("table")).partition_by("table", as_dict=True)
+    return {str(name): _of_table(str(name), part) for (name,), part in tables.items()}
 
 
-def _usable(scan: Scan, text: Text) -> Truths:
-    """Say of each line whether it is UTF-8, with proper escapes and no control character."""
-    usable = ~text.controlled
-    if not _is_utf8(text.bytes):
-        usable &= [_decodes(text.line(number)) for number in range(len(text.ends))]
-    escaped = np.flatnonzero(usable & scan.text.escaped)
-    if len(escaped):
-        (texts,) = scan.texts([(scan.text.starts[escaped], scan.text.ends[escaped])])
-        rest = texts.str.replace_all(_ESCAPES, "")
-        usable[escaped] = ~rest.str.contains("\\", literal=True).to_numpy()
-    return usable
-
-
-def _decodes(line: bytes) -> bool:
+def _texts(rows: pl.Series) -> pl.Series:
+    """Return the lines as text; null where one is not UTF-8."""
     try:
-        line.decode()
+        return rows.cast(pl.String)
+    except pl.exceptions.ComputeError:
+        return pl.Series([_text(line) for line in rows], dtype=pl.String)
+
+
+def _text(line: bytes) -> str | None:
+    try:
+        return line.decode()
     except UnicodeDecodeError:
-        return False
-    return True
+        return None
 
 
-def _is_utf8(data: NDArray[np.uint8]) -> bool:
-    buffers = [None, pa.py_buffer(np.array([0, len(data)], np.int32)), pa.py_buffer(data)]
-    try:
-        pa.Array.from_buffers(pa.string(), 1, buffers).validate(full=True)
-    except pa.ArrowInvalid:
-        return False
-    return True
+def _fields(alike: Alike) -> Iterator[pl.DataFrame]:
+    """Yield the declared fields of the lines, and ``kept``: the JSON of what has no column."""
+    shape, rows = alike.shape, _decoded(alike)
+    kind = str(shape.fields["kind",])
+    lefts: dict[Left, list[str]] = {}
+    for name in rows[kind].unique():
+        lefts.setdefault(shape.left(name), []).append(name)
+    columns = [_value(shape.fields.get(path)).alias(name) for name, path in _PATHS.items()]
+    for name, place in (("received_at", shape.received_at), ("webhook", shape.webhook)):
+        columns.append(_value(place.number if place else None).alias(name))
+    for left, names in lefts.items():
+        some = rows.filter(pl.col(kind).is_in(names)) if len(lefts) > 1 else rows
+        timed = pl.lit(shape.received_at is not None).alias("timed")
+        yield some.select("line", timed, *columns, _json(left).alias("kept"))
 
 
-def _strings(alike: Alike) -> pl.DataFrame:
-    """Return the strings of the lines as they are meant, in columns named by their numbers."""
-    escaped = alike.scan.text.escaped[alike.lines]
-    names = [str(number) for number in alike.shape.places]
-    strings = dict(zip(names, alike.texts(alike.shape.places), strict=True))
-    if escaped.any():
-        rows = np.flatnonzero(escaped)
-        strings = {
-            name: texts.scatter(rows, _decoded(texts.gather(rows)))
-            for name, texts in strings.items()
-        }
-    lines = pl.Series(alike.lines.astype(np.uint32))
-    return pl.DataFrame({"line": lines, "escaped": escaped, **strings})
+def _decoded(alike: Alike) -> pl.DataFrame:
+    """Return the values of the lines as they are meant."""
+    rows, places = alike.rows, alike.rows["escaped"].arg_true()
+    if not len(places):
+        return rows
+    return rows.with_columns(
+        rows[name].scatter(places, _unescaped(rows[name].gather(places)))
+        for name in map(str, alike.shape.places)
+    )
 
 
-def _decoded(texts: pl.Series) -> pl.Series:
+def _unescaped(texts: pl.Series) -> pl.Series:
     return pl.Series(orjson.loads('["' + '","'.join(texts) + '"]'), dtype=pl.String)
 
 
-def _checked(alike: Alike) -> pl.DataFrame:
+def _value(number: int | None) -> pl.Expr:
+    return pl.lit(None, dtype=pl.String) if number is None else pl.col(str(number))
+
+
+def _json(left: Left) -> pl.Expr:
+    if left is None:
+        return pl.lit(None, dtype=pl.String)
+    texts, places = left
+    parts = [pl.lit(texts[0])]
+    for place, text in zip(places, texts[1:], strict=True):
+        value, quote = pl.col(str(place.number)), '"' * place.is_text
+        parts += [pl.lit(quote), value.str.replace_many(_ENCODED), pl.lit(quote + text)]
+    return pl.concat_str(parts)
+
+
+def _checked(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the rows that are plainly as declared, with the columns that all kinds share."""
-    shape, strings = alike.shape, _strings(alike)
-    named = {"_".join(path): str(number) for path, number in shape.fields.items()}
-    stripped = strings[named["message_id"]].str.strip_chars(BLANK + "<>")
-    rows = strings.with_columns(
-        pl.col(named["kind"]).alias("kind"),
-        pl.col(named["message_id"]).alias("message_id"),
-        pl.col(named["recipient"]).str.strip_chars(BLANK).alias("recipient"),
-        moments(alike.scan, *alike.span(int(named["timestamp"]))).alias("occurred_at"),
-        *_envelope(alike),
+    stripped = rows["message_id"].str.strip_chars(BLANK + "<>")
+    rows = rows.with_columns(
+        pl.col("recipient").str.strip_chars(BLANK),
+        moments(rows["timestamp"]).alias("occurred_at"),
+        moments(rows["received_at"]).alias("received_at"),
         stripped.alias("stripped"),
-        *(_or_null(named.get("_".join(path))).alias(name) for name, path in COMMON.items()),
     )
     plain = (
         (pl.col("kind").str.strip_chars(BLANK) != "")
         & (pl.col("recipient") != "")
         & (pl.col("stripped") != "")
         & pl.col("occurred_at").is_not_null()
+        & (pl.col("received_at").is_not_null() == pl.col("timed"))
     )
-    if shape.received_at:
-        plain &= pl.col("received_at").is_not_null()
     rows = rows.filter(plain)
     return rows.with_columns(_message_key(rows["stripped"]).alias("message_key"))
-
-
-def _envelope(alike: Alike) -> list[pl.Series | pl.Expr]:
-    at, webhook = alike.shape.received_at, alike.shape.webhook
-    received = moments(alike.scan, *alike.span(at.number)) if at else pl.lit(None, dtype=TIME)
-    name = str(webhook.number) if webhook else None
-    return [received.alias("received_at"), _or_null(name).alias("webhook")]
-
-
-def _or_null(column: str | None) -> pl.Expr:
-    return pl.col(column) if column else pl.lit(None, dtype=pl.String)
 
 
 def _message_key(stripped: pl.Series) -> pl.Series:
@@ -381,31 +356,12 @@ def _md5(text: str) -> UUID:
     return UUID(bytes=hashlib.md5(text.encode(), usedforsecurity=False).digest())
 
 
-def _of_kind(shape: Shape, table: str, rows: pl.DataFrame) -> pl.DataFrame:
-    """Return rows of one kind with exactly the columns of its table."""
-    places = {path: str(place) for path, place in shape.fields.items()}
-    own = {name: _or_null(places.get(path)) for name, path in KINDS.get(table, {}).items()}
-    if "dsn_status" in own:
-        own["dsn_code"] = own["dsn_status"].str.extract(DSN_FORM, 1)
-    kept = _kept(shape, table, bool(rows["escaped"].any()))
-    own |= {"kind": pl.col("kind"), "event": kept} if table == OTHER else {"extra": kept}
-    zero = pl.lit(0, dtype=pl.UInt32)
-    rows = rows.with_columns(
-        **{"extra": pl.lit(None, dtype=pl.String), "block": zero, "element": zero, **own}
-    )
-    return rows.select(list(schema(table)))
-
-
-def _kept(shape: Shape, table: str, escaped: bool) -> pl.Expr:
-    """Return the JSON of what has no column (of another kind: of the whole event)."""
-    kept = shape.left(table)
-    if kept is None:
-        return pl.lit(None, dtype=pl.String)
-    texts, places = kept
-    values = [pl.col(str(place)) for place in places]
-    if escaped:
-        values = [value.str.replace_many(_ENCODED) for value in values]
-    parts = [pl.lit(texts[0])]
-    for value, text in zip(values, texts[1:], strict=True):
-        parts += [pl.lit('"'), value, pl.lit('"' + text)]
-    return pl.concat_str(parts)
+def _of_table(table: str, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows with exactly the columns of their table."""
+    zero, kept = pl.lit(0, dtype=pl.UInt32), pl.col("kept")
+    more = {"block": zero, "element": zero, "event" if table == OTHER else "extra": kept}
+    if table == OTHER:
+        more["extra"] = pl.lit(None, dtype=pl.String)
+    if "dsn_code" in SPECIFIC[table]:
+        more["dsn_code"] = pl.col("dsn_status").str.extract(DSN_FORM, 1)
+    return rows.with_columns(**more).select(list(schema(table)))

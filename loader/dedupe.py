@@ -74,8 +74,7 @@ def replaced(
 
 def with_bytes(rows: pl.DataFrame, lines: Lines) -> pl.DataFrame:
     """Return ``rows`` with their lines in the column ``bytes``."""
-    text = [lines.bytes_of(place) for place in rows["line"]]
-    return rows.with_columns(pl.Series("bytes", text, dtype=pl.Binary))
+    return rows.with_columns(lines.bytes_of(rows["line"]).alias("bytes"))
 
 
 _PAIR = ["message_key", "occurred_at"]

@@ -2,8 +2,9 @@
 
 import signal
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -23,8 +24,12 @@ from loader.warehouse import Loaded, Warehouse
 
 BATCH_BYTES = 16 * 1024 * 1024
 """What is read at once, and the first batch: loading begins soon, and grows (``batch_scale``)."""
+TOGETHER_BYTES = 512 * 1024 * 1024
+"""What is loaded in one transaction, where nobody else loads."""
 POLL_SECONDS = 0.25
 APART_SECONDS = 1.0
+PARSERS = 2
+"""Threads that parse what is loaded next."""
 COPIES_APART, REFRESHES_APART = 20, 2
 """While following, at least so many times the seconds of the last copying, and of the last
 refresh of what marts keep, lie between two publications."""
@@ -131,13 +136,24 @@ class _Run:
         new = self._new(segments, self._warehouse.offsets())
         before, total = self._bytes, self._bytes + sum(new)
         try:
-            for parsed in _ahead(self._parsed(segments)):
-                self._loaded += self._warehouse.load(parsed)
-                self._bytes += sum(block.size for block in parsed.blocks)
-                self._progress(self._loaded.read, self._bytes, max(total, self._bytes))
+            batches = _ahead(self._batches(segments), lambda blocks: parse(blocks, self._shapes))
+            while self._load_some(batches, total):
+                pass
         finally:
             self._warehouse.release()
         return self._bytes > before
+
+    def _load_some(self, batches: Iterator[Parsed], total: int) -> bool:
+        """Load as many of ``batches`` as one transaction holds; say whether more may be left."""
+        enough = self._bytes + TOGETHER_BYTES
+        with self._warehouse.together():
+            for parsed in batches:
+                self._loaded += self._warehouse.load(parsed)
+                self._bytes += sum(block.size for block in parsed.blocks)
+                self._progress(self._loaded.read, self._bytes, max(total, self._bytes))
+                if self._bytes >= enough:
+                    return True
+        return False
 
     def on_and_on(self, stop: Callable[[], bool]) -> None:
         """Load and publish what comes until ``stop()``."""
@@ -208,36 +224,44 @@ class _Run:
             with suppress(SpoolError):  # told when it is read
                 yield max(segment_end(segment) - offsets.get(segment.name, 0), 0)
 
-    def _parsed(self, segments: list[Segment]) -> Iterator[Parsed]:
-        for blocks in self._batches(segments):
-            yield parse(blocks, self._shapes)
-
     def _batches(self, segments: list[Segment]) -> Iterator[list[Block]]:
         blocks: list[Block] = []
         size, wanted = 0, BATCH_BYTES
-        for segment, offset in self._warehouse.new(segments):
-            for block in self._blocks(segment, offset):
+        for segment, loaded in self._warehouse.new(segments):
+            offset = loaded
+            while block := self._block(segment, offset, wanted - size):
                 blocks.append(block)
                 size += len(block.data)
+                offset += len(block.data)
                 if size + BATCH_BYTES // 2 >= wanted:
                     yield blocks
                     blocks, size, wanted = [], 0, min(2 * wanted, self._batch_bytes)
         if blocks:
             yield blocks
 
-    def _blocks(self, segment: Segment, offset: int) -> Iterator[Block]:
+    def _block(self, segment: Segment, offset: int, limit: int) -> Block | None:
         try:
-            while data := read_block(segment, offset, BATCH_BYTES):
-                yield Block(segment.name, offset, data)
-                offset += len(data)
+            data = read_block(segment, offset, limit)
         except SpoolError as error:
             self._alarms.append(error)  # the other segments can be loaded all the same
+            return None
+        return Block(segment.name, offset, data) if data else None
 
 
-def _ahead(batches: Iterator[Parsed]) -> Iterator[Parsed]:
-    """Yield ``batches``, and make the next one meanwhile: DuckDB and polars leave the GIL."""
-    with ThreadPoolExecutor(1, "parse") as thread:
-        coming = thread.submit(next, batches, None)
-        while (parsed := coming.result()) is not None:
-            coming = thread.submit(next, batches, None)
+def _ahead(
+    batches: Iterator[list[Block]], parsing: Callable[[list[Block]], Parsed]
+) -> Iterator[Parsed]:
+    """Yield what ``parsing`` makes of ``batches``, in their order; the next ones meanwhile.
+
+    polars and DuckDB leave the GIL.
+    """
+    with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(PARSERS, "parse") as parsers:
+
+        def next_one() -> Future[Parsed | None]:
+            read = reader.submit(next, batches, None)
+            return parsers.submit(lambda: parsing(found) if (found := read.result()) else None)
+
+        coming = deque(next_one() for _ in range(PARSERS))
+        while parsed := coming.popleft().result():
+            coming.append(next_one())
             yield parsed

@@ -126,6 +126,10 @@ class LakeTarget:
 
         return self._insist(whole)
 
+    def together(self) -> nullcontext[None]:
+        """Let each commit be one of its own: other loaders wait for it."""
+        return nullcontext()
+
     def ask(self, query: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """Return what ``query`` finds; ask again where the connection was lost."""
         if self._working:

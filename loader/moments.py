@@ -1,94 +1,54 @@
 """Zoned ISO-8601 times → microseconds since 1970, many at once; pure.
 
-What a time means, ``loader.events.read_time`` defines; here only the usual forms are read:
-YYYY-MM-DDThh:mm:ss, none or up to nine decimals, and Z or ±hh:mm.
+What a time means, ``loader.events.read_time`` defines; here only the usual forms are read.
 """
 
 from datetime import datetime
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from loader.scan import Places, Scan
+_FORM = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+    r"(?:\.[0-9]{1,9})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])$"
+)
+"""YYYY-MM-DDThh:mm:ss, none or up to nine decimals, and Z or ±hh:mm."""
 
-Numbers = NDArray[np.int64]
-
-_BARE = "0000-00-00T00:00:00"
-_ZONES = {True: "Z", False: "+00:00"}
-_ZERO, _PLUS, _MINUS = b"0+-"
-_SECOND = 1_000_000
-_UNKNOWN = np.iinfo(np.int64).min
-_LEAST, _MOST = (np.datetime64(end, "us").astype(np.int64) for end in (datetime.min, datetime.max))
+_SECONDS, _DECIMALS, _ZONE = 19, 6, 6
+_MICROSECOND = pl.duration(microseconds=1)
 
 
-def moments(scan: Scan, starts: Places, ends: Places) -> pl.Series:
-    """Return the moments that stand from ``starts`` up to ``ends``: naive UTC, cut off to µs.
+def moments(texts: pl.Series) -> pl.Series:
+    """Return the moments of ``texts``: naive UTC, cut off to µs.
 
-    Null where the text is none of the usual forms, or no moment of the years 1 to 9999.
+    Null where a text is none of the usual forms, or no moment of the years 1 to 9999.
     """
-    found = np.full(len(starts), _UNKNOWN, np.int64)
-    lengths, zulu = ends - starts, scan.at(ends - 1, 1) == b"Z"
-    for length in np.unique(lengths):
-        for zone in (True, False):
-            form = _form(int(length), _ZONES[zone])
-            rows = np.flatnonzero((lengths == length) & (zulu == zone))
-            if form and len(rows):
-                found[rows] = _read(scan.at(starts[rows], int(length)), form)
-    known = (found >= _LEAST) & (found <= _MOST)
-    read = pl.Series(found).cast(pl.Datetime("us"))
-    return read if known.all() else read.set(pl.Series(~known), None)
-
-
-def _form(length: int, zone: str) -> str | None:
-    """Return what times of that length look like: 0 stands for a digit, + for a sign."""
-    point = length - len(_BARE) - len(zone)
-    if point == 0:
-        return _BARE + zone
-    return f"{_BARE}.{'0' * (point - 1)}{zone}" if 2 <= point <= 10 else None
-
-
-def _read(texts: NDArray[np.bytes_], form: str) -> Numbers:
-    bytes_ = np.ascontiguousarray(texts.view(np.uint8).reshape(len(texts), -1).T)
-    digits = bytes_ - np.uint8(_ZERO)
-    decimals = max(form.find("Z"), form.find("+")) - len(_BARE)
-    year, month, day, hour, minute, second = (
-        _number(digits[start:stop])
-        for start, stop in ((0, 4), (5, 7), (8, 10), (11, 13), (14, 16), (17, 19))
+    usual = texts.str.contains(_FORM)
+    if not usual.all():
+        texts = texts.set(~usual, None)
+    seconds = texts.str.head(_SECONDS).str.to_datetime(
+        "%Y-%m-%dT%H:%M:%S", time_unit="us", strict=False
     )
-    months = ((year - 1970) * 12 + month - 1).astype("M8[M]")
-    first, following = (_days(months), _days(months + 1))
-    fine = _looks(bytes_, digits, form)
-    fine &= (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= following - first)
-    fine &= (hour <= 23) & (minute <= 59) & (second <= 59)
-    seconds = ((first + day - 1) * 24 + hour) * 3600 + minute * 60 + second
-    part = digits[len(_BARE) + 1 : len(_BARE) + decimals][:6]
-    micros = _number(part) * 10 ** (6 - len(part))
-    if form[-1] != "Z":
-        hours, minutes = _number(digits[-5:-3]), _number(digits[-2:])
-        fine &= (hours <= 23) & (minutes <= 59)
-        seconds -= np.where(bytes_[-6] == _MINUS, -1, 1) * (hours * 3600 + minutes * 60)
-    return np.where(fine, seconds * _SECOND + micros, _UNKNOWN)
+    rest = texts.str.slice(_SECONDS)
+    parts = pl.DataFrame({"moment": seconds, "rest": rest, "zulu": rest.str.ends_with("Z")})
+    found = pl.col("moment")
+    if (rest != "Z").any():
+        found += _fraction(pl.col("rest")) * _MICROSECOND
+    if not parts["zulu"].all():
+        found -= pl.when("zulu").then(pl.duration()).otherwise(_ahead(pl.col("rest")))
+    parts = parts.select(found)
+    possible = pl.col("moment").is_between(pl.lit(datetime.min), pl.lit(datetime.max))
+    return parts.select(pl.when(possible).then("moment").alias("moment")).to_series()
 
 
-def _looks(bytes_: NDArray[np.uint8], digits: NDArray[np.uint8], form: str) -> NDArray[np.bool_]:
-    fine = np.ones(bytes_.shape[1], np.bool_)
-    for byte, digit, wanted in zip(bytes_, digits, form.encode(), strict=True):
-        if wanted == _ZERO:
-            fine &= digit <= 9
-        elif wanted == _PLUS:
-            fine &= (byte == _PLUS) | (byte == _MINUS)
-        else:
-            fine &= byte == wanted
-    return fine
+def _fraction(rest: pl.Expr) -> pl.Expr:
+    """Return the microseconds in what follows the seconds."""
+    digits = pl.when("zulu").then(rest.str.head(-1)).otherwise(rest.str.head(-_ZONE))
+    return digits.str.slice(1, _DECIMALS).str.pad_end(_DECIMALS, "0").cast(pl.Int64)
 
 
-def _number(digits: NDArray[np.uint8]) -> Numbers:
-    number = np.zeros(digits.shape[1], np.int64)
-    for digit in digits:
-        number = number * 10 + digit
-    return number
-
-
-def _days(months: NDArray[np.datetime64]) -> Numbers:
-    return months.astype("M8[D]").astype(np.int64)
+def _ahead(rest: pl.Expr) -> pl.Expr:
+    """Return how far the zone ``±hh:mm`` at the end is ahead of UTC; null for another."""
+    zone = rest.str.tail(_ZONE)
+    hours, minutes = (zone.str.slice(at, 2).cast(pl.Int64, strict=False) for at in (1, 4))
+    ahead = pl.duration(hours=hours, minutes=minutes)
+    return pl.when(zone.str.starts_with("-")).then(-ahead).otherwise(ahead)

@@ -1,26 +1,22 @@
-"""Lines that differ only in their strings → the places of those strings, with a proof; pure.
+"""Lines that differ only in their strings and whole numbers → a pattern of them all; pure.
 
-Without escaped quotes every other quote of a line begins a string. Two lines with the same bytes
-outside of the strings, and the same keys, are the same document but for the values of its
-strings. So one line is read strictly, by ``loader.strict_json``, and every line of its shape is
-then read by comparing what stands between the values: nothing of it can have been overlooked,
-coerced or read twice.
+Two lines with the same bytes outside of their values, and the same keys, are the same document
+but for those values. So one line is read strictly, by ``loader.strict_json``, and a regular
+expression is made of it: its own bytes, and where its values stand, every value of that kind.
+What the expression matches can have nothing in it that was overlooked, coerced or read twice.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import chain, count
 from typing import Any
 
-import numpy as np
 import orjson
 import polars as pl
-from numpy.typing import NDArray
 
 from loader.events import DECLARED, KINDS, beyond, canonical
-from loader.scan import REACH, Scan, Span, Truths, strips
 from loader.strict_json import DEEPEST, NotStrict, check
 
 Path = tuple[str, ...]
@@ -28,29 +24,57 @@ Path = tuple[str, ...]
 REQUIRED = ("kind", "recipient", "message_id", "timestamp")
 _MARK = "\x01"  # a shape with a key that holds it is not learned
 _MARKED = re.compile(r'"\\u0001([0-9]+)"')
+_NUMBER = "-?[1-9][0-9]{0,17}|0"
+"""Whole numbers that every reader, and ``canonical``, writes as they stand."""
+_VALUE = re.compile(
+    rf'"(?P<text>(?:[^"\\]|\\.)*)"|(?<![0-9A-Za-z.+-])(?:{_NUMBER})(?![0-9A-Za-z.+-])'
+)
+_TEXT = r'(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*'
+"""What may stand in a string of strict JSON, but that surrogates come in pairs: a pattern that
+knew this too would be beyond what polars matches in one pass."""
+_SURROGATE = r"\\u[dD][89a-fA-F]"
+_PAIR = r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+"""Escaped: a backslash, or two halves of one character."""
+_LONGEST = 4096
+"""Bytes between the values of a line up to which a pattern is made of it."""
+_MOST_VALUES = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Which of the strings of a line, keys not counted."""
+    """Which of the values of a line: of its strings, keys not counted, and its whole numbers."""
 
     number: int
+    is_text: bool
+
+
+Left = tuple[tuple[str, ...], tuple[Place, ...]] | None
+"""JSON in parts: between two texts of the first the value at the place of the second belongs."""
 
 
 @dataclass(frozen=True)
 class Shape:
     """What the lines of one shape have in common.
 
-    ``runs`` are the bytes before, between and after the strings, quotes included; string ``i``
-    ends at the quote ``closings[i]`` of the line, and begins at the one before. ``event`` is the
-    event with a ``Place`` for each of its strings.
+    ``runs`` are what stands before, between and after the values, quotes included. ``values``
+    are the values, in their order, and ``event`` is the event with a ``Place`` for each of its.
     """
 
-    runs: tuple[bytes, ...]
-    closings: tuple[int, ...]
+    runs: tuple[str, ...]
+    values: tuple[Place, ...]
     received_at: Place | None
     webhook: Place | None
     event: Mapping[str, Any]
+
+    @cached_property
+    def pattern(self) -> str:
+        """Return a regular expression of the lines; its groups are ``places``, in their order."""
+        parts = [r"\A", pl.escape_regex(self.runs[0])]
+        for value, run in zip(self.values, self.runs[1:], strict=True):
+            group = "" if value.number in self.places else "?:"
+            form = _TEXT if value.is_text else _NUMBER
+            parts += [f"({group}{form})", pl.escape_regex(run)]
+        return "".join([*parts, r"\n\z"])
 
     @cached_property
     def fields(self) -> dict[Path, int]:
@@ -60,44 +84,46 @@ class Shape:
 
     @cached_property
     def places(self) -> list[int]:
-        """Return the numbers of the strings that a row is made of."""
+        """Return the numbers of the values that a row is made of."""
         around = [place.number for place in (self.received_at, self.webhook) if place]
         return sorted({*around, *_places(self.event)})
 
-    def left(self, kind: str) -> tuple[list[str], list[int]] | None:
-        """Return the JSON that a row of ``kind`` keeps besides its columns, in parts.
+    def left(self, kind: str) -> Left:
+        """Return the JSON that a row of ``kind`` keeps besides its columns.
 
-        Between two texts of the first list the string at the place of the second belongs. It is
-        ``extra`` of a kind known here (None when there is nothing), else the whole event.
+        It is ``extra`` of a kind known here (None when there is nothing), else the whole event.
         """
         kept = beyond(self.event, DECLARED[kind]) if kind in KINDS else dict(self.event)
         if not kept:
             return None
         parts = _MARKED.split(canonical(_marked(kept)))
-        return parts[::2], [int(number) for number in parts[1::2]]
+        return tuple(parts[::2]), tuple(self.values[int(number)] for number in parts[1::2])
 
 
 def learn(line: str) -> Shape | None:
-    """Return the shape of ``line``, or None where lines like it have to be read one by one.
-
-    Every quote in ``line`` is the beginning or the end of a string.
-    """
-    pieces = line.split('"')
-    numbered = [str(place) if place % 2 else piece for place, piece in enumerate(pieces)]
-    try:
-        document = check('"'.join(numbered).encode(), DEEPEST + 1)
-        keys = set(_keys(document))
-        values = [place for place in range(1, len(pieces), 2) if place not in keys]
-        numbers = {place: number for number, place in enumerate(values)}
-        named = _named(document, pieces, numbers)
-    except (NotStrict, ValueError):
+    """Return the shape of ``line``, or None where lines like it have to be read one by one."""
+    tokens = list(_VALUE.finditer(line))
+    if len(line) - sum(len(token[0]) for token in tokens) > _LONGEST:
         return None
-    borders = [-1, *values, len(pieces)]
-    runs = [
-        '"' * (after >= 0) + '"'.join(pieces[after + 1 : before]) + '"' * (before < len(pieces))
-        for after, before in pairwise(borders)
-    ]
-    return _shape(tuple(run.encode() for run in runs), tuple(values), named)
+    try:
+        check(line.encode(), DEEPEST + 1)
+    except NotStrict:
+        return None
+    numbers = count()
+    document = orjson.loads(_VALUE.sub(lambda _token: f'"{next(numbers)}"', line))
+    keys = set(_keys(document))
+    values = [number for number in range(len(tokens)) if number not in keys]
+    places = {
+        token: Place(number, tokens[token]["text"] is not None)
+        for number, token in enumerate(values)
+    }
+    names = {key: orjson.loads(tokens[key][0]) for key in keys}
+    if len(values) > _MOST_VALUES or any(_MARK in name for name in names.values()):
+        return None
+    inner = [tokens[value].span("text" if places[value].is_text else 0) for value in values]
+    borders = [0, *chain.from_iterable(inner), len(line)]
+    runs = tuple(line[start:stop] for start, stop in zip(borders[::2], borders[1::2], strict=True))
+    return _shape(runs, tuple(places.values()), _named(document, names, places))
 
 
 def _keys(value: Any) -> Iterator[int]:
@@ -113,43 +139,44 @@ def _items(value: Any) -> Iterable[Any]:
     return value if isinstance(value, list) else ()
 
 
-def _named(value: Any, pieces: list[str], numbers: Mapping[int, int]) -> Any:
-    """Give a document of numbered strings its keys back, and a ``Place`` for each string."""
+def _named(value: Any, names: Mapping[int, str], places: Mapping[int, Place]) -> Any:
+    """Give a document of numbered tokens its keys back, and a ``Place`` for each value."""
     if isinstance(value, str):
-        return Place(numbers[int(value)])
+        return places[int(value)]
     if isinstance(value, list):
-        return [_named(item, pieces, numbers) for item in value]
-    if not isinstance(value, dict):
-        return value
-    names = [orjson.loads(f'"{pieces[int(number)]}"') for number in value]
-    if len(set(names)) < len(names) or any(_MARK in name for name in names):
-        raise NotStrict("duplicate_key")
-    items = [_named(item, pieces, numbers) for item in value.values()]
-    return dict(zip(names, items, strict=True))
+        return [_named(item, names, places) for item in value]
+    if isinstance(value, dict):
+        return {names[int(key)]: _named(item, names, places) for key, item in value.items()}
+    return value
 
 
-def _shape(runs: tuple[bytes, ...], closings: tuple[int, ...], document: Any) -> Shape | None:
-    if not isinstance(document, dict) or max(map(len, runs)) > REACH:
+def _shape(runs: tuple[str, ...], values: tuple[Place, ...], document: Any) -> Shape | None:
+    if not isinstance(document, dict):
         return None
     if "kind" in document:
-        return _if_plain(Shape(runs, closings, None, None, document))
+        return _if_plain(Shape(runs, values, None, None, document))
     if not isinstance(document.get("event"), dict):
         return None
     if any(holder in document for holder in ("events", "body", "body_base64")):
         return None
     received_at, webhook = document.get("received_at"), document.get("webhook")
-    if not all(value is None or isinstance(value, Place) for value in (received_at, webhook)):
+    if not all(value is None or _is_text(value) for value in (received_at, webhook)):
         return None
-    return _if_plain(Shape(runs, closings, received_at, webhook, document["event"]))
+    return _if_plain(Shape(runs, values, received_at, webhook, document["event"]))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, Place) and value.is_text
 
 
 def _if_plain(shape: Shape) -> Shape | None:
     """Return ``shape`` if every declared field in it has its declared type."""
     holders = {path[:1] for path in _PATHS if len(path) > 1}
+    declared = [_at(shape.event, path) for path in _PATHS]
     plain = (
-        all(isinstance(shape.event.get(name), Place) for name in REQUIRED)
+        all(_is_text(shape.event.get(name)) for name in REQUIRED)
         and all(isinstance(_at(shape.event, path), (dict, type(None))) for path in holders)
-        and all(isinstance(_at(shape.event, path), (Place, type(None))) for path in _PATHS)
+        and all(value is None or _is_text(value) for value in declared)
     )
     return shape if plain else None
 
@@ -186,31 +213,24 @@ _PATHS = sorted({path for tree in DECLARED.values() for path in _paths(tree)})
 
 # ── many lines at once ───────────────────────────────────────────────────────────────────────
 
-_MOST_SHAPES = 16
-"""Shapes remembered for one number of quotes."""
+_MOST_SHAPES = 24
+"""Shapes remembered; polars keeps 32 compiled expressions."""
 _WORTH = 32
-"""Lines of a shape from which on comparing is quicker than reading them one by one."""
+"""Lines of a shape from which on a pattern is quicker than reading them one by one."""
 _TRIES = 8
-
-Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Alike:
-    """Lines of a scan, by their numbers, that have one shape."""
+    """Lines of one shape: a row each, in their order.
+
+    ``rows`` has the columns ``line``, the number of the line, ``escaped``, whether a backslash
+    stands in it, and one for each of ``shape.places``, named by its number: its value as it
+    stands in the line.
+    """
 
     shape: Shape
-    scan: Scan
-    lines: Numbers
-
-    def span(self, number: int) -> Span:
-        """Return where that string of the lines begins and ends."""
-        closing = self.scan.firsts[self.lines] + self.shape.closings[number]
-        return self.scan.quotes[closing - 1] + 1, self.scan.quotes[closing]
-
-    def texts(self, numbers: Sequence[int]) -> list[pl.Series]:
-        """Return those strings of the lines."""
-        return self.scan.texts([self.span(number) for number in numbers])
+    rows: pl.DataFrame
 
 
 class Shapes:
@@ -218,55 +238,45 @@ class Shapes:
 
     def __init__(self) -> None:
         """Remember nothing yet."""
-        self._known: dict[int, list[Shape]] = {}
+        self._known: list[Shape] = []
 
-    def alike(self, scan: Scan, usable: Truths) -> Iterator[Alike]:
-        """Yield the ``usable`` lines of ``scan``, those together that have one shape.
+    def alike(self, lines: pl.Series) -> Iterator[Alike]:
+        """Yield the ``lines`` (texts that end with a newline, or null) that have one shape.
 
-        Every quote in them begins or ends a string. Lines that have no shape, or none worth its
-        while, are not yielded.
+        Lines that have no shape, or none worth its while, are not yielded.
         """
-        numbers, found = np.unique(scan.counts[usable], return_counts=True)
-        for place in np.argsort(-found)[: 2 * _MOST_SHAPES]:
-            if found[place] < _WORTH:
-                return
-            lines = np.flatnonzero(usable & (scan.counts == numbers[place]))
-            yield from self._alike(int(numbers[place]), scan, lines)
-
-    def _alike(self, quotes: int, scan: Scan, lines: Numbers) -> Iterator[Alike]:
-        known = self._known.setdefault(quotes, [])
-        for shape in list(known):
-            met = _have(shape, scan, lines)
-            if met.any():
-                yield Alike(shape, scan, lines[met])
-                lines = lines[~met]
+        met, left = [], _proper(lines)
+        for shape in self._known:
+            rows, left = _split(shape, left)
+            met.append((rows.height, shape))
+            yield Alike(shape, rows)
         for attempt in range(_TRIES):
-            if len(lines) < _WORTH:
-                return
+            if left.height < _WORTH:
+                break
             # Not always the first: what is odd often stands together.
-            learned = learn(scan.text.line(lines[len(lines) * attempt // _TRIES]).decode())
-            if not learned:
-                continue
-            met = _have(learned, scan, lines)
-            if met.sum() >= _WORTH:
-                known.insert(0, learned)
-                del known[_MOST_SHAPES:]
-                yield Alike(learned, scan, lines[met])
-                lines = lines[~met]
+            learned = learn(left["text"][left.height * attempt // _TRIES].removesuffix("\n"))
+            if learned and (split := _split(learned, left))[0].height >= _WORTH:
+                rows, left = split
+                met.append((rows.height, learned))
+                yield Alike(learned, rows)
+        commonest = sorted(met, key=lambda one: one[0], reverse=True)
+        self._known = [shape for _rows, shape in commonest[:_MOST_SHAPES]]
 
 
-def _have(shape: Shape, scan: Scan, lines: Numbers) -> Truths:
-    """Say of each of ``lines``, which have as many quotes as ``shape``, whether they have it."""
-    return np.concatenate([_strip_has(shape, scan, lines[rows]) for rows in strips(len(lines))])
+def _proper(lines: pl.Series) -> pl.DataFrame:
+    """Return ``line``, ``text`` and ``escaped`` of lines that have no half of a surrogate pair."""
+    rows = pl.DataFrame({"text": lines, "escaped": lines.str.contains("\\", literal=True)})
+    rows = rows.with_row_index("line").drop_nulls()
+    if not rows["escaped"].any():
+        return rows
+    text = pl.col("text").str.replace_all(_PAIR, "")
+    halves = rows.filter("escaped").filter(text.str.contains(_SURROGATE))
+    return rows.join(halves, on="line", how="anti", maintain_order="left")
 
 
-def _strip_has(shape: Shape, scan: Scan, lines: Numbers) -> Truths:
-    firsts, place = scan.firsts[lines], scan.text.starts[lines]
-    same = np.ones(len(lines), np.bool_)
-    for run, closing in zip(shape.runs, shape.closings, strict=False):
-        same &= scan.have(place, run)
-        place = scan.quotes[firsts + closing]
-    last = shape.runs[-1]
-    same &= scan.have(place, last)
-    same &= place + len(last) == scan.text.ends[lines]
-    return same
+def _split(shape: Shape, lines: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the rows of those ``lines`` that have the shape, and the other lines."""
+    found = lines["text"].str.extract_groups(shape.pattern).struct.unnest()
+    found.columns = [str(number) for number in shape.places]
+    has = found.to_series().is_not_null()
+    return lines.select("line", "escaped").hstack(found).filter(has), lines.filter(~has)

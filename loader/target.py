@@ -68,6 +68,12 @@ class Target(Protocol):
         known to have happened. Raises ``WarehouseError``.
         """
 
+    def together(self) -> AbstractContextManager[None]:
+        """Make one transaction of what is committed meanwhile, where there is one loader.
+
+        Raises ``WarehouseError``.
+        """
+
     def ask(self, query: Query[T]) -> T:
         """Return what ``query`` finds in the open database."""
 
@@ -143,6 +149,7 @@ class FileTarget:
         self._path = private_path(published)
         self._con: duckdb.DuckDBPyConnection | None = None
         self._file = -1
+        self._together = False
 
     @property
     def con(self) -> duckdb.DuckDBPyConnection:
@@ -166,15 +173,25 @@ class FileTarget:
 
         Then the file has to be opened anew, and its ledger says what happened.
         """
+        if self._together:
+            return work()
+        with self.together():
+            return work()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Begin and commit once: each commit writes what is not yet whole again."""
         try:
             self.con.begin()
-            done = work()
+            self._together = True
+            yield
             self.con.commit()
         except (duckdb.Error, OSError) as error:
             with suppress(duckdb.Error):
                 self.con.rollback()
             raise _told(self._path, error) from error
-        return done
+        finally:
+            self._together = False
 
     def ask(self, query: Query[T]) -> T:
         """Return what ``query`` finds in the private file."""

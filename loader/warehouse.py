@@ -123,6 +123,10 @@ class Warehouse:
         """Say whether readers see what stands now."""
         return self._target.is_published(_state)
 
+    def together(self) -> AbstractContextManager[None]:
+        """Make one transaction of what is loaded meanwhile, where nobody else loads."""
+        return self._target.together()
+
     def load(self, parsed: Parsed) -> Loaded:
         """Load a batch: rows, quarantine and ledger in one transaction."""
         return self._load(parsed, again=False)
@@ -344,14 +348,22 @@ class Warehouse:
             return pl.DataFrame(schema=wanted)
         keys = frame.select("message_key", "occurred_at")  # noqa: F841 - DuckDB sees it
         query = f"""
-            select * replace (message_key::varchar as message_key)
+            select rowid as row, occurred_at
             from {table}
             semi join (select message_key::uuid as message_key, occurred_at from keys) as keys
                 using (message_key, occurred_at)
             where occurred_at between $earliest and $latest
         """
-        bounds = {"earliest": frame["occurred_at"].min(), "latest": frame["occurred_at"].max()}
-        found = self._con.sql(query, params=bounds).pl()
+        rows = self._con.sql(query, params=_bounds(frame)).pl()
+        if not rows.height:  # two columns are enough to find that out
+            return pl.DataFrame(schema=wanted)
+        query = f"""
+            select * replace (message_key::varchar as message_key)
+            from {table}
+            where occurred_at between $earliest and $latest
+                and rowid in (select row from rows)
+        """
+        found = self._con.sql(query, params=_bounds(rows)).pl()
         return found.select(pl.col(name).cast(kind) for name, kind in wanted.items())
 
     def _apply(self, decisions: Mapping[str, Decision], again: bool) -> None:
@@ -453,6 +465,11 @@ class Warehouse:
 
     def _frame(self, query: str, parameters: Mapping[str, object]) -> pl.DataFrame:
         return self._target.ask(lambda con: con.sql(query, params=dict(parameters)).pl())
+
+
+def _bounds(frame: pl.DataFrame) -> dict[str, Any]:
+    """Return when the events occurred: DuckDB passes over what holds no such moment."""
+    return {"earliest": frame["occurred_at"].min(), "latest": frame["occurred_at"].max()}
 
 
 def _first_of_line(rows: pl.DataFrame) -> pl.DataFrame:

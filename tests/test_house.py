@@ -29,10 +29,9 @@ MAY_IMPORT = {
     "verify": "retention settings signature spool errors",
     # spool line → typed frame → table
     "events": "strict_json",
-    "scan": "",
-    "moments": "scan",
-    "shape": "events scan strict_json",
-    "batch": "events moments scan shape",
+    "moments": "",
+    "shape": "events strict_json",
+    "batch": "events moments shape",
     "dedupe": "batch events",
     "publication": "errors",
     "lock": "errors",

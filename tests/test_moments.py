@@ -2,12 +2,12 @@
 
 from datetime import datetime
 
+import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
 from loader.events import SetAside, read_time
 from loader.moments import moments
-from loader.scan import Scan, Text
 
 DIGITS = st.text("0123456789", min_size=1, max_size=9)
 USUAL = st.builds(
@@ -34,8 +34,7 @@ def defined(text: str) -> datetime | None:
 
 def read(texts: list[str]) -> list[datetime | None]:
     """What is read when the texts stand under one another."""
-    lines = Text("".join(f"{text}\n" for text in texts).encode())
-    return list(moments(Scan(lines), lines.starts, lines.ends))
+    return moments(pl.Series(texts)).to_list()
 
 
 @given(st.lists(USUAL, min_size=1, max_size=20))

@@ -12,20 +12,20 @@ from refresh_plan
 where is_due;
 
 drop view refresh_named;
-drop view refresh_plain;
-drop macro table refresh_sums;
-drop view refresh_candidate;
 drop view refresh_event;
-drop view refresh_sparse;
+drop view refresh_reachable;
 drop view refresh_bounce;
 drop view refresh_delivered;
-drop table refresh_campaign;
 drop table refresh_flagged;
 drop table refresh_several;
-drop table refresh_assigned;
+drop table refresh_target;
 drop table refresh_fallback;
-drop table refresh_touched_event;
 drop table refresh_unmatched;
+drop table refresh_assigned;
+drop table refresh_special_message;
+drop table refresh_special;
+drop table refresh_campaign;
+drop table refresh_touched_event;
 drop table refresh_reaction_key;
 drop table refresh_recipient;
 drop table refresh_message;

@@ -58,26 +58,30 @@ latest_name as (
 
 clicked as (
     select
-        refresh_assigned.campaign_id,
-        refresh_assigned.url_key,
-    from refresh_assigned
-    cross join (select 1 from refresh_plan where is_full) as gate
-    where refresh_assigned.kind = 'click'
-    union all
-    select
         message_reaction.campaign_id,
         url_key(click.url) as url_key,
-    from click
-    inner join message_reaction
-        on click.message_key = message_reaction.message_key
-        and recipient_key(click.recipient) = message_reaction.recipient
-    where message_reaction.campaign_id in (select campaign_id from refresh_campaign)
+    from message_reaction
+    inner join click
+        on message_reaction.message_key = click.message_key
+        and recipient_number(message_reaction.recipient)
+            = recipient_number(recipient_key(click.recipient))
+    cross join refresh_plan
+    where message_reaction.clicks > 0
+        and (
+            refresh_plan.is_full
+            or message_reaction.campaign_id in (select campaign_id from refresh_campaign)
+        )
     union all
     select
-        campaign_id,
-        url_key(url) as url_key,
+        event_fallback.campaign_id,
+        url_key(event_fallback.url) as url_key,
     from event_fallback
-    where kind = 'click' and campaign_id in (select campaign_id from refresh_campaign)
+    cross join refresh_plan
+    where event_fallback.kind = 'click'
+        and (
+            refresh_plan.is_full
+            or event_fallback.campaign_id in (select campaign_id from refresh_campaign)
+        )
 ),
 
 link as (

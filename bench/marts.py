@@ -29,6 +29,7 @@ from loader.assets import asset  # noqa: E402
 from loader.ingest import ingest  # noqa: E402
 from loader.settings import Settings, load_settings  # noqa: E402
 from loader.simulate import Plan, to_spool  # noqa: E402
+from loader.target import REFRESHING  # noqa: E402
 
 YARDSTICK = "select campaign_id, count(distinct message_key) from delivered group by campaign_id"
 CONTRACT = (
@@ -193,7 +194,7 @@ def synthesise(path: Path, events: int) -> float:
 
 def refresh(con: duckdb.DuckDBPyConnection) -> None:
     """Run ``sql/refresh`` as the loader does, in the memory that the loader has."""
-    con.execute("set memory_limit = '384MB'")
+    con.execute(REFRESHING)
     con.begin()
     for file in sorted((asset("sql") / "refresh").glob("*.sql")):
         con.execute(file.read_text("utf-8"))

@@ -28,9 +28,10 @@ from loader.settings import Settings
 from loader.spool import Segment
 
 WAIT_SECONDS = 10.0
+LOADING = "set threads = 1; set memory_limit = '320MB'"
+"""The other core, and as much memory again, are for parsing what is loaded next."""
+REFRESHING = "set threads = 2; set memory_limit = '448MB'"
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "memory_limit": "384MB",
-    "threads": "1",  # the other core parses the next batch
     "checkpoint_threshold": "128MB",  # each checkpoint writes every table's last rows again
 }
 
@@ -210,10 +211,10 @@ class FileTarget:
 
     def publish(self, refresh: Callable[[], None]) -> float:
         """Refresh, checkpoint, and copy the private file over the published one."""
-        self.con.execute("set threads = 2")
+        self.con.execute(REFRESHING)
         self.commit(refresh)
-        self.con.execute("set threads = 1")
         self._checkpoint()
+        self.con.execute(LOADING)
         started = time.monotonic()
         publish(self._file, self._published)
         return time.monotonic() - started
@@ -285,6 +286,7 @@ class FileTarget:
         before = os.umask(0o077)
         try:
             self._con = duckdb.connect(str(path), config=CONFIG)
+            self._con.execute(LOADING)
             # Kept open as long as DuckDB has the file: closing any descriptor of a file gives up
             # every POSIX lock that this process holds on it, DuckDB's among them.
             self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

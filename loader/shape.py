@@ -36,8 +36,8 @@ _SURROGATE = r"\\u[dD][89a-fA-F]"
 _PAIR = r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 """Escaped: a backslash, or two halves of one character."""
 _LONGEST = 4096
-"""Bytes between the values of a line up to which a pattern is made of it."""
 _MOST_VALUES = 64
+"""Characters between the values of a line, and values, up to which a pattern is made of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +103,6 @@ class Shape:
 def learn(line: str) -> Shape | None:
     """Return the shape of ``line``, or None where lines like it have to be read one by one."""
     tokens = list(_VALUE.finditer(line))
-    if len(line) - sum(len(token[0]) for token in tokens) > _LONGEST:
-        return None
     try:
         check(line.encode(), DEEPEST + 1)
     except NotStrict:
@@ -123,6 +121,8 @@ def learn(line: str) -> Shape | None:
     inner = [tokens[value].span("text" if places[value].is_text else 0) for value in values]
     borders = [0, *chain.from_iterable(inner), len(line)]
     runs = tuple(line[start:stop] for start, stop in zip(borders[::2], borders[1::2], strict=True))
+    if sum(map(len, runs)) > _LONGEST:
+        return None
     return _shape(runs, tuple(places.values()), _named(document, names, places))
 
 

@@ -278,6 +278,23 @@ def test_a_known_shape_may_find_nothing_left() -> None:
         assert same(parse(blocks, shapes), one_by_one(blocks))
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"k" * 500_000: "x"},
+        {"k" * 4_000: "x"},
+        {f"é{number}": "x" for number in range(60)},
+        {f"k{number}": number for number in range(500)},
+        {"many": [{"a": "x", "n": 7}] * 3_000},
+    ],
+)
+def test_no_line_is_too_much_for_a_pattern(more: dict[str, object]) -> None:
+    """Many lines with long keys or many values are read, one by one where it has to be."""
+    blocks = [Block("a", 0, line(DELIVERED | more) * 300)]
+
+    assert same(parse(blocks, Shapes()), one_by_one(blocks))
+
+
 def test_places_are_those_of_the_spool() -> None:
     """What is set aside says where its line starts, in every block and beside odd bytes."""
     first, second = b"\xff\n" + line(DELIVERED), line(DELIVERED) + "é\n".encode() + b"nope\n"

@@ -36,9 +36,6 @@ from loader.shape import Alike, Left, Shapes
 
 TIME = pl.Datetime("us")
 
-_NEWLINE = 10
-_AT_ONCE = 2**18
-
 PLACES = {"block": pl.UInt32, "line": pl.UInt32, "element": pl.UInt32}
 """Columns of every frame of events: where the event was found."""
 
@@ -55,6 +52,9 @@ _FEW = 256
 """Lines up to which reading one by one is quicker than looking for shapes."""
 _MUCH = 2**29
 """Bytes from which on lines are read one by one: polars counts a text's bytes in 32 bits."""
+_NEWLINE = ord("\n")
+_AT_ONCE = 2**18
+"""Bytes that stay in the processor's cache while they are looked at."""
 
 _WITH_UUID = f"^{UUID_FORM.pattern}(?:@[^@]*)?$"
 _ENCODED = {char: orjson.dumps(char).decode()[1:-1] for char in ('"', "\\", *map(chr, range(0x20)))}
@@ -188,7 +188,7 @@ def _lines(blocks: Sequence[Block]) -> Lines:
 
 
 def _ends(data: bytes) -> Iterator[NDArray[np.int64]]:
-    """Yield where lines end, a part of ``data`` that fits into the processor's cache at a time."""
+    """Yield where the lines of ``data`` end, each newline included, a part of it at a time."""
     seen = np.frombuffer(data, np.uint8)
     for start in range(0, len(data), _AT_ONCE):
         yield np.flatnonzero(seen[start : start + _AT_ONCE] == _NEWLINE) + (start + 1)

@@ -23,7 +23,7 @@ from loader.ties import settle_ties
 from loader.warehouse import Loaded, Warehouse
 
 BATCH_BYTES = 16 * 1024 * 1024
-"""What is read at once, and the first batch: loading begins soon, and grows (``batch_scale``)."""
+"""The first batch: loading begins soon, and batches grow (``batch_scale``)."""
 TOGETHER_BYTES = 512 * 1024 * 1024
 """What is loaded in one transaction, where nobody else loads."""
 POLL_SECONDS = 0.25

@@ -255,8 +255,11 @@ class Shapes:
                 break
             # Not always the first: what is odd often stands together.
             learned = learn(left["text"][left.height * attempt // _TRIES].removesuffix("\n"))
-            if learned and (split := _split(learned, left))[0].height >= _WORTH:
-                rows, left = split
+            if not learned:
+                continue
+            rows, rest = _split(learned, left)
+            if rows.height >= _WORTH:
+                left = rest
                 met.append((rows.height, learned))
                 yield Alike(learned, rows)
         commonest = sorted(met, key=lambda one: one[0], reverse=True)

@@ -25,7 +25,6 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)  # else this file would be taken for a module of the same name
 
 from loader import warehouse  # noqa: E402
-from loader.assets import asset  # noqa: E402
 from loader.ingest import ingest  # noqa: E402
 from loader.settings import Settings, load_settings  # noqa: E402
 from loader.simulate import Plan, to_spool  # noqa: E402
@@ -193,11 +192,10 @@ def synthesise(path: Path, events: int) -> float:
 
 
 def refresh(con: duckdb.DuckDBPyConnection) -> None:
-    """Run ``sql/refresh`` as the loader does, in the memory that the loader has."""
+    """Refresh as the loader does, in the memory that the loader has."""
     con.execute(REFRESHING)
     con.begin()
-    for file in sorted((asset("sql") / "refresh").glob("*.sql")):
-        con.execute(file.read_text("utf-8"))
+    warehouse.refresh(con, warehouse.refresh_steps())
     con.commit()
 
 

@@ -36,6 +36,10 @@ KEPT = ("duplicate_tally", "refresh_state", "refresh_touched")
 """Tables that loads write beside the events, and by which a refresh knows what is to be done."""
 _VIEWS = pl.CompatLevel.newest()
 """Texts go to DuckDB as they stand, not copied together first."""
+RefreshStep = tuple[bool, list[str]]
+"""Whether a step is done once for each part of the events, and its statements."""
+PART_EVENTS = 15_000_000
+"""As many fit into the memory that a refresh has."""
 _MOST_TOUCHED = 0.1
 """Share of the events from which on saying which were touched is not worth its while."""
 
@@ -79,9 +83,7 @@ class Warehouse:
         """Nothing is opened yet; ``timezone`` is the zone in which reports cut days."""
         self._target = target
         self._timezone = timezone
-        # Read now: while this process follows, another version may be installed.
-        files = sorted((asset("sql") / "refresh").glob("*.sql"))
-        self._refreshing = [file.read_text("utf-8") for file in files]
+        self._refreshing = refresh_steps()  # now: meanwhile another version may be installed
         self.batch_scale = target.batch_scale
 
     def open(self) -> "Warehouse":
@@ -452,8 +454,7 @@ class Warehouse:
         self._insert(table, rows.with_columns(named))
 
     def _refresh(self) -> None:
-        for text in self._refreshing:
-            self._con.execute(text)
+        refresh(self._con, self._refreshing)
         self._touched, self._tells = 0, True
 
     def _value(self, query: str) -> Any:
@@ -489,6 +490,33 @@ def apply_sql(con: duckdb.DuckDBPyConnection, timezone: str) -> None:
     _apply_in_any_order(con, files)
     _put(con, "report_settings", timezone)
     _put(con, "schema_state", fingerprint)
+
+
+def refresh_steps() -> list[RefreshStep]:
+    """Return the steps of ``sql/refresh``, a directory each, in their order."""
+    return [
+        (
+            step.name.endswith("by_part"),
+            [file.read_text("utf-8") for file in sorted(step.glob("*.sql"))],
+        )
+        for step in sorted((asset("sql") / "refresh").glob("*_*"))
+    ]
+
+
+def refresh(
+    con: duckdb.DuckDBPyConnection, steps: Iterable[RefreshStep], part_events: int = PART_EVENTS
+) -> None:
+    """Bring up to date what the marts keep; whoever calls makes one transaction of it.
+
+    Where everything is made anew, that is done in parts of about ``part_events`` events.
+    """
+    con.execute(f"set variable refresh_part_events = {part_events}")
+    for is_by_part, texts in steps:
+        parts = con.execute("select parts from refresh_plan").fetchall()[0][0] if is_by_part else 1
+        for part in range(parts):
+            con.execute(f"set variable refresh_part = {part if parts > 1 else 'null'}")
+            for text in texts:
+                con.execute(text)
 
 
 def _fingerprint(texts: Sequence[str]) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 import duckdb
 
 from loader.assets import asset
+from loader.warehouse import PART_EVENTS, refresh_steps
+from loader.warehouse import refresh as run_refresh
 
 LAYERS = ("tables", "staging", "marts")
 KEPT = ("message_dense", "click_moment", "event_fallback", "message_reaction", "campaign")
@@ -77,16 +79,14 @@ def put(con: duckdb.DuckDBPyConnection, kind: str, **fields: Any) -> None:
     )
 
 
-def refresh(con: duckdb.DuckDBPyConnection) -> bool:
+def refresh(con: duckdb.DuckDBPyConnection, part_events: int = PART_EVENTS) -> bool:
     """Bring the kept tables up to date in one transaction; say whether all were made anew."""
+    (_, plan), *others = refresh_steps()
+    full = "create or replace temp table refreshed as select is_full from refresh_plan"
     con.begin()
-    full = False
-    for file in sorted((asset("sql") / "refresh").glob("*.sql")):
-        con.execute(file.read_text("utf-8"))
-        if file.name.startswith("10_"):
-            full = con.execute("select is_full from refresh_plan").fetchone()[0]
+    run_refresh(con, [(False, [*plan, full]), *others], part_events)
     con.commit()
-    return full
+    return con.execute("from refreshed").fetchone()[0]
 
 
 def rows(con: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:

@@ -119,7 +119,7 @@ def test_notebooks_are_committed_without_outputs() -> None:
 
 def test_sql_is_a_file_an_object() -> None:
     """Every SQL file states its grain or use first and creates the one object it is named after."""
-    for path in sorted((ROOT / "sql").glob("*/*.sql")):
+    for path in sorted((ROOT / "sql").rglob("*.sql")):
         text = path.read_text("utf-8")
 
         assert text.startswith("-- "), path

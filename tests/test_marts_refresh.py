@@ -154,6 +154,22 @@ def test_incremental_equals_rebuilt(
     assert kept(con) == incremental
 
 
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(events=st.lists(EVENT, min_size=1, max_size=15), part_events=st.integers(120, 400))
+def test_parts_equal_whole(events: list[dict[str, Any]], part_events: int) -> None:
+    """However many parts everything is made in, the kept tables are those made in one."""
+    con = emptied(shared())
+    for event in events:
+        apply(con, event)
+    con.execute("delete from refresh_state")
+    refresh(con)
+    whole = kept(con)
+    con.execute("delete from refresh_state")
+
+    assert refresh(con, part_events)
+    assert kept(con) == whole
+
+
 def test_nothing_touched_nothing_done() -> None:
     """A refresh with nothing new leaves every kept row as it stands."""
     con = strangers()

@@ -1,13 +1,4 @@
 -- The events of special messages, one by one.
-create or replace temp table refresh_special_message as
-select
-    reachable.*,
-    recipient_number(reachable.recipient) as recipient_number,
-from refresh_reachable as reachable
-semi join refresh_special
-    on reachable.message_key = refresh_special.message_key
-    and recipient_number(reachable.recipient) = refresh_special.recipient_number;
-
 create or replace temp table refresh_assigned as
 select
     event.kind,
@@ -23,7 +14,8 @@ from (
         recipient_number(recipient) as recipient_number,
     from refresh_event
 ) as event
-inner join refresh_special_message as message using (message_key, recipient_number);
+inner join refresh_special as message using (message_key, recipient_number)
+where refresh_is_here(message.message_key);
 
 insert into refresh_assigned by name
 select
@@ -35,12 +27,10 @@ select
     delivered_at,
     occurred_at,
 from refresh_fallback
-where matched_by = 'campaign';
+where matched_by = 'campaign'
+    and refresh_is_here(message_key);
 
 -- Bursts and windows of the messages with several clicks.
-delete from click_moment
-where (select is_full from refresh_plan);
-
 delete from click_moment
 using refresh_reaction_key
 where click_moment.message_key = refresh_reaction_key.message_key
@@ -79,7 +69,7 @@ with centre as (
 
 select
     centre.message_key,
-    refresh_special_message.recipient,
+    refresh_special.recipient,
     centre.occurred_at,
     bool_or(centre.is_burst_centre) over (
         partition by centre.message_key, centre.recipient_number
@@ -93,7 +83,7 @@ select
         range between threshold_time('coverage_seconds') preceding and current row
     ) as window_urls,
 from centre
-inner join refresh_special_message using (message_key, recipient_number);
+inner join refresh_special using (message_key, recipient_number);
 
 -- Which events are a machine's.
 create or replace temp table refresh_flagged as
@@ -102,6 +92,7 @@ with moment as (
         *,
         recipient_number(recipient) as recipient_number,
     from click_moment
+    where refresh_is_here(message_key)
 ),
 
 burst as (
@@ -167,7 +158,7 @@ with summed as (
 
 select * exclude (recipient_number)
 from summed
-inner join refresh_special_message using (message_key, recipient_number);
+inner join refresh_special using (message_key, recipient_number);
 
 -- The campaigns in which something has changed: as it is now.
 insert into refresh_campaign

@@ -1,6 +1,7 @@
 -- What is to be done: everything (is_full) when nothing is kept yet, when definitions have
 -- changed, when a large part was touched, or when events came or went and nobody said
--- which; else the keys of refresh_key.
+-- which; else the keys of refresh_key. Everything is done in parts of at most
+-- refresh_part_events events, by message key: memory is bounded, however many there are.
 -- Of every pair of branches over all or some rows only one reads: a join with an empty side
 -- ends at once. Of the touched messages each event table is read once, by key.
 -- No query relies on the order of rows here, and keeping it takes memory.
@@ -15,13 +16,29 @@ with full_plan as (
             where definitions = definitions()
                 and (events = event_count() or exists (select 1 from refresh_touched))
         )
-        or (select count(*) from refresh_touched) > 0.2 * event_count() as is_full,
+        or (select count(*) from refresh_touched)
+        > least(0.2 * event_count(), getvariable('refresh_part_events')) as is_full,
 )
 
 select
     is_full,
     is_full or exists (select 1 from refresh_touched) as is_due,
+    if(
+        is_full,
+        greatest(1, cast(ceil(event_count() / getvariable('refresh_part_events')) as ubigint)),
+        1
+    ) as parts,
 from full_plan;
+
+set variable refresh_parts = (select parts from refresh_plan);
+
+-- Whether a message key is of the part that is being done; outside of parts all are.
+create or replace temp macro refresh_is_here(message_key) as (
+    coalesce(
+        hash(message_key) % getvariable('refresh_parts') = getvariable('refresh_part'),
+        true
+    )
+);
 
 create or replace temp table refresh_key as
 select distinct
@@ -49,6 +66,36 @@ select
     delivered.occurred_at,
 from delivered
 cross join (select 1 from refresh_plan where is_full) as gate
+where refresh_is_here(delivered.message_key)
 union all
 select *
 from refresh_touched_delivered;
+
+-- What the parts find for the steps after them.
+create or replace temp table refresh_unmatched as
+select *
+from reaction_event
+limit 0;
+
+create or replace temp table refresh_special (
+    message_key uuid,
+    recipient_number ubigint,
+    recipient varchar,
+    campaign_id varchar,
+    accepted boolean,
+    attempted_at timestamp,
+    delivered_at timestamp
+);
+
+-- Where everything is to be done, nothing is kept.
+delete from message_dense
+where (select is_full from refresh_plan);
+
+delete from event_fallback
+where (select is_full from refresh_plan);
+
+delete from message_reaction
+where (select is_full from refresh_plan);
+
+delete from click_moment
+where (select is_full from refresh_plan);

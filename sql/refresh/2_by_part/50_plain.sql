@@ -1,13 +1,6 @@
 -- What the events of each message amount to. Most messages are plain: opened only, or clicked
 -- once, so that sums over their events, and their message, say everything. The others are
--- special: 60_special.sql reads their events one by one.
-create or replace temp table refresh_target as
-select distinct
-    message_key,
-    recipient_number(recipient) as recipient_number,
-from refresh_fallback
-where matched_by = 'campaign';
-
+-- special: their events are read one by one.
 -- The campaigns in which something has changed: here as it was.
 create or replace temp table refresh_campaign as
 select campaign_id
@@ -19,9 +12,6 @@ from message_reaction
 semi join refresh_reaction_key
     on message_reaction.message_key = refresh_reaction_key.message_key
     and message_reaction.recipient = refresh_reaction_key.recipient;
-
-delete from message_reaction
-where (select is_full from refresh_plan);
 
 delete from message_reaction
 using refresh_reaction_key
@@ -40,9 +30,6 @@ with reached as (
     inner join refresh_reachable as reachable
         on refresh_sum.message_key = reachable.message_key
         and refresh_sum.recipient_number = recipient_number(reachable.recipient)
-    anti join refresh_target
-        on reachable.message_key = refresh_target.message_key
-        and refresh_sum.recipient_number = refresh_target.recipient_number
     where refresh_sum.others = 0
         and refresh_sum.clicks <= if(threshold('burst_urls') > 1, 1, 0)
 )
@@ -65,15 +52,43 @@ select
 from reached
 where is_early = is_early_only;
 
-create or replace temp table refresh_special as
+create or replace temp table refresh_rest as
+with rest as (
+    select
+        refresh_sum.message_key,
+        refresh_sum.recipient_number,
+    from refresh_sum
+    anti join message_reaction
+        on refresh_sum.message_key = message_reaction.message_key
+        and refresh_sum.recipient_number = recipient_number(message_reaction.recipient)
+        and refresh_is_here(message_reaction.message_key)
+)
+
 select
-    refresh_sum.message_key,
-    refresh_sum.recipient_number,
-from refresh_sum
-anti join message_reaction
-    on refresh_sum.message_key = message_reaction.message_key
-    and refresh_sum.recipient_number = recipient_number(message_reaction.recipient)
-union
-from refresh_target;
+    rest.*,
+    reachable.* exclude (message_key),
+from rest
+left join refresh_reachable as reachable
+    on rest.message_key = reachable.message_key
+    and rest.recipient_number = recipient_number(reachable.recipient);
 
 drop table refresh_sum;
+
+insert into refresh_special
+select *
+from refresh_rest
+where attempted_at is not null;
+
+-- The events that no message id matches.
+insert into refresh_unmatched
+select refresh_event.*
+from refresh_event
+semi join (
+    select *
+    from refresh_rest
+    where attempted_at is null
+) as orphan
+    on refresh_event.message_key = orphan.message_key
+    and recipient_number(refresh_event.recipient) = orphan.recipient_number;
+
+drop table refresh_rest;

@@ -1,37 +1,5 @@
 -- The events that no message id matches: each reaches the message of its campaign and
 -- recipient that was delivered last before it, or else first, or none.
-create or replace temp table refresh_sum as
-select
-    message_key,
-    recipient_number(recipient) as recipient_number,
-    count(*) filter (kind = 'open') as opens,
-    count(*) filter (kind = 'click') as clicks,
-    count(*) filter (kind not in ('open', 'click')) as others,
-    bool_or(url is not null) as has_url,
-    min(occurred_at) filter (kind = 'open') as first_opened_at,
-    max(occurred_at) filter (kind = 'open') as last_opened_at,
-    min(occurred_at) filter (kind = 'click') as first_clicked_at,
-from refresh_event
-group by message_key, recipient_number(recipient);
-
-create or replace temp table refresh_unmatched as
-select refresh_event.*
-from refresh_event
-semi join (
-    select
-        refresh_sum.message_key,
-        refresh_sum.recipient_number,
-    from refresh_sum
-    anti join refresh_reachable as reachable
-        on refresh_sum.message_key = reachable.message_key
-        and refresh_sum.recipient_number = recipient_number(reachable.recipient)
-) as orphan
-    on refresh_event.message_key = orphan.message_key
-    and recipient_number(refresh_event.recipient) = orphan.recipient_number;
-
-delete from event_fallback
-where (select is_full from refresh_plan);
-
 delete from event_fallback
 where recipient in (select recipient from refresh_recipient);
 
@@ -92,3 +60,26 @@ left join earliest
 insert into event_fallback by name
 select *
 from refresh_fallback;
+
+-- What is reached by campaign is special.
+create or replace temp table refresh_target as
+select distinct
+    message_key,
+    recipient_number(recipient) as recipient_number,
+    recipient,
+    campaign_id,
+    accepted,
+    attempted_at,
+    delivered_at,
+from refresh_fallback
+where matched_by = 'campaign';
+
+delete from message_reaction
+using refresh_target
+where message_reaction.message_key = refresh_target.message_key
+    and recipient_number(message_reaction.recipient) = refresh_target.recipient_number;
+
+insert into refresh_special
+select *
+from refresh_target
+anti join refresh_special using (message_key, recipient_number);

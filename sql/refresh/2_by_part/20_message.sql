@@ -1,8 +1,5 @@
 -- Messages that are more than their one row of delivered.
 delete from message_dense
-where (select is_full from refresh_plan);
-
-delete from message_dense
 where message_key in (select message_key from refresh_key);
 
 create or replace temp table refresh_dense as
@@ -14,6 +11,7 @@ union
 select message_key
 from bounce
 cross join (select 1 from refresh_plan where is_full) as gate
+where refresh_is_here(message_key)
 union
 select message_key
 from bounce

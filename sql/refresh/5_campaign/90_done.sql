@@ -11,6 +11,9 @@ select
 from refresh_plan
 where is_due;
 
+drop macro refresh_is_here;
+drop macro temp.threshold;
+drop macro temp.threshold_time;
 drop view refresh_named;
 drop view refresh_event;
 drop view refresh_reachable;
@@ -22,7 +25,6 @@ drop table refresh_target;
 drop table refresh_fallback;
 drop table refresh_unmatched;
 drop table refresh_assigned;
-drop table refresh_special_message;
 drop table refresh_special;
 drop table refresh_campaign;
 drop table refresh_touched_event;

@@ -69,7 +69,7 @@ select
 from event_fallback
 semi join refresh_recipient using (recipient);
 
--- Every message that events are to be looked for among: all, or those touched.
+-- Every message that events are to be looked for among: all of this part, or those touched.
 create or replace temp view refresh_reachable as
 select
     delivered.message_key,
@@ -81,6 +81,7 @@ select
 from delivered
 cross join (select 1 from refresh_plan where is_full) as gate
 anti join message_dense using (message_key)
+where refresh_is_here(delivered.message_key)
 union all
 select
     message_dense.message_key,
@@ -91,6 +92,7 @@ select
     message_dense.delivered_at,
 from message_dense
 cross join (select 1 from refresh_plan where is_full) as gate
+where refresh_is_here(message_dense.message_key)
 union all
 select *
 from refresh_message;
@@ -110,6 +112,7 @@ create or replace temp view refresh_event as
 select reaction_event.*
 from reaction_event
 cross join (select 1 from refresh_plan where is_full) as gate
+where refresh_is_here(reaction_event.message_key)
 union all
 select *
 from refresh_touched_event;

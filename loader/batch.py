@@ -105,12 +105,13 @@ class Parsed:
 
     ``events`` has a frame per table: the columns of the table, ``message_key`` as text, and
     ``block``, ``line`` and ``element``, the places of the event's block in ``blocks``, of its
-    line in ``lines``, and of it in the line. ``refused`` has a row per event set aside, with the
-    columns of the table ``quarantine`` and ``block``. ``read`` counts the events of each block.
+    line in all of them, and of it in the line, and ``bytes``: the line itself, without its
+    newline, where another event of the frame may be a duplicate, else null. ``refused`` has a row
+    per event set aside, with the columns of the table ``quarantine`` and ``block``. ``read``
+    counts the events of each block.
     """
 
     blocks: Sequence[Extent]
-    lines: Lines
     events: dict[str, pl.DataFrame]
     refused: pl.DataFrame
     read: list[int]
@@ -125,6 +126,11 @@ def schema(table: str) -> dict[str, Any]:
 
 def parse(blocks: Sequence[Block], shapes: Shapes) -> Parsed:
     """Read ``blocks`` into frames. Every answer depends on its line alone."""
+    return parse_with_lines(blocks, shapes)[0]
+
+
+def parse_with_lines(blocks: Sequence[Block], shapes: Shapes) -> tuple[Parsed, Lines]:
+    """Do what ``parse`` does, and return the lines too: as large as the blocks are."""
     lines = _lines(blocks)
     frames: dict[str, list[pl.DataFrame]] = {table: [] for table in TABLES}
     left = np.ones(len(lines.rows), np.bool_)
@@ -136,9 +142,9 @@ def parse(blocks: Sequence[Block], shapes: Shapes) -> Parsed:
     read, refused = _read_singly(lines, np.flatnonzero(left).tolist(), extents)
     for table, frame in read.items():
         frames[table].append(frame)
-    events = {table: _in_order(found, lines.starts) for table, found in frames.items() if found}
+    events = {table: _in_order(found, lines) for table, found in frames.items() if found}
     tally = _tally(len(blocks), [*events.values(), refused])
-    return Parsed(extents, lines, events, refused, tally)
+    return Parsed(extents, events, refused, tally), lines
 
 
 def without(parsed: Parsed, blocks: Set[int]) -> Parsed:
@@ -153,18 +159,27 @@ def without(parsed: Parsed, blocks: Set[int]) -> Parsed:
 
     return Parsed(
         [parsed.blocks[number] for number in kept],
-        parsed.lines,
         {table: fewer(frame) for table, frame in parsed.events.items()},
         fewer(parsed.refused),
         [parsed.read[number] for number in kept],
     )
 
 
-def _in_order(frames: list[pl.DataFrame], starts: Sequence[int]) -> pl.DataFrame:
+def _in_order(frames: list[pl.DataFrame], lines: Lines) -> pl.DataFrame:
     frame = frames[0] if len(frames) == 1 else pl.concat(frames).sort("line", "element")
-    borders = pl.Series(starts, dtype=pl.UInt32)
+    borders = pl.Series(lines.starts, dtype=pl.UInt32)
     block = borders.search_sorted(frame["line"], side="right") - 1
-    return frame.with_columns(block.cast(pl.UInt32).alias("block"))
+    return frame.with_columns(block.cast(pl.UInt32).alias("block"), _contested(frame, lines))
+
+
+def _contested(frame: pl.DataFrame, lines: Lines) -> pl.Series:
+    # Whatever else makes two events duplicates, these two are equal.
+    pair = frame["message_key"].hash() ^ frame["occurred_at"].hash(1)
+    places = pair.is_duplicated().arg_true()
+    # Copied: a view would keep all the lines.
+    copied = pl.Series(lines.bytes_of(frame["line"][places]).to_list(), dtype=pl.Binary)
+    nothing = pl.repeat(None, frame.height, dtype=pl.Binary, eager=True)
+    return nothing.scatter(places, copied).alias("bytes")
 
 
 def _tally(blocks: int, frames: Iterable[pl.DataFrame]) -> list[int]:

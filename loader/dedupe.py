@@ -5,11 +5,11 @@ kind's own fields are equal. Of duplicates the one with the smallest (received_a
 stands, in whatever order they come; one that was received at an unknown moment comes last.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
-from loader.batch import Lines
 from loader.events import SPECIFIC
 
 
@@ -31,65 +31,88 @@ class Decision:
     """The rows, new ones and standing ones, that stand no more or never will."""
 
 
-def contested(frame: pl.DataFrame) -> pl.Series:
-    """Say of each row whether another of ``frame`` may be its duplicate."""
-    pair = frame["message_key"].hash() ^ frame["occurred_at"].hash(1)
-    return pair.is_duplicated()
+def decide(
+    events: Mapping[str, pl.DataFrame], standing: Mapping[str, pl.DataFrame]
+) -> dict[str, Decision]:
+    """Decide about ``events``, those of a batch, a frame per table.
 
-
-def decide(table: str, frame: pl.DataFrame, standing: pl.DataFrame, lines: Lines) -> Decision:
-    """Decide about ``frame``, the events of ``table`` in a batch.
-
-    ``standing`` holds the rows of the table (at least) whose message_key and occurred_at are
-    those of an event in ``frame``; ``lines`` is what the places in ``frame`` point into.
+    ``standing`` holds of each table the rows (at least) whose message_key and occurred_at are
+    those of one of its events.
     """
-    doubtful = contested(frame)
-    if standing.height:
-        numbered = frame.select(*_PAIR).with_row_index("row")
-        doubtful = doubtful.scatter(numbered.join(standing, on=_PAIR, how="semi")["row"], True)
-    rows = doubtful.arg_true()
-    if not len(rows):
-        return Decision(frame, frame.clear(), standing.clear(), frame.clear())
-    # Arrival order is kept: it is what makes a query of one day quick.
-    return _settle(table, frame, rows, standing, lines)
+    rows = {table: _doubtful(frame, standing[table]) for table, frame in events.items()}
+    doubtful = {
+        table: events[table][rows[table]].with_columns(rows[table].alias("row"))
+        for table in events
+        if len(rows[table])
+    }
+    # Of all tables at once: these are few rows, and each step has its price.
+    best = _settled(doubtful, standing) if doubtful else {}
+    return {
+        table: _decision(frame.drop("bytes"), rows[table], best.get(table), standing[table])
+        for table, frame in events.items()
+    }
 
 
-def first(table: str, rows: pl.DataFrame) -> pl.DataFrame:
-    """Return of duplicates the one that stands; ``rows`` has the column ``bytes``, the line."""
+def first(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return of duplicates the one that stands.
+
+    ``rows`` have their line in ``bytes``, unless they are no duplicates; they are of one table, or
+    have the column ``table``.
+    """
     order = ["received_at", "bytes", "element"]
-    ranked = _keyed(table, rows).sort(order, nulls_last=[True, False, False])
+    ranked = _keyed(rows).sort(order, nulls_last=[True, False, False])
     return ranked.unique("dedupe_key", keep="first", maintain_order=True).drop("dedupe_key")
 
 
-def replaced(
-    table: str, rows: pl.DataFrame, standing: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame]:
+def replaced(rows: pl.DataFrame, standing: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Return the rows that take the place of tied standing ones, and those standing ones.
 
-    ``rows`` are, of each event, the first that was received when the standing one was.
+    Both are of one table; ``rows`` are, of each event, the first that was received when the
+    standing one was.
     """
-    best = _beside(table, rows, standing).filter("tied")
-    return best.select(rows.columns), _old(best, standing)
-
-
-def with_bytes(rows: pl.DataFrame, lines: Lines) -> pl.DataFrame:
-    """Return ``rows`` with their lines in the column ``bytes``."""
-    return rows.with_columns(lines.bytes_of(rows["line"]).alias("bytes"))
+    best = _beside(rows, standing).filter("tied")
+    return best.select(rows.columns), _old(best, standing.columns)
 
 
 _PAIR = ["message_key", "occurred_at"]
+_SPECIFIC = sorted({name for names in SPECIFIC.values() for name in names})
 
 
-def _settle(
-    table: str, frame: pl.DataFrame, rows: pl.Series, standing: pl.DataFrame, lines: Lines
+def _doubtful(frame: pl.DataFrame, standing: pl.DataFrame) -> pl.Series:
+    """Return the numbers of the rows that may have a duplicate, in the batch or in the table."""
+    doubtful = frame["bytes"].is_not_null()
+    if standing.height:
+        numbered = frame.select(*_PAIR).with_row_index("row")
+        met = numbered.join(standing, on=_PAIR, how="semi")["row"]
+        doubtful = doubtful.scatter(met, True)
+    return doubtful.arg_true()
+
+
+def _settled(
+    doubtful: Mapping[str, pl.DataFrame], standing: Mapping[str, pl.DataFrame]
+) -> dict[str, pl.DataFrame]:
+    """Return of each table the first of duplicates, and beside it the row that stands already."""
+    old = _together({table: standing[table] for table in doubtful})
+    best = _beside(first(_together(doubtful)), old)
+    return {str(table): part for (table,), part in best.partition_by("table", as_dict=True).items()}
+
+
+def _together(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    named = [frame.with_columns(pl.lit(table).alias("table")) for table, frame in frames.items()]
+    return pl.concat(named, how="diagonal")
+
+
+def _decision(
+    frame: pl.DataFrame, rows: pl.Series, best: pl.DataFrame | None, standing: pl.DataFrame
 ) -> Decision:
-    doubtful = frame[rows].with_columns(rows.alias("row"))
-    best = _beside(table, first(table, with_bytes(doubtful, lines)), standing)
-    insert = best.filter(~pl.col("found") | pl.col("earlier"))
-    keep = pl.repeat(True, frame.height, dtype=pl.Boolean, eager=True)
-    keep = keep.scatter(rows, False).scatter(insert["row"], True)
-    earlier, late = best.filter("earlier"), frame.filter(~keep)
-    delete = _old(earlier, standing)
+    if best is None:
+        return Decision(frame, frame.clear(), standing.clear(), frame.clear())
+    insert = best.filter(~pl.col("found") | pl.col("earlier"))["row"]
+    left = rows.filter(~rows.is_in(insert.implode()))
+    earlier, late = best.filter("earlier"), frame[left]
+    delete = _old(earlier, standing.columns)
+    # Arrival order is kept: it is what makes a query of one day quick.
+    keep = pl.repeat(True, frame.height, dtype=pl.Boolean, eager=True).scatter(left, False)
     return Decision(
         insert=frame.filter(keep),
         duplicates=pl.concat([late, earlier.select(frame.columns)]),
@@ -99,21 +122,23 @@ def _settle(
     )
 
 
-def _old(both: pl.DataFrame, standing: pl.DataFrame) -> pl.DataFrame:
-    return both.select(pl.col(f"{name}_old").alias(name) for name in standing.columns)
+def _old(both: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
+    return both.select(pl.col(f"{name}_old").alias(name) for name in names)
 
 
-def _beside(table: str, rows: pl.DataFrame, standing: pl.DataFrame) -> pl.DataFrame:
+def _beside(rows: pl.DataFrame, standing: pl.DataFrame) -> pl.DataFrame:
     """Return ``rows`` with the standing row of each, and how the two compare."""
-    old = _keyed(table, standing).rename({name: f"{name}_old" for name in standing.columns})
-    both = _keyed(table, rows).join(
+    old = _keyed(standing).rename({name: f"{name}_old" for name in standing.columns})
+    both = _keyed(rows).join(
         old, on="dedupe_key", how="left", nulls_equal=True, maintain_order="left"
     )
     found = pl.col("message_key_old").is_not_null()
     new_at, old_at = pl.col("received_at"), pl.col("received_at_old")
     earlier = (new_at < old_at) | (new_at.is_not_null() & old_at.is_null())
     same = pl.all_horizontal(
-        pl.col(name).eq_missing(pl.col(f"{name}_old")) for name in standing.columns
+        pl.col(name).eq_missing(pl.col(f"{name}_old"))
+        for name in standing.columns
+        if name in rows.columns
     )
     return both.with_columns(
         found.alias("found"),
@@ -122,7 +147,7 @@ def _beside(table: str, rows: pl.DataFrame, standing: pl.DataFrame) -> pl.DataFr
     )
 
 
-def _keyed(table: str, rows: pl.DataFrame) -> pl.DataFrame:
+def _keyed(rows: pl.DataFrame) -> pl.DataFrame:
     recipient = pl.col("recipient").str.to_lowercase().alias("recipient_key")
-    key = pl.struct(recipient, *_PAIR, *SPECIFIC[table])
-    return rows.with_columns(key.alias("dedupe_key"))
+    of_kind = [name for name in ("table", *_SPECIFIC) if name in rows.columns]
+    return rows.with_columns(pl.struct(recipient, *_PAIR, *of_kind).alias("dedupe_key"))

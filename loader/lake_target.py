@@ -61,6 +61,7 @@ _EXTENTS = """
                 from ducklake_file_column_stats as stats
                 join ducklake_data_file as file using (data_file_id)
                 where file.table_id = t.table_id
+                    and file.begin_snapshot > %s
                     and file.end_snapshot is null
                     and stats.column_id = c.column_id
             )
@@ -71,7 +72,8 @@ _EXTENTS = """
     left join ducklake_table_column_stats as last using (table_id, column_id)
     where column_name = 'occurred_at' and t.end_snapshot is null and c.end_snapshot is null
 """
-"""Rows inlined in the catalog are in the statistics of the table, those of files in both."""
+"""Rows inlined in the catalog are in the statistics of the table, those of files in both. Of files
+only those newer than a snapshot are asked for: there are thousands, and asking is often."""
 
 T = TypeVar("T")
 
@@ -80,7 +82,7 @@ class LakeTarget:
     """A lake, open for loading by this loader and any number of others."""
 
     alone = False
-    batch_scale = 3
+    batch_scale = 6
 
     def __init__(self, settings: Settings) -> None:
         """Nothing is opened yet."""
@@ -91,6 +93,8 @@ class LakeTarget:
         self._con: duckdb.DuckDBPyConnection | None = None
         self._mine = -1
         self._own: set[int] = set()
+        self._latest: dict[str, datetime] = {}
+        self._latest_at = -1
         self._turns: psycopg.Connection[Any] | None = None
         self._claims: psycopg.Connection[Any] | None = None
         self._claimed: set[str] = set()
@@ -142,9 +146,17 @@ class LakeTarget:
 
     def extents(self, tables: Iterable[str]) -> Mapping[str, tuple[int, datetime | None]]:
         """Ask the catalog, which bounds both without opening a file."""
-        found = self.ask(lambda _con: self._side().execute(_EXTENTS).fetchall())
-        known = {name: (events, latest) for name, events, latest in found}
-        return {table: known[table] for table in tables}
+        newest, found = self.ask(lambda _con: self._ask_extents())
+        for table, _events, latest in found:
+            if latest is not None:
+                self._latest[table] = max(latest, self._latest.get(table, latest))
+        self._latest_at = newest
+        counts = {table: events for table, events, _latest in found}
+        return {table: (counts[table], self._latest.get(table)) for table in tables}
+
+    def _ask_extents(self) -> tuple[int, list[Any]]:
+        newest = newest_snapshot(self._side())  # first: what comes meanwhile is asked for again
+        return newest, self._side().execute(_EXTENTS, [self._latest_at]).fetchall()
 
     def publish(self, refresh: Callable[[], None]) -> float:
         """Refresh; readers are shown the snapshot that this commits. Nothing is copied.

@@ -28,9 +28,9 @@ from loader.settings import Settings
 from loader.spool import Segment
 
 WAIT_SECONDS = 10.0
-LOADING = "set threads = 1; set memory_limit = '320MB'"
+LOADING = "set threads = 1; set memory_limit = '160MB'"
 """The other core, and as much memory again, are for parsing what is loaded next."""
-REFRESHING = "set threads = 2; set memory_limit = '448MB'"
+REFRESHING = "set threads = 2; set memory_limit = '384MB'"
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "checkpoint_threshold": "128MB",  # each checkpoint writes every table's last rows again
 }
@@ -141,7 +141,7 @@ class FileTarget:
     """A published file, and beside it the private one that is loaded."""
 
     alone = True
-    batch_scale = 2
+    batch_scale = 3
     prefix = ""
 
     def __init__(self, published: Path) -> None:

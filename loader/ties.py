@@ -10,8 +10,8 @@ from pathlib import Path
 
 import polars as pl
 
-from loader.batch import Block, Parsed, parse
-from loader.dedupe import first, with_bytes
+from loader.batch import Block, Lines, Parsed, parse_with_lines
+from loader.dedupe import first
 from loader.shape import Shapes
 from loader.spool import Segment, list_segments, read_block
 from loader.warehouse import Span, Warehouse
@@ -28,22 +28,23 @@ def settle_ties(warehouse: Warehouse, spool: Path) -> None:
     """
     while (ties := warehouse.ties(TIES_AT_ONCE)).height:
         found: dict[str, pl.DataFrame] = {}
-        for parsed in _read(spool, warehouse.spans(ties)):
+        for parsed, lines in _read(spool, warehouse.spans(ties)):
             for table, frame in parsed.events.items():
                 mine = ties.filter(pl.col("kind") == table)
                 met = frame.join(mine, on=["message_key", "occurred_at"], how="semi")
                 if met.height:
                     known = [found[table]] if table in found else []
-                    found[table] = first(table, pl.concat([*known, with_bytes(met, parsed.lines)]))
+                    met = met.with_columns(lines.bytes_of(met["line"]).alias("bytes"))
+                    found[table] = first(pl.concat([*known, met]))
         warehouse.settle(ties, found)
 
 
-def _read(spool: Path, spans: list[Span]) -> Iterator[Parsed]:
+def _read(spool: Path, spans: list[Span]) -> Iterator[tuple[Parsed, Lines]]:
     segments, shapes = {segment.name: segment for segment in list_segments(spool)}, Shapes()
     for span in spans:
         if span.segment in segments:
             for block in _blocks(segments[span.segment], span):
-                yield parse([block], shapes)
+                yield parse_with_lines([block], shapes)
 
 
 def _blocks(segment: Segment, span: Span) -> Iterator[Block]:

@@ -14,7 +14,7 @@ import duckdb
 import polars as pl
 
 from loader.assets import asset
-from loader.batch import PLACES, TIME, Lines, Parsed, schema, without
+from loader.batch import PLACES, TIME, Parsed, schema, without
 from loader.dedupe import Decision, decide, replaced
 from loader.errors import WarehouseError
 from loader.events import SPECIFIC, TABLES
@@ -226,10 +226,8 @@ class Warehouse:
         done, left = Loaded(), parsed if again else self._left(parsed)
         if left is not parsed:
             done, parsed = self._done(parsed, started), left
-        decisions = {
-            table: self._decide(table, frame, parsed.lines)
-            for table, frame in parsed.events.items()
-        }
+        standing = {table: self._met(table, frame) for table, frame in parsed.events.items()}
+        decisions = decide(parsed.events, standing)
         ledger = _ledger(parsed, decisions, started)
         if again:
             ledger = _corrected(ledger, self._take_back(parsed))
@@ -279,7 +277,7 @@ class Warehouse:
 
     def _settle(self, ties: pl.DataFrame, found: Mapping[str, pl.DataFrame]) -> None:
         changes = {
-            table: replaced(table, rows, self._standing(table, rows))
+            table: replaced(rows, self._standing(table, rows))
             for table, rows in found.items()
         }
         self._touch([part for change in changes.values() for part in change])
@@ -337,11 +335,11 @@ class Warehouse:
         )
         return was
 
-    def _decide(self, table: str, frame: pl.DataFrame, lines: Lines) -> Decision:
+    def _met(self, table: str, frame: pl.DataFrame) -> pl.DataFrame:
         # What occurred after everything that stands has no duplicate among it.
         latest = self._latest[table]
         late = frame.filter(pl.col("occurred_at") <= latest) if latest else frame.clear()
-        return decide(table, frame, self._standing(table, late), lines)
+        return self._standing(table, late)
 
     def _standing(self, table: str, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the rows of ``table`` whose message_key and occurred_at are in ``frame``."""
@@ -441,7 +439,9 @@ class Warehouse:
         same = " and ".join(f"{table}.{name} is not distinct from rows.{name}" for name in names)
         self._con.execute(
             f"delete from {table} using rows "
-            f"where {table}.message_key = rows.message_key::uuid and {same}"
+            f"where {table}.message_key = rows.message_key::uuid and {same} "
+            f"and {table}.occurred_at between $earliest and $latest",
+            _bounds(rows),
         )
 
     def _insert(self, table: str, rows: pl.DataFrame) -> None:

@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "moments": "",
     "shape": "events strict_json",
     "batch": "events moments shape",
-    "dedupe": "batch events",
+    "dedupe": "events",
     "publication": "errors",
     "lock": "errors",
     "lake": "settings errors",

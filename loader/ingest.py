@@ -23,7 +23,7 @@ from loader.ties import settle_ties
 from loader.warehouse import Loaded, Warehouse
 
 BATCH_BYTES = 16 * 1024 * 1024
-"""The first batch: loading begins soon, and batches grow (``batch_scale``)."""
+"""A batch has so many, times ``batch_scale`` of where the warehouse stands."""
 TOGETHER_BYTES = 512 * 1024 * 1024
 """What is loaded in one transaction, where nobody else loads."""
 POLL_SECONDS = 0.25
@@ -226,16 +226,16 @@ class _Run:
 
     def _batches(self, segments: list[Segment]) -> Iterator[list[Block]]:
         blocks: list[Block] = []
-        size, wanted = 0, BATCH_BYTES
+        size = 0
         for segment, loaded in self._warehouse.new(segments):
             offset = loaded
-            while block := self._block(segment, offset, wanted - size):
+            while block := self._block(segment, offset, self._batch_bytes - size):
                 blocks.append(block)
                 size += len(block.data)
                 offset += len(block.data)
-                if size + BATCH_BYTES // 2 >= wanted:
+                if size + BATCH_BYTES // 2 >= self._batch_bytes:
                     yield blocks
-                    blocks, size, wanted = [], 0, min(2 * wanted, self._batch_bytes)
+                    blocks, size = [], 0
         if blocks:
             yield blocks
 

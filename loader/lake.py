@@ -24,7 +24,7 @@ NAME = "lake"
 PUBLISHED = "loader: published"
 """Commit message of the snapshots that readers are shown."""
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "memory_limit": "1500MB",  # a full refresh on 10 M events ran out of 1 GB before
+    "memory_limit": "512MB",  # a full refresh on 10 M events ran out of 1 GB before
     "threads": "2",
 }
 

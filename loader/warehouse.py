@@ -277,8 +277,7 @@ class Warehouse:
 
     def _settle(self, ties: pl.DataFrame, found: Mapping[str, pl.DataFrame]) -> None:
         changes = {
-            table: replaced(rows, self._standing(table, rows))
-            for table, rows in found.items()
+            table: replaced(rows, self._standing(table, rows)) for table, rows in found.items()
         }
         self._touch([part for change in changes.values() for part in change])
         # What stands now was counted when it came; now what stood is.

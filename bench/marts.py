@@ -180,7 +180,7 @@ def synthesise(path: Path, events: int) -> float:
     with duckdb.connect(str(path), config={"threads": "2", "memory_limit": "8GB"}) as con:
         con.execute("set TimeZone = 'UTC'")
         warehouse.apply_sql(con, "UTC")
-        con.execute(f"set variable messages = {round(events * 0.68)}")
+        con.execute(f"set variable messages = {round(events / 1.58)}")
         con.execute((ROOT / "bench" / "marts.sql").read_text("utf-8"))
         con.execute("checkpoint")
         say("refreshing them")

@@ -23,10 +23,8 @@ ADDRESS = "ducklake:postgres:"
 NAME = "lake"
 PUBLISHED = "loader: published"
 """Commit message of the snapshots that readers are shown."""
-CONFIG: dict[str, str | bool | int | float | list[str]] = {
-    "memory_limit": "512MB",  # a full refresh on 10 M events ran out of 1 GB before
-    "threads": "2",
-}
+LOADING: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "512MB", "threads": "2"}
+"""What a loader lets DuckDB have; a reader has what DuckDB takes by itself, as with a file."""
 
 _EXTRA = "pip install 'inboxroad-loader[lake]'"
 _KEEPALIVE = {
@@ -248,7 +246,7 @@ def attach(
     For writing; or for reading what ``snapshot`` holds, whatever is committed meanwhile.
     ``environ`` has the ``AWS_…`` variables for files in S3. Raises ``WarehouseError``.
     """
-    con = duckdb.connect(":memory:", config=CONFIG)
+    con = duckdb.connect(":memory:", config=LOADING if snapshot is None else {})
     try:
         _load_extensions(con, lake)
         _attach(con, lake, snapshot, environ)

@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any
 
 import duckdb
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.marts import KEPT, database, put, refresh, rows
@@ -28,6 +28,17 @@ EVENT = st.fixed_dictionaries(
     }
 )  # fmt: skip
 STEP = st.tuples(st.lists(EVENT, max_size=6), st.lists(st.integers(0, 50), max_size=2))
+
+
+def happened(kind: str, second: int, word: str = "a") -> dict[str, Any]:
+    """An event of one message."""
+    who = {"id": KEYS[0], "to": PEOPLE[0], "campaign_id": "A"}
+    return {"kind": kind, "at": second, "word": word, **who}
+
+
+def clicked(**seconds: int) -> list[dict[str, Any]]:
+    """Clicks of one message: when on which link."""
+    return [happened("click", second, word) for word, second in seconds.items()]
 
 
 @cache
@@ -167,7 +178,42 @@ def test_parts_equal_whole(events: list[dict[str, Any]], part_events: int) -> No
     con.execute("delete from refresh_state")
 
     assert refresh(con, part_events)
+    assert con.execute("select getvariable('refresh_parts')").fetchone()[0] > 1
     assert kept(con) == whole
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(events=st.lists(EVENT, min_size=1, max_size=25))
+@example(events=[happened("delivered", 0), *clicked(a=15, b=21, c=60, d=60)])
+@example(events=[happened("delivered", 0), *clicked(a=15, b=100, c=121, d=400)])
+@example(events=[happened("delivered", 0), *clicked(a=100, b=100, c=100), happened("open", 60)])
+def test_last_human_event_is_the_latest_unflagged_one(events: list[dict[str, Any]]) -> None:
+    """What is kept of a recipient's last reaction is what its events, one by one, say."""
+    con = emptied(shared())
+    for event in events:
+        apply(con, event)
+    refresh(con)
+    one_by_one = rows(
+        con,
+        """
+        select recipient, max(occurred_at) as last_human_event_at
+        from event_message
+        where not is_machine and matched_by <> 'none' and kind <> 'complaint'
+        group by recipient
+        order by all
+        """,
+    )
+    kept_of_it = rows(
+        con,
+        """
+        select recipient, last_human_event_at
+        from recipient_health
+        where last_human_event_at is not null
+        order by all
+        """,
+    )
+
+    assert kept_of_it == one_by_one
 
 
 def test_nothing_touched_nothing_done() -> None:

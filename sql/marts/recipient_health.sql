@@ -3,12 +3,40 @@
 -- unflagged reaction; a hard bounce stands until an unflagged reaction after it; suppress
 -- and suppress_reason follow bounce_class.suppress_after, unsubscribes and complaints
 create or replace view recipient_health as
-with human as (
+with reaction as (
+    select
+        recipient,
+        last_human_at as occurred_at,
+    from message_reaction
+    where last_human_at is not null
+    union all
+    select
+        message_reaction.recipient,
+        message_reaction.first_clicked_at as occurred_at,
+    from message_reaction
+    left join campaign on message_reaction.campaign_id = campaign.campaign_id
+    where message_reaction.clicks = 1
+        and message_reaction.least_window_urls is not null
+        and not is_covered(message_reaction.least_window_urls, campaign.urls)
+    union all
+    select
+        click_moment.recipient,
+        click_moment.occurred_at,
+    from click_moment
+    inner join message_reaction
+        on click_moment.message_key = message_reaction.message_key
+        and click_moment.recipient = message_reaction.recipient
+    left join campaign on message_reaction.campaign_id = campaign.campaign_id
+    where not click_moment.is_burst
+        and not is_instant(click_moment.occurred_at, message_reaction.delivered_at)
+        and not is_covered(click_moment.window_urls, campaign.urls)
+),
+
+human as (
     select
         recipient,
         max(occurred_at) as last_human_at,
-    from event_message
-    where not is_machine and matched_by <> 'none' and kind <> 'complaint'
+    from reaction
     group by recipient
 ),
 

@@ -1,6 +1,7 @@
 -- grain: one row per message that an open, click, subscription change or complaint reached;
 -- least_window_urls is of its clicks that no other rule flags: coverage decides by it in
--- the views; kept by sql/refresh
+-- the views; last_human_at is of its unflagged opens and subscription changes; kept by
+-- sql/refresh
 create table if not exists message_reaction (
     message_key uuid,
     recipient varchar,
@@ -18,5 +19,9 @@ create table if not exists message_reaction (
     first_clicked_at timestamp,
     unsubscribed_at timestamp,
     human_unsubscribed_at timestamp,
-    complained_at timestamp
+    complained_at timestamp,
+    last_human_at timestamp
 );
+
+-- a release before this one did not keep it
+alter table message_reaction add column if not exists last_human_at timestamp;

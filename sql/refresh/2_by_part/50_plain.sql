@@ -49,6 +49,7 @@ select
     first_opened_at,
     if(is_early, null, first_opened_at) as first_human_opened_at,
     first_clicked_at,
+    if(is_early, null, last_opened_at) as last_human_at,
 from reached
 where is_early = is_early_only;
 

@@ -152,6 +152,9 @@ with summed as (
         min(occurred_at) filter (is_unsubscribe and not is_machine)
             as human_unsubscribed_at,
         min(occurred_at) filter (kind = 'complaint') as complained_at,
+        max(occurred_at) filter (
+            kind in ('open', 'subscription_changed') and not is_machine
+        ) as last_human_at,
     from refresh_flagged
     group by message_key, recipient_number
 )

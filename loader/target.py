@@ -29,7 +29,7 @@ from loader.spool import Segment
 
 WAIT_SECONDS = 10.0
 LOADING = "set threads = 1; set memory_limit = '160MB'"
-"""The other core, and as much memory again, are for parsing what is loaded next."""
+"""The other core, and most of the memory, are for parsing what is loaded next."""
 REFRESHING = "set threads = 2; set memory_limit = '384MB'"
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "checkpoint_threshold": "128MB",  # each checkpoint writes every table's last rows again

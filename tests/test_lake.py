@@ -321,7 +321,7 @@ def test_a_missing_extension_says_which_and_why(
     """Without its wheel, or with that of another DuckDB, one sentence says which is missing."""
     monkeypatch.setattr(lake, "_carried", lambda _name: tmp_path / "other" if carried else None)
     nowhere = {"custom_extension_repository": "/nowhere", "extension_directory": str(tmp_path)}
-    monkeypatch.setattr(lake, "CONFIG", nowhere)
+    monkeypatch.setattr(lake, "LOADING", nowhere)
     wanted = "another version" if carried else "not installed"
 
     with pytest.raises(LoaderError, match=rf"extension ducklake is missing.*{wanted}"):

@@ -136,9 +136,7 @@ def _beside(rows: pl.DataFrame, standing: pl.DataFrame) -> pl.DataFrame:
     new_at, old_at = pl.col("received_at"), pl.col("received_at_old")
     earlier = (new_at < old_at) | (new_at.is_not_null() & old_at.is_null())
     same = pl.all_horizontal(
-        pl.col(name).eq_missing(pl.col(f"{name}_old"))
-        for name in standing.columns
-        if name in rows.columns
+        pl.col(name).eq_missing(pl.col(f"{name}_old")) for name in standing.columns
     )
     return both.with_columns(
         found.alias("found"),

@@ -61,7 +61,6 @@ _EXTENTS = """
                 from ducklake_file_column_stats as stats
                 join ducklake_data_file as file using (data_file_id)
                 where file.table_id = t.table_id
-                    and file.begin_snapshot > %s
                     and file.end_snapshot is null
                     and stats.column_id = c.column_id
             )
@@ -72,8 +71,7 @@ _EXTENTS = """
     left join ducklake_table_column_stats as last using (table_id, column_id)
     where column_name = 'occurred_at' and t.end_snapshot is null and c.end_snapshot is null
 """
-"""Rows inlined in the catalog are in the statistics of the table, those of files in both. Of files
-only those newer than a snapshot are asked for: there are thousands, and asking is often."""
+"""Rows inlined in the catalog are in the statistics of the table, those of files in both."""
 
 T = TypeVar("T")
 
@@ -93,8 +91,6 @@ class LakeTarget:
         self._con: duckdb.DuckDBPyConnection | None = None
         self._mine = -1
         self._own: set[int] = set()
-        self._latest: dict[str, datetime] = {}
-        self._latest_at = -1
         self._turns: psycopg.Connection[Any] | None = None
         self._claims: psycopg.Connection[Any] | None = None
         self._claimed: set[str] = set()
@@ -146,17 +142,9 @@ class LakeTarget:
 
     def extents(self, tables: Iterable[str]) -> Mapping[str, tuple[int, datetime | None]]:
         """Ask the catalog, which bounds both without opening a file."""
-        newest, found = self.ask(lambda _con: self._ask_extents())
-        for table, _events, latest in found:
-            if latest is not None:
-                self._latest[table] = max(latest, self._latest.get(table, latest))
-        self._latest_at = newest
-        counts = {table: events for table, events, _latest in found}
-        return {table: (counts[table], self._latest.get(table)) for table in tables}
-
-    def _ask_extents(self) -> tuple[int, list[Any]]:
-        newest = newest_snapshot(self._side())  # first: what comes meanwhile is asked for again
-        return newest, self._side().execute(_EXTENTS, [self._latest_at]).fetchall()
+        found = self.ask(lambda _con: self._side().execute(_EXTENTS).fetchall())
+        known = {name: (events, latest) for name, events, latest in found}
+        return {table: known[table] for table in tables}
 
     def publish(self, refresh: Callable[[], None]) -> float:
         """Refresh; readers are shown the snapshot that this commits. Nothing is copied.

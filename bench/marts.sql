@@ -1,6 +1,7 @@
 -- The world of `loader simulate`, only larger: of 1,000 messages 19 bounce, 313 are opened (440
 -- opens) and 40 clicked (130 clicks, 21 messages with several), 2 unsubscribe; 52,500 messages a
--- campaign, campaigns a day apart, 18 messages a recipient.
+-- campaign, campaigns a day apart, 18 messages a recipient. Of 100 recipients 33 never react,
+-- 37 open and 30 click too, and half have an address that can bounce.
 create or replace temp macro chance(number, salt) as (
     cast(hash(number, salt) % 1000003 as bigint)
 );
@@ -24,8 +25,15 @@ select
     'Campaign ' || number // 52500 as campaign_name,
     timestamp '2026-01-01'
     + to_seconds(number // 52500 * 86400 + chance(number, 4) % 20000) as delivered_at,
-    chance(number, 5) % 1000 as fate,
-    chance(number, 6) % 1000 as mood,
+    chance(number, 5) % 1000 + if(chance(person, 6) % 2 = 0, 0, 38) as fate,
+    chance(number, 7) % 1000 as mood,
+    case
+        when chance(person, 8) % 100 < 30 then [520, 141, 70]
+        when chance(person, 8) % 100 < 67 then [425, 115, 57]
+        else [0, 0, 0]
+    end as opens_below,
+    if(chance(person, 8) % 100 < 30, [133, 70, 47, 40, 40, 37, 33, 33], [0, 0, 0, 0, 0, 0, 0, 0])
+        as clicks_below,
 from numbered;
 
 insert into delivered by name
@@ -34,22 +42,22 @@ select
     'news@shop.example' as sender, campaign_id, campaign_name, 'inboxroad' as webhook,
     delivered_at as occurred_at, delivered_at + interval 2 seconds as received_at,
 from planned
-where fate >= 18;
+where fate >= 36;
 
 insert into bounce by name
 select
     message_key, '<' || message_key || '@shop.example>' as message_id, recipient,
     'news@shop.example' as sender, 'inboxroad' as webhook,
-    if(fate < 18, 'sync', 'async') as sync_type,
+    if(fate < 36, 'sync', 'async') as sync_type,
     ['5.1.1', '4.2.2', '5.7.1', '4.4.7'][1 + fate % 4] as dsn_code,
     ['5.1.1 (unknown)', '4.2.2 (full)', '5.7.1 (spam)', '4.4.7 (expired)'][1 + fate % 4]
         as dsn_status,
     ['bad-mailbox', 'quota-issues', 'spam-related', 'message-expired'][1 + fate % 4]
         as bounce_category,
-    delivered_at + to_seconds(600 * (fate + 1)) as occurred_at,
-    delivered_at + to_seconds(600 * (fate + 1) + 2) as received_at,
+    delivered_at + to_seconds(300 * (fate + 1)) as occurred_at,
+    delivered_at + to_seconds(300 * (fate + 1) + 2) as received_at,
 from planned
-where fate < 19;
+where fate < 38;
 
 insert into open by name
 select
@@ -60,7 +68,7 @@ select
     delivered_at + interval 2 days as received_at,
 from planned
 cross join range(3) as turns (turn)
-where fate >= 20 and mood < [313, 85, 42][turn + 1];
+where fate >= 38 and mood < opens_below[turn + 1];
 
 insert into click by name
 select
@@ -73,7 +81,7 @@ select
     delivered_at + interval 2 days as received_at,
 from planned
 cross join range(8) as turns (turn)
-where fate >= 20 and mood < [40, 21, 14, 12, 12, 11, 10, 10][turn + 1];
+where fate >= 38 and mood < clicks_below[turn + 1];
 
 insert into subscription_changed by name
 select
@@ -83,6 +91,16 @@ select
     delivered_at + interval 2 hours as occurred_at,
     delivered_at + interval 2 hours as received_at,
 from planned
-where fate >= 20 and mood < 2;
+where fate >= 38 and mood < 3 and opens_below[1] > 0;
+
+insert into other_event by name
+select
+    message_key, message_key as message_id, recipient, 'news@shop.example' as sender,
+    campaign_id, campaign_name, 'inboxroad' as webhook, 'complaint' as kind,
+    '{"event": "complaint"}' as event,
+    delivered_at + interval 3 hours as occurred_at,
+    delivered_at + interval 3 hours as received_at,
+from planned
+where fate >= 38 and chance(number, 22) < 300;
 
 drop table planned;

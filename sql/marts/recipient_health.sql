@@ -2,6 +2,8 @@
 -- consecutive_soft_bounces = soft-bounced messages since the last accepted message or
 -- unflagged reaction; a hard bounce stands until an unflagged reaction after it; suppress
 -- and suppress_reason follow bounce_class.suppress_after, unsubscribes and complaints
+-- (plain and dense messages are those of message_base: summed up apart, as a plain one
+-- needs no more than a count and its time)
 create or replace view recipient_health as
 with reaction as (
     select
@@ -40,7 +42,17 @@ human as (
     group by recipient
 ),
 
-mailed as (
+plain as (
+    select
+        recipient_key(recipient) as recipient,
+        count(*) as messages,
+        max(occurred_at) as last_accepted_at,
+    from delivered
+    anti join message_dense using (message_key)
+    group by recipient_key(recipient)
+),
+
+dense as (
     select
         recipient,
         count(*) as attempted,
@@ -49,8 +61,21 @@ mailed as (
         max(attempted_at) as last_attempted_at,
         max(delivered_at) filter (accepted) as last_accepted_at,
         max(bounced_at) filter (bounce_class = 'hard') as hard_bounced_at,
-    from message_base
+    from message_dense
     group by recipient
+),
+
+mailed as (
+    select
+        coalesce(plain.recipient, dense.recipient) as recipient,
+        coalesce(plain.messages, 0) + coalesce(dense.attempted, 0) as attempted,
+        coalesce(plain.messages, 0) + coalesce(dense.accepted, 0) as accepted,
+        coalesce(dense.bounced, 0) as bounced,
+        greatest(plain.last_accepted_at, dense.last_attempted_at) as last_attempted_at,
+        greatest(plain.last_accepted_at, dense.last_accepted_at) as last_accepted_at,
+        dense.hard_bounced_at,
+    from plain
+    full join dense on plain.recipient = dense.recipient
 ),
 
 complained as (

@@ -3,7 +3,8 @@
 Ten million simulated events go through ``loader ingest`` (those of a home's spool, where one is
 named; what its warehouse holds already is not loaded again), and fifty million are synthesised in
 a database. Ratios are of processor time, medians of rounds; beside them stand the seconds that a
-person waits. Growth is that of the processor time itself. Run it on an idle machine.
+person waits. Growth is that of the processor time itself: the two databases are asked in turns,
+as a machine's pace changes within minutes. Run it on an idle machine.
 
     python bench/marts.py [--home HOME] [--messages 6300000] [--synthetic 50000000] [--rounds 3]
 """
@@ -14,7 +15,8 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -78,14 +80,13 @@ def main() -> None:
         environ = {"LOADER_HOME": str(home), "LOADER_SECRETS": SECRET}
         settings = load_settings(environ, Path(scratch))
         shares = load(settings, options.messages)
-        small = measure(Path(settings.warehouse), options.rounds)
-        large: dict[str, Cost] = {}
+        paths = [Path(settings.warehouse)]
         if options.synthetic:
-            path = Path(scratch) / "large.duckdb"
-            refreshing = synthesise(path, options.synthetic)
-            large = measure(path, options.rounds)
+            paths.append(Path(scratch) / "large.duckdb")
+            refreshing = synthesise(paths[-1], options.synthetic)
             shares |= estimate(shares, refreshing, options.synthetic)
-    show(small, large)
+        small, *larger = measure(paths, options.rounds)
+    show(small, larger[0] if larger else {})
     for name, (loading, refreshing, _) in shares.items():
         print(f"{name}: refresh {refreshing:.1f} s of processor beside {loading:.1f} s of loading: "
               f"{refreshing / loading:.0%} added (to reach: 25 %)")  # fmt: skip
@@ -143,35 +144,63 @@ def processor(work: Callable[[], object]) -> float:
     return time.process_time() - started
 
 
-def measure(path: Path, rounds: int) -> dict[str, Cost]:
-    """Return what each query costs on the warehouse at ``path``."""
-    with duckdb.connect(str(path), read_only=True, config={"threads": "2"}) as con:
-        con.execute("set TimeZone = 'UTC'")
-        largest = con.execute(
-            "select campaign_id from delivered where campaign_id is not null "
-            "group by campaign_id order by count(*) desc limit 1"
-        ).fetchall()[0][0]
-        queries = {name: query.format(largest) for name, query in OF_ONE.items()}
-        queries |= {name: f"from {name}" for name in (*CONTRACT, *PAGES)}
-        queries |= {name: f"select count(columns(*)) from {name}" for name in WHOLE}
-        spent = {"yardstick": times(con, YARDSTICK, rounds)}
-        say(f"yardstick {spent['yardstick'][0]:.2f} s of processor")
-        for name, query in queries.items():
-            spent[name] = times(con, query, rounds)
-            say(f"{name} {spent[name][0]:.2f} s of processor, {spent[name][1]:.2f} s to wait")
-        again = times(con, YARDSTICK, rounds)[0]
+def measure(paths: Sequence[Path], rounds: int) -> list[dict[str, Cost]]:
+    """Return what each query costs on each of the warehouses at ``paths``, asked in turns."""
+    with ExitStack() as stack:
+        cons = [stack.enter_context(asking(path)) for path in paths]
+        asked = [queries(con) for con in cons]
+        spent = {name: times(cons, [one[name] for one in asked], rounds) for name in asked[0]}
+        again = times(cons, [YARDSTICK] * len(cons), rounds)
+    return [
+        costs({name: found[number] for name, found in spent.items()}, yardstick)
+        for number, (yardstick, _) in enumerate(again)
+    ]
+
+
+def asking(path: Path) -> duckdb.DuckDBPyConnection:
+    """Return a connection as an analyst has it."""
+    con = duckdb.connect(str(path), read_only=True, config={"threads": "2"})
+    con.execute("set TimeZone = 'UTC'")
+    return con
+
+
+def queries(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Return name → query, the yardstick first; of one campaign: the largest."""
+    largest = con.execute(
+        "select campaign_id from delivered where campaign_id is not null "
+        "group by campaign_id order by count(*) desc limit 1"
+    ).fetchall()[0][0]
+    named = {"yardstick": YARDSTICK}
+    named |= {name: query.format(largest) for name, query in OF_ONE.items()}
+    named |= {name: f"from {name}" for name in (*CONTRACT, *PAGES)}
+    return named | {name: f"select count(columns(*)) from {name}" for name in WHOLE}
+
+
+def costs(spent: dict[str, tuple[float, float]], again: float) -> dict[str, Cost]:
+    """Return the ratios to the yardstick, of which ``again`` is the time at the end."""
     yardstick = (spent.pop("yardstick")[0] + again) / 2
     return {name: Cost(used / yardstick, used, wall) for name, (used, wall) in spent.items()}
 
 
-def times(con: duckdb.DuckDBPyConnection, query: str, rounds: int) -> tuple[float, float]:
-    """Return the medians of the seconds of processor and on the clock that a query takes."""
-    used, waited = [], []
-    for _ in range(rounds):
-        started = time.monotonic()
-        used.append(processor(lambda: con.execute(query).fetchall()))
-        waited.append(time.monotonic() - started)
-    return median(used), median(waited)
+def times(
+    cons: Sequence[duckdb.DuckDBPyConnection], asked: Sequence[str], rounds: int
+) -> list[tuple[float, float]]:
+    """Return of each connection the medians of the seconds of processor and on the clock."""
+    turns = [[once(con, query) for con, query in zip(cons, asked, strict=True)]
+             for _ in range(rounds)]  # fmt: skip
+    found = [
+        (median(used for used, _ in one), median(waited for _, waited in one))
+        for one in zip(*turns, strict=True)
+    ]
+    say(f"{asked[0]}: " + ", ".join(f"{used:.2f} s of processor" for used, _ in found))
+    return found
+
+
+def once(con: duckdb.DuckDBPyConnection, query: str) -> tuple[float, float]:
+    """Return the seconds of processor and on the clock that a query takes."""
+    started = time.monotonic()
+    used = processor(lambda: con.execute(query).fetchall())
+    return used, time.monotonic() - started
 
 
 def synthesise(path: Path, events: int) -> float:

@@ -149,7 +149,13 @@ def measure(paths: Sequence[Path], rounds: int) -> list[dict[str, Cost]]:
     with ExitStack() as stack:
         cons = [stack.enter_context(asking(path)) for path in paths]
         asked = [queries(con) for con in cons]
-        spent = {name: times(cons, [one[name] for one in asked], rounds) for name in asked[0]}
+        spent = {}
+        for name in asked[0]:
+            spent[name] = times(cons, [one[name] for one in asked], rounds)
+            say(f"{name} " + " | ".join(
+                f"{used:.2f} s of processor, {waited:.2f} s to wait"
+                for used, waited in spent[name]
+            ))  # fmt: skip
         again = times(cons, [YARDSTICK] * len(cons), rounds)
     return [
         costs({name: found[number] for name, found in spent.items()}, yardstick)
@@ -188,12 +194,10 @@ def times(
     """Return of each connection the medians of the seconds of processor and on the clock."""
     turns = [[once(con, query) for con, query in zip(cons, asked, strict=True)]
              for _ in range(rounds)]  # fmt: skip
-    found = [
+    return [
         (median(used for used, _ in one), median(waited for _, waited in one))
         for one in zip(*turns, strict=True)
     ]
-    say(f"{asked[0]}: " + ", ".join(f"{used:.2f} s of processor" for used, _ in found))
-    return found
 
 
 def once(con: duckdb.DuckDBPyConnection, query: str) -> tuple[float, float]:

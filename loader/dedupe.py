@@ -32,25 +32,30 @@ class Decision:
 
 
 def decide(
-    events: Mapping[str, pl.DataFrame], standing: Mapping[str, pl.DataFrame]
-) -> dict[str, Decision]:
-    """Decide about ``events``, those of a batch, a frame per table.
+    batches: Sequence[Mapping[str, pl.DataFrame]], standing: Mapping[str, pl.DataFrame]
+) -> list[dict[str, Decision]]:
+    """Decide about the events of each batch, a frame per table, after those of the ones before.
 
     ``standing`` holds of each table the rows (at least) whose message_key and occurred_at are
     those of one of its events.
     """
-    rows = {table: _doubtful(frame, standing[table]) for table, frame in events.items()}
-    doubtful = {
-        table: events[table][rows[table]].with_columns(rows[table].alias("row"))
-        for table in events
-        if len(rows[table])
-    }
-    # Of all tables at once: these are few rows, and each step has its price.
-    best = _settled(doubtful, standing) if doubtful else {}
-    return {
-        table: _decision(frame.drop("bytes"), rows[table], best.get(table), standing[table])
-        for table, frame in events.items()
-    }
+    decided: list[dict[str, Decision]] = []
+    for events in batches:
+        now = {
+            table: _after([one[table] for one in decided if table in one], standing[table], frame)
+            for table, frame in events.items()
+        }
+        decided.append(_decided(events, now))
+    return decided
+
+
+def net(decisions: Sequence[Decision]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the rows to insert, and those to delete before, of decisions about one table."""
+    insert, delete = decisions[0].insert, decisions[0].delete
+    for one in decisions[1:]:
+        delete = pl.concat([delete, _without(one.delete, insert)])
+        insert = pl.concat([_without(insert, one.delete), one.insert])
+    return insert, delete
 
 
 def first(rows: pl.DataFrame) -> pl.DataFrame:
@@ -76,6 +81,42 @@ def replaced(rows: pl.DataFrame, standing: pl.DataFrame) -> tuple[pl.DataFrame, 
 
 _PAIR = ["message_key", "occurred_at"]
 _SPECIFIC = sorted({name for names in SPECIFIC.values() for name in names})
+
+
+def _after(
+    decisions: Sequence[Decision], standing: pl.DataFrame, frame: pl.DataFrame
+) -> pl.DataFrame:
+    """Return what stands after ``decisions``, as far as the events of ``frame`` may meet it."""
+    for one in decisions:
+        met = one.insert.select(standing.columns).join(frame, on=_PAIR, how="semi")
+        standing = pl.concat([_without(standing, one.delete), met])
+    return standing
+
+
+def _without(rows: pl.DataFrame, gone: pl.DataFrame) -> pl.DataFrame:
+    if not gone.height:
+        return rows
+    kept = _keyed(rows).join(
+        _keyed(gone), on="dedupe_key", how="anti", nulls_equal=True, maintain_order="left"
+    )
+    return kept.drop("dedupe_key")
+
+
+def _decided(
+    events: Mapping[str, pl.DataFrame], standing: Mapping[str, pl.DataFrame]
+) -> dict[str, Decision]:
+    rows = {table: _doubtful(frame, standing[table]) for table, frame in events.items()}
+    doubtful = {
+        table: events[table][rows[table]].with_columns(rows[table].alias("row"))
+        for table in events
+        if len(rows[table])
+    }
+    # Of all tables at once: these are few rows, and each step has its price.
+    best = _settled(doubtful, standing) if doubtful else {}
+    return {
+        table: _decision(frame.drop("bytes"), rows[table], best.get(table), standing[table])
+        for table, frame in events.items()
+    }
 
 
 def _doubtful(frame: pl.DataFrame, standing: pl.DataFrame) -> pl.Series:

@@ -136,22 +136,22 @@ class _Run:
         new = self._new(segments, self._warehouse.offsets())
         before, total = self._bytes, self._bytes + sum(new)
         try:
-            batches = _ahead(self._batches(segments), lambda blocks: parse(blocks, self._shapes))
-            while self._load_some(batches, total):
-                pass
+            with _Ahead(self._batches(segments), lambda some: parse(some, self._shapes)) as coming:
+                while self._load_some(coming, total):
+                    pass
         finally:
             self._warehouse.release()
         return self._bytes > before
 
-    def _load_some(self, batches: Iterator[Parsed], total: int) -> bool:
-        """Load as many of ``batches`` as one transaction holds; say whether more may be left."""
-        enough = self._bytes + TOGETHER_BYTES
+    def _load_some(self, coming: "_Ahead", total: int) -> bool:
+        """Load as much of ``coming`` as one transaction holds; say whether more may be left."""
+        before, taken = self._bytes, coming.taken
         with self._warehouse.together():
-            for parsed in batches:
-                self._loaded += self._warehouse.load(parsed)
-                self._bytes += sum(block.size for block in parsed.blocks)
+            for parsed in coming:
+                self._loaded += self._warehouse.load(parsed, coming.ready)
+                self._bytes = before + coming.taken - taken
                 self._progress(self._loaded.read, self._bytes, max(total, self._bytes))
-                if self._bytes >= enough:
+                if self._bytes >= before + TOGETHER_BYTES:
                     return True
         return False
 
@@ -248,20 +248,46 @@ class _Run:
         return Block(segment.name, offset, data) if data else None
 
 
-def _ahead(
-    batches: Iterator[list[Block]], parsing: Callable[[list[Block]], Parsed]
-) -> Iterator[Parsed]:
-    """Yield what ``parsing`` makes of ``batches``, in their order; the next ones meanwhile.
+class _Ahead:
+    """What ``parsing`` makes of ``batches``, in their order; the next ones meanwhile.
 
     polars and DuckDB leave the GIL.
     """
-    with ThreadPoolExecutor(1, "read") as reader, ThreadPoolExecutor(PARSERS, "parse") as parsers:
 
-        def next_one() -> Future[Parsed | None]:
-            read = reader.submit(next, batches, None)
-            return parsers.submit(lambda: parsing(found) if (found := read.result()) else None)
+    def __init__(
+        self, batches: Iterator[list[Block]], parsing: Callable[[list[Block]], Parsed]
+    ) -> None:
+        self.taken = 0
+        """Bytes of what was given."""
+        self._batches, self._parsing = batches, parsing
+        self._reader = ThreadPoolExecutor(1, "read")
+        self._parsers = ThreadPoolExecutor(PARSERS, "parse")
+        self._coming = deque(self._next_one() for _ in range(PARSERS))
 
-        coming = deque(next_one() for _ in range(PARSERS))
-        while parsed := coming.popleft().result():
-            coming.append(next_one())
+    def __enter__(self) -> "_Ahead":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._reader.shutdown()
+        self._parsers.shutdown()
+
+    def __iter__(self) -> Iterator[Parsed]:
+        while parsed := self._take():
             yield parsed
+
+    def ready(self) -> Iterator[Parsed]:
+        """Yield what need not be waited for."""
+        while (first := self._coming[0]).done() and not first.exception() and first.result():
+            yield from filter(None, [self._take()])
+
+    def _take(self) -> Parsed | None:
+        parsed = self._coming.popleft().result()
+        self._coming.append(self._next_one())
+        self.taken += sum(block.size for block in parsed.blocks) if parsed else 0
+        return parsed
+
+    def _next_one(self) -> Future[Parsed | None]:
+        read = self._reader.submit(next, self._batches, None)
+        return self._parsers.submit(
+            lambda: self._parsing(found) if (found := read.result()) else None
+        )

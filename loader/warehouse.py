@@ -15,7 +15,7 @@ import polars as pl
 
 from loader.assets import asset
 from loader.batch import PLACES, TIME, Parsed, schema, without
-from loader.dedupe import Decision, decide, replaced
+from loader.dedupe import Decision, decide, net, replaced
 from loader.errors import WarehouseError
 from loader.events import SPECIFIC, TABLES
 from loader.spool import Segment
@@ -129,9 +129,21 @@ class Warehouse:
         """Make one transaction of what is loaded meanwhile, where nobody else loads."""
         return self._target.together()
 
-    def load(self, parsed: Parsed) -> Loaded:
-        """Load a batch: rows, quarantine and ledger in one transaction."""
-        return self._load(parsed, again=False)
+    def load(self, parsed: Parsed, ready: Callable[[], Iterable[Parsed]] = tuple) -> Loaded:
+        """Load a batch, and those that are ``ready`` by the time it is this loader's turn.
+
+        Rows, quarantine and ledger of them all are one transaction.
+        """
+        started, batches = _now(), [parsed]
+
+        def work() -> Loaded:
+            batches.extend(ready())
+            return self._load_once(batches, started)
+
+        done = self._commit(work)
+        *before, last = [block.segment for parsed in batches for block in parsed.blocks]
+        self._target.release(set(before) - {last})  # more of the last may be on its way
+        return done
 
     def load_again(self, parsed: Parsed) -> Loaded:
         """Load lines that are in the quarantine, a line a block, in one transaction.
@@ -139,7 +151,8 @@ class Warehouse:
         The ledger gets a row for each segment, in which ``quarantined`` is what has left the
         quarantine, as a negative number: so the sums of the ledger stay what the tables hold.
         """
-        return self._load(parsed, again=True)
+        started = _now()
+        return self._commit(lambda: self._load_lines(parsed, started))
 
     def set_aside(self) -> int:
         """Return how many lines are in the quarantine."""
@@ -215,49 +228,47 @@ class Warehouse:
         else:
             self._target.commit(lambda: apply_sql(self._con, self._timezone))
 
-    def _load(self, parsed: Parsed, again: bool) -> Loaded:
-        started = _now()
-        done = self._commit(lambda: self._load_once(parsed, again, started))
-        last = {block.segment for block in parsed.blocks[-1:]}  # more of it may be on its way
-        self._target.release({block.segment for block in parsed.blocks[:-1]} - last)
-        return done
+    def _load_once(self, batches: Sequence[Parsed], started: datetime) -> Loaded:
+        left = self._left(batches)
+        is_whole = all(one is other for one, other in zip(left, batches, strict=True))
+        done = Loaded() if is_whole else self._done(batches, started)
+        decisions = self._decide(left)
+        ledger = pl.concat(
+            _ledger(parsed, one, started) for parsed, one in zip(left, decisions, strict=True)
+        )
+        lost = [(table, part) for table, one in _each(decisions) for part in one.lost]
+        self._write(left, decisions, lost, ledger)
+        return done + _sums(ledger)
 
-    def _load_once(self, parsed: Parsed, again: bool, started: datetime) -> Loaded:
-        done, left = Loaded(), parsed if again else self._left(parsed)
-        if left is not parsed:
-            done, parsed = self._done(parsed, started), left
-        standing = {table: self._met(table, frame) for table, frame in parsed.events.items()}
-        decisions = decide(parsed.events, standing)
-        ledger = _ledger(parsed, decisions, started)
-        if again:
-            ledger = _corrected(ledger, self._take_back(parsed))
-        self._apply(decisions, again)
-        self._insert_named("quarantine", parsed.refused.drop("block"))
-        self._insert_named("ingest_ledger", ledger)
-        self._remember(decisions, ledger)
-        sums = ledger.select("read", "inserted", "duplicates", "quarantined").sum().row(0)
-        return done + Loaded(*sums)
+    def _load_lines(self, parsed: Parsed, started: datetime) -> Loaded:
+        decisions = self._decide([parsed])
+        ledger = _corrected(_ledger(parsed, decisions[0], started), self._take_back(parsed))
+        # What of an array was not set aside comes again with the rest of it.
+        lost = [
+            (table, _first_of_line(part)) for table, one in _each(decisions) for part in one.lost
+        ]
+        self._write([parsed], decisions, lost, ledger)
+        return _sums(ledger)
 
-    def _done(self, parsed: Parsed, started: datetime) -> Loaded:
+    def _done(self, batches: Sequence[Parsed], started: datetime) -> Loaded:
         """Return what an earlier attempt at this load did, whose commit nobody confirmed."""
-        names = [self._named(segment) for segment in {block.segment for block in parsed.blocks}]
+        names = {self._named(block.segment) for parsed in batches for block in parsed.blocks}
         query = """
             select sum(read), sum(inserted), sum(duplicates), sum(quarantined)
             from ingest_ledger
             where started_at = ? and list_contains(?, segment)
         """
-        sums = self._con.execute(query, [started, names]).fetchall()[0]
+        sums = self._con.execute(query, [started, list(names)]).fetchall()[0]
         return Loaded(*(int(value or 0) for value in sums))
 
-    def _left(self, parsed: Parsed) -> Parsed:
-        """Return ``parsed`` without the blocks that another loader has loaded meanwhile."""
-        offsets, lost = dict(self._offsets), set()
-        for number, block in enumerate(parsed.blocks):
-            if block.offset == offsets.get(block.segment, 0):
-                offsets[block.segment] = block.offset + block.size
-            else:
-                lost.add(number)
-        return without(parsed, lost) if lost else parsed
+    def _left(self, batches: Iterable[Parsed]) -> list[Parsed]:
+        """Return ``batches`` without the blocks that another loader has loaded meanwhile."""
+        offsets = dict(self._offsets)
+        return [_following(parsed, offsets) for parsed in batches]
+
+    def _decide(self, batches: Sequence[Parsed]) -> list[dict[str, Decision]]:
+        standing = {table: self._met(table, frames) for table, frames in _frames(batches).items()}
+        return decide([parsed.events for parsed in batches], standing)
 
     def _spans(self, ties: pl.DataFrame) -> list[Span]:
         moments = pl.concat(  # noqa: F841 - DuckDB sees it
@@ -334,10 +345,11 @@ class Warehouse:
         )
         return was
 
-    def _met(self, table: str, frame: pl.DataFrame) -> pl.DataFrame:
+    def _met(self, table: str, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
         # What occurred after everything that stands has no duplicate among it.
         latest = self._latest[table]
-        late = frame.filter(pl.col("occurred_at") <= latest) if latest else frame.clear()
+        pairs = pl.concat(frame.select("message_key", "occurred_at") for frame in frames)
+        late = pairs.filter(pl.col("occurred_at") <= latest) if latest else pairs.clear()
         return self._standing(table, late)
 
     def _standing(self, table: str, frame: pl.DataFrame) -> pl.DataFrame:
@@ -365,25 +377,37 @@ class Warehouse:
         found = self._con.sql(query, params=_bounds(rows)).pl()
         return found.select(pl.col(name).cast(kind) for name, kind in wanted.items())
 
-    def _apply(self, decisions: Mapping[str, Decision], again: bool) -> None:
-        self._touch([part for one in decisions.values() for part in (one.insert, one.delete)])
-        lost = [(table, rows) for table, one in decisions.items() for rows in one.lost]
-        if again:
-            # What of an array was not set aside comes again with the rest of it.
-            lost = [(table, _first_of_line(rows)) for table, rows in lost]
+    def _write(
+        self,
+        batches: Iterable[Parsed],
+        decisions: Sequence[Mapping[str, Decision]],
+        lost: Sequence[tuple[str, pl.DataFrame]],
+        ledger: pl.DataFrame,
+    ) -> None:
+        changes = {
+            table: net([one[table] for one in decisions if table in one])
+            for table in _frames(batches)
+        }
+        self._touch([part for change in changes.values() for part in change])
         self._tally([(table, rows, +1) for table, rows in lost])
-        for table, decision in decisions.items():
-            self._delete(table, decision.delete)
-            self._insert(table, decision.insert.drop(*PLACES))
+        for table, (insert, delete) in changes.items():
+            self._delete(table, delete)
+            self._insert(table, insert.drop(*PLACES))
+        for table, decision in _each(decisions):
             ties = decision.ties.select(pl.lit(table).alias("kind"), "message_key", "occurred_at")
             self._insert("tie", ties)
+        self._insert_named("quarantine", pl.concat(p.refused.drop("block") for p in batches))
+        self._insert_named("ingest_ledger", ledger)
+        self._remember(changes, ledger)
 
-    def _remember(self, decisions: Mapping[str, Decision], ledger: pl.DataFrame) -> None:
+    def _remember(
+        self, changes: Mapping[str, tuple[pl.DataFrame, pl.DataFrame]], ledger: pl.DataFrame
+    ) -> None:
         for segment, stop in ledger.select("segment", "to_offset").rows():
             self._offsets[segment] = max(stop, self._offsets.get(segment, 0))
-        for table, decision in decisions.items():
-            self._events += decision.insert.height - decision.delete.height
-            newest: Any = decision.insert["occurred_at"].max()
+        for table, (insert, delete) in changes.items():
+            self._events += insert.height - delete.height
+            newest: Any = insert["occurred_at"].max()
             moments = [at for at in (newest, self._latest[table]) if at is not None]
             self._latest[table] = max(moments, default=None)
 
@@ -470,6 +494,35 @@ class Warehouse:
 def _bounds(frame: pl.DataFrame) -> dict[str, Any]:
     """Return when the events occurred: DuckDB passes over what holds no such moment."""
     return {"earliest": frame["occurred_at"].min(), "latest": frame["occurred_at"].max()}
+
+
+def _frames(batches: Iterable[Parsed]) -> dict[str, list[pl.DataFrame]]:
+    """Return table → the frames of its events, one for each batch that has some."""
+    frames: dict[str, list[pl.DataFrame]] = {}
+    for parsed in batches:
+        for table, frame in parsed.events.items():
+            frames.setdefault(table, []).append(frame)
+    return frames
+
+
+def _following(parsed: Parsed, offsets: dict[str, int]) -> Parsed:
+    """Return ``parsed`` without the blocks that do not begin at ``offsets``; move those on."""
+    lost = set()
+    for number, block in enumerate(parsed.blocks):
+        if block.offset == offsets.get(block.segment, 0):
+            offsets[block.segment] = block.offset + block.size
+        else:
+            lost.add(number)
+    return without(parsed, lost) if lost else parsed
+
+
+def _each(decisions: Iterable[Mapping[str, Decision]]) -> Iterator[tuple[str, Decision]]:
+    for one in decisions:
+        yield from one.items()
+
+
+def _sums(ledger: pl.DataFrame) -> Loaded:
+    return Loaded(*ledger.select("read", "inserted", "duplicates", "quarantined").sum().row(0))
 
 
 def _first_of_line(rows: pl.DataFrame) -> pl.DataFrame:

@@ -5,6 +5,7 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -24,11 +25,15 @@ from hypothesis.stateful import (
 )
 
 from loader import ingest as ingesting
+from loader.batch import Block, parse
 from loader.events import SPECIFIC, TABLES, Event, Refused, read_line
 from loader.ingest import ingest
 from loader.quarantine import retry
 from loader.query import connect
 from loader.settings import Settings
+from loader.shape import Shapes
+from loader.target import target_of
+from loader.ties import settle_ties
 from loader.warehouse import Warehouse
 from tests.provider import BOUNCE, CLICK, DELIVERED, OPEN, bare, drop, home, line
 
@@ -169,6 +174,32 @@ def test_order_and_batches_leave_no_trace(seed: int, born: Path, tmp_path: Path)
             ingest(where)
 
         check(where, lines[:loaded])
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_batches_of_one_turn_are_as_if_loaded_one_after_another(
+    seed: int, born: Path, tmp_path: Path
+) -> None:
+    """Batches that are loaded in one transaction give the tables that the lines say."""
+    chance = random.Random(seed)
+    lines = [text for part in range(12) for text in some_lines(100 * seed + part)]
+    chance.shuffle(lines)
+    shutil.copytree(born, tmp_path, dirs_exist_ok=True)
+    where = home(tmp_path)
+    drop(where, "1.jsonl", *lines)
+    batches, offset = [], 0
+    while lines[len(batches) * 9 :]:
+        data = b"".join(lines[len(batches) * 9 : len(batches) * 9 + 9])
+        batches.append(parse([Block("1.jsonl", offset, data)], Shapes()))
+        offset += len(data)
+    with closing(Warehouse(target_of(where), where.timezone).open()) as warehouse:
+        while batches:
+            some = [batches.pop(0) for _ in range(min(chance.randrange(1, 6), len(batches)))]
+            warehouse.load(some[0], lambda some=some: some[1:])  # type: ignore[misc]
+        settle_ties(warehouse, where.spool)
+        warehouse.publish()
+
+    check(where, lines)
 
 
 class Loading(RuleBasedStateMachine):

@@ -339,13 +339,13 @@ def test_answers_have_the_usual_forms(tmp_path: Path) -> None:
 def test_progress_is_told_in_bytes_and_events(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever shows it learns after each batch how much has been done, and of how much."""
+    """Whoever shows it learns as batches are loaded how much has been done, and of how much."""
     where = home(tmp_path)
     monkeypatch.setattr("loader.ingest.BATCH_BYTES", 2000)
-    lines = [bare(moment(number)) for number in range(50)]
+    lines = [bare(moment(number)) for number in range(300)]
     drop(where, "a.jsonl", *lines)
     told: list[tuple[int, int, int]] = []
     ingest(where, progress=lambda *numbers: told.append(numbers))
 
     assert len(told) > 2 and told == sorted(told)
-    assert told[-1] == (50, sum(map(len, lines)), sum(map(len, lines)))
+    assert told[-1] == (300, sum(map(len, lines)), sum(map(len, lines)))

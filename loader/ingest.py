@@ -276,9 +276,12 @@ class _Ahead:
             yield parsed
 
     def ready(self) -> Iterator[Parsed]:
-        """Yield what need not be waited for."""
-        while (first := self._coming[0]).done() and not first.exception() and first.result():
-            yield from filter(None, [self._take()])
+        """Yield what need not be waited for; what failed is told when it is."""
+        while self._is_ready() and (parsed := self._take()):
+            yield parsed
+
+    def _is_ready(self) -> bool:
+        return self._coming[0].done() and not self._coming[0].exception()
 
     def _take(self) -> Parsed | None:
         parsed = self._coming.popleft().result()

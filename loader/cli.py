@@ -18,7 +18,10 @@ from loader.settings import Settings, load_settings
 _TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 _host = click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at.")
-_port = click.option("--port", default=8000, show_default=True, help="Port; 0 takes a free one.")
+_PORT = click.IntRange(0, 65535)
+_port = click.option(
+    "--port", type=_PORT, default=8000, show_default=True, help="Port; 0 takes a free one."
+)
 
 
 def main() -> None:
@@ -67,7 +70,7 @@ def serve(host: str, port: int, as_json: bool) -> None:
     """Receive webhooks; 2xx means on disk. Stops cleanly on SIGTERM."""
     from loader.server import serve
 
-    serve(_settings(), host, port)
+    serve(_settings(), host, port, sys.stderr if as_json else sys.stdout)
     _answer(as_json, {"stopped": True}, "stopped")
 
 
@@ -101,9 +104,11 @@ def ingest(follow: bool, rebuild: bool, as_json: bool) -> None:
 @_json
 def run(host: str, port: int, as_json: bool) -> None:
     """Receive and load in one: serve and ingest --follow side by side."""
+    from loader.receiver import refuse_without_secrets
     from loader.run import run
 
-    run(["--host", host, "--port", str(port)])
+    refuse_without_secrets(_settings())
+    run(["--host", host, "--port", str(port)], sys.stderr if as_json else None)
     _answer(as_json, {"stopped": True}, "stopped")
 
 
@@ -182,6 +187,8 @@ def report(campaign: str | None, output: Path | None, all_campaigns: bool, as_js
     """Write a report, one self-contained file: all campaigns, or CAMPAIGN (an id or a name)."""
     from loader.report import report
 
+    if campaign is not None and not campaign.strip():
+        raise click.UsageError("CAMPAIGN is empty: give an id or a name, or leave it out.")
     if campaign and all_campaigns:
         raise click.UsageError("give a CAMPAIGN or --all, not both.")
     path = report(_settings(), campaign, output, all_campaigns, _note)
@@ -190,7 +197,9 @@ def report(campaign: str | None, output: Path | None, all_campaigns: bool, as_js
 
 @cli.command(epilog="Example: loader notebooks --no-browser --port 8888")
 @_host
-@click.option("--port", default=8888, show_default=True, help="Port; 0 takes a free one.")
+@click.option(
+    "--port", type=_PORT, default=8888, show_default=True, help="Port; 0 takes a free one."
+)
 @click.option("--browser/--no-browser", default=True, help="Open the browser on it.")
 @_json
 def notebooks(host: str, port: int, browser: bool, as_json: bool) -> None:
@@ -211,6 +220,8 @@ def sql(query: str, as_csv: bool, parquet: Path | None, as_json: bool) -> None:
     """Ask the published warehouse, read-only; times are UTC."""
     from loader import query as answers
 
+    if as_csv and (as_json or parquet):
+        raise click.UsageError("give --csv alone, or --json, or --parquet.")
     frame = answers.ask(_settings(), query)
     if parquet:
         answers.write_parquet(frame, parquet)

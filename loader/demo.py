@@ -41,6 +41,8 @@ def demo(
     output by default. Raises ``LoaderError`` naming the step that failed.
     """
     home = home or Path(tempfile.mkdtemp(prefix="inboxroad-demo-"))
+    if (home / "spool").exists():
+        raise LoaderError(f"{home} has a spool already, maybe a real one: name a new directory.")
     environ = _environment(home)
     size = ["--campaigns", str(campaigns), "--messages", str(messages), *_recent(datetime.now(UTC))]
     say(f"Scratch home: {home}")

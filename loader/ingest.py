@@ -17,7 +17,7 @@ from loader.lake import described
 from loader.retention import retain
 from loader.settings import Settings
 from loader.shape import Shapes
-from loader.spool import Segment, list_segments, read_block, segment_end
+from loader.spool import Segment, list_segments, read_block, segment_end, vanished
 from loader.target import target_of, told
 from loader.ties import settle_ties
 from loader.warehouse import Loaded, Warehouse
@@ -132,8 +132,9 @@ class _Run:
 
     def once(self) -> bool:
         """Load everything that is new; say whether there was anything."""
-        segments, self._alarms = list_segments(self._settings.spool), []
-        new = self._new(segments, self._warehouse.offsets())
+        segments, offsets = list_segments(self._settings.spool), self._warehouse.offsets()
+        self._alarms = list(vanished(self._settings.spool, offsets))
+        new = self._new(segments, offsets)
         before, total = self._bytes, self._bytes + sum(new)
         try:
             with _Ahead(self._batches(segments), lambda some: parse(some, self._shapes)) as coming:

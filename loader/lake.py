@@ -26,7 +26,7 @@ PUBLISHED = "loader: published"
 LOADING: dict[str, str | bool | int | float | list[str]] = {"memory_limit": "512MB", "threads": "2"}
 """What a loader lets DuckDB have; a reader has what DuckDB takes by itself, as with a file."""
 
-_EXTRA = "pip install 'inboxroad-loader[lake]'"
+_EXTRA = "pip install 'inboxroad-loader[lake]' (from a checkout: '.[lake]')"
 _KEEPALIVE = {
     "keepalives_idle": 10,
     "keepalives_interval": 5,

@@ -4,6 +4,7 @@ import datetime as dt
 import io
 import math
 import os
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,20 @@ from loader import lake
 from loader.errors import LoaderError, WarehouseError
 from loader.settings import Settings
 
+_EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?(?P<query>.*)", re.IGNORECASE | re.DOTALL)
+_PIVOT = re.compile(r"\s*(un)?pivot\b", re.IGNORECASE)
+_ADDRESS = re.compile(r"[^\s'\"<>()]+@[^\s'\"<>()]+")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
     """Return a connection that can read the published warehouse and nothing else.
 
-    No file, no network, no setting is within its reach (of a lake: what ``lake.connect_reader``
-    says); times are UTC. It sees the warehouse as it was published last, and that does not change
-    while it is open. Raises ``WarehouseError`` when there is no warehouse yet.
+    No other file, no network, no setting is within its reach (of a lake: what
+    ``lake.connect_reader`` says); but DuckDB would let ``COPY … TO`` write under the warehouse's
+    own name, which ``ask`` does not. Times are UTC. It sees the warehouse as it was published
+    last, and that does not change while it is open. Raises ``WarehouseError`` when there is no
+    warehouse yet.
     """
     if lake.is_lake(settings):
         return lake.connect_reader(settings)
@@ -44,7 +50,8 @@ def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
     except duckdb.Error as error:
         con.close()
         raise WarehouseError(
-            f"{path} cannot be opened ({type(error).__name__}): run loader ingest to publish it."
+            f"{path} cannot be opened as a warehouse ({type(error).__name__}): run loader ingest "
+            "to publish it anew, or name the right path in LOADER_WAREHOUSE."
         ) from None
     con.execute("use warehouse")
     con.execute("set TimeZone = 'UTC'")
@@ -62,13 +69,21 @@ def published_at(settings: Settings) -> dt.datetime | None:
 
 
 def ask(settings: Settings, query: str) -> pl.DataFrame:
-    """Return the rows of one query. Raises ``LoaderError`` with what DuckDB says about it."""
+    """Return the rows of one query; intervals as text.
+
+    Raises ``LoaderError`` for anything but one query, and with what DuckDB says about it, without
+    the addresses in it.
+    """
     with connect(settings) as con:
         try:
-            relation = con.sql(query)
-            return pl.DataFrame() if relation is None else relation.pl()
+            if not _only_asks(query):
+                raise LoaderError(
+                    "the query does not run: it is not one statement that only reads, such as a "
+                    "SELECT; give one."
+                )
+            return _readable(con.sql(query)).pl()
         except (duckdb.Error, pl.exceptions.PolarsError) as error:
-            said = " ".join(str(error).split())
+            said = _ADDRESS.sub("…", " ".join(str(error).split()))
             raise LoaderError(f"the query does not run: {said}") from None
 
 
@@ -121,6 +136,30 @@ def write_parquet(frame: pl.DataFrame, path: Path) -> None:
     except OSError as error:
         aside.unlink(missing_ok=True)
         raise LoaderError(f"{path} cannot be written ({error.strerror}): name another.") from None
+
+
+def _only_asks(query: str) -> bool:
+    """Say whether it is one statement, and one that writes nothing, not even a file."""
+    explained = _EXPLAIN.fullmatch(query)
+    kinds = [statement.type for statement in duckdb.extract_statements(query)]
+    if explained and kinds == [duckdb.StatementType.EXPLAIN]:
+        return _only_asks(explained["query"])
+    if _PIVOT.match(query):  # DuckDB makes two statements of it
+        return kinds[-1:] == [duckdb.StatementType.SELECT] and len(kinds) <= 2
+    return kinds == [duckdb.StatementType.SELECT]
+
+
+def _readable(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """Return the relation with its intervals as text: polars has no type for them."""
+    if not any("INTERVAL" in str(kind) for kind in relation.types):
+        return relation
+    names = ['"' + name.replace('"', '""') + '"' for name in relation.columns]
+    return relation.project(
+        ", ".join(
+            f"{name}::varchar as {name}" if "INTERVAL" in str(kind) else name
+            for name, kind in zip(names, relation.types, strict=True)
+        )
+    )
 
 
 def _quoted(path: Path) -> str:

@@ -222,7 +222,7 @@ def _is_local(environ: dict[str, Any]) -> bool:
 
 _SENTENCES = {
     404: "there is nothing here: webhooks are at /webhooks/<name>.",
-    405: "only POST is answered here.",
+    405: "this address does not take that method: the header Allow says which it takes.",
 }
 
 

@@ -1,5 +1,6 @@
 """``serve`` and ``ingest --follow`` side by side: the receiver must outlive a broken loader."""
 
+import ctypes
 import signal
 import subprocess
 import sys
@@ -7,24 +8,28 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
+from typing import IO
 
 from loader.errors import LoaderError
 
+_PR_SET_PDEATHSIG = 1
 _RETRY_SECONDS = 10.0
 _WATCH_SECONDS = 0.2
 
 
-def _start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "loader", *arguments])
-
-
-def run(serve_arguments: Sequence[str]) -> None:
+def run(serve_arguments: Sequence[str], output: IO[str] | None = None) -> None:
     """Run the receiver and the following loader until SIGTERM or SIGINT; then stop both cleanly.
 
-    ``serve_arguments`` are passed to ``loader serve``. A loader that fails is started again after
-    ten seconds, because events go on being received and kept meanwhile. Raises ``LoaderError``
-    when the receiver itself stops.
+    ``serve_arguments`` are passed to ``loader serve``; ``output`` gets what both print, standard
+    output by default. A loader that fails is started again after ten seconds, because events go
+    on being received and kept meanwhile. On Linux both stop too when this process is killed.
+    Raises ``LoaderError`` when the receiver itself stops.
     """
+
+    def start(*arguments: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", "loader", *arguments]
+        return subprocess.Popen(command, stdout=output, preexec_fn=_stop_with_parent)  # noqa: PLW1509
+
     stopping: list[int] = []
 
     def stop(number: int, _frame: FrameType | None) -> None:
@@ -32,15 +37,15 @@ def run(serve_arguments: Sequence[str]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    receiver = _start(["serve", *serve_arguments])
-    loader = _start(["ingest", "--follow"])
+    receiver = start("serve", *serve_arguments)
+    loader = start("ingest", "--follow")
     retry_at = 0.0
     try:
         while not stopping and receiver.poll() is None:
             if loader.poll() is not None:
                 retry_at = retry_at or time.monotonic() + _RETRY_SECONDS
                 if time.monotonic() >= retry_at:
-                    loader, retry_at = _start(["ingest", "--follow"]), 0.0
+                    loader, retry_at = start("ingest", "--follow"), 0.0
             time.sleep(_WATCH_SECONDS)
     finally:
         _stop(receiver, loader)
@@ -48,6 +53,11 @@ def run(serve_arguments: Sequence[str]) -> None:
         raise LoaderError(
             f"the receiver stopped with exit code {receiver.returncode}: its line above says why."
         )
+
+
+def _stop_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _stop(*children: subprocess.Popen[bytes]) -> None:

@@ -14,6 +14,7 @@ from uuid import UUID
 from loader.errors import LoaderError
 
 FIRST_SEND = datetime(2026, 9, 1, 7, 0, tzinfo=UTC)
+LAST_YEAR = 9000
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ class Plan:
             )
         if self.start.tzinfo is None or (self.until and self.until.tzinfo is None):
             raise LoaderError("The simulation's start or end has no time zone: add one, such as Z.")
+        if self.start.year >= LAST_YEAR:
+            raise LoaderError(
+                f"The simulation starts in the year {self.start.year}: start before {LAST_YEAR}."
+            )
         if self.until is not None and self.until < self.start:
             raise LoaderError("The simulation ends before it starts: give an end after its start.")
 

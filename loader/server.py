@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
@@ -39,10 +39,10 @@ _COUNTS = "loader-metrics-"
 _STOPS = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 
 
-def serve(settings: Settings, host: str, port: int) -> None:
+def serve(settings: Settings, host: str, port: int, output: IO[str] = sys.stdout) -> None:
     """Answer webhook requests at ``host:port`` until SIGTERM or SIGINT; does not return before.
 
-    Writes one line to stdout when it is listening, ``listening on http://HOST:PORT``, with the
+    Writes one line to ``output`` when it is listening, ``listening on http://HOST:PORT``, with the
     port that was chosen when ``port`` is 0; everything else goes to stderr as JSON lines. Raises
     ``LoaderError`` when it cannot start: no secret, the address is taken, the spool's directory
     cannot be made.
@@ -57,7 +57,7 @@ def serve(settings: Settings, host: str, port: int) -> None:
     owner = os.getpid()
     try:
         _check(settings)
-        _Arbiter(_Application(settings, listener)).run()
+        _Arbiter(_Application(settings, listener, output)).run()
     except SystemExit as error:
         if os.getpid() != owner:  # a worker that ends, in its copy of this stack
             raise
@@ -114,8 +114,9 @@ def _forget_the_dead() -> None:
 class _Application(BaseApplication):  # type: ignore[misc]
     """gunicorn's view of the receiver: its configuration, and the app made in each worker."""
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, output: IO[str]) -> None:
         self._settings = settings
+        self._output = output
         self._bind = f"fd://{listener.detach()}"
         self._writer: Writer | None = None
         self.worker: _Worker | None = None
@@ -137,7 +138,7 @@ class _Application(BaseApplication):  # type: ignore[misc]
             "forwarder_headers": "",
             "control_socket_disable": True,
             "proc_name": "loader",
-            "when_ready": _say_where,
+            "when_ready": lambda arbiter: _say_where(arbiter, self._output),
             "post_fork": lambda _arbiter, worker: setattr(self, "worker", worker),
             "worker_exit": lambda _arbiter, _worker: self._close(),
         }
@@ -161,11 +162,11 @@ class _Application(BaseApplication):  # type: ignore[misc]
             self._writer.close()
 
 
-def _say_where(arbiter: Arbiter) -> None:
+def _say_where(arbiter: Arbiter, output: IO[str]) -> None:
     for listener in arbiter.LISTENERS:
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        print(f"listening on http://{shown}:{port}", flush=True)
+        print(f"listening on http://{shown}:{port}", file=output, flush=True)
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc]

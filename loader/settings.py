@@ -72,6 +72,13 @@ _KEYS = {
     "LOADER_METRICS_PUBLIC": "",
 }
 
+_WEBHOOK_KEYS = {
+    "secrets": "LOADER_SECRETS",
+    "api_key": "LOADER_API_KEY",
+    "retired_secrets": "LOADER_RETIRED_SECRETS",
+}
+"""Key of a webhook's table → the variable that says the same of the webhook ``inboxroad``."""
+
 
 def load_settings(environ: Mapping[str, str], directory: Path) -> Settings:
     """Read the settings.
@@ -135,24 +142,16 @@ def _webhooks(text: Mapping[str, str], document: Mapping[str, Any]) -> dict[str,
     if not isinstance(tables, dict):
         raise SettingsError("webhooks in loader.toml is not a table: write [webhooks.<name>].")
     found = {name: _webhook_table(name, table) for name, table in tables.items()}
-    if text["LOADER_SECRETS"] or (text["LOADER_API_KEY"] and "inboxroad" not in found):
-        found["inboxroad"] = _webhook(
-            "inboxroad",
-            text["LOADER_SECRETS"],
-            text["LOADER_API_KEY"],
-            text["LOADER_RETIRED_SECRETS"],
-        )
+    said = {name: text[key] for name, key in _WEBHOOK_KEYS.items() if text[key]}
+    if said:  # each of them alone wins: a key that is asked for in one place stays asked for
+        found["inboxroad"] = _webhook_table("inboxroad", {**tables.get("inboxroad", {}), **said})
     return found
 
 
 def _webhook_table(name: str, table: object) -> Webhook:
     if not _NAME.fullmatch(name):
         raise SettingsError(f"webhook name {name!r}: use letters, digits, '-' and '_', at most 64.")
-    if not isinstance(table, dict) or not set(table) <= {
-        "secrets",
-        "api_key",
-        "retired_secrets",
-    }:
+    if not isinstance(table, dict) or not set(table) <= set(_WEBHOOK_KEYS):
         raise SettingsError(
             f"[webhooks.{name}] takes the keys secrets, api_key and retired_secrets only."
         )
@@ -195,6 +194,7 @@ def _timezone(name: str) -> str:
 
 
 def _whole(text: Mapping[str, str], key: str, least: int) -> int:
-    if not text[key].isascii() or not text[key].isdigit() or int(text[key]) < least:
-        raise SettingsError(f"{key} is {text[key]!r}; a whole number from {least} is wanted.")
+    if not re.fullmatch("[0-9]{1,18}", text[key]) or int(text[key]) < least:
+        shown = repr(text[key][:40])
+        raise SettingsError(f"{key} is {shown}; a whole number from {least} is wanted.")
     return int(text[key])

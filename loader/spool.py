@@ -17,7 +17,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -473,6 +473,15 @@ def list_segments(spool: Path) -> list[Segment]:
     return sorted(found.values())
 
 
+def vanished(spool: Path, loaded: Collection[str]) -> Iterator[SpoolError]:
+    """Yield what is to be told where the directory of segments that were loaded is not there."""
+    if loaded and not spool.exists():
+        yield SpoolError(
+            f"{spool} is not there, but {len(loaded)} segments of it were loaded: mount or restore "
+            "it, or name the right LOADER_HOME."
+        )
+
+
 def read_block(segment: Segment, offset: int, limit: int) -> bytes:
     """Return whole lines of ``segment`` from ``offset`` on: ``limit`` bytes at most.
 
@@ -522,7 +531,7 @@ def ends_whole(segment: Segment) -> bool:
 
 def _files(spool: Path) -> Iterator[Path]:
     def refuse(error: OSError) -> None:
-        if not (isinstance(error, FileNotFoundError) or error.filename == str(spool)):
+        if not isinstance(error, FileNotFoundError):
             raise SpoolError(f"{error.filename} cannot be read ({error.strerror}): mend it.")
 
     for directory, _, names in os.walk(spool, onerror=refuse):

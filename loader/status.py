@@ -9,7 +9,7 @@ from loader.events import TABLES
 from loader.lake import described, segment_prefix
 from loader.query import connect, published_at
 from loader.settings import Settings
-from loader.spool import list_segments, segment_end
+from loader.spool import list_segments, segment_end, vanished
 
 
 def status(settings: Settings) -> dict[str, Any]:
@@ -44,7 +44,11 @@ def status(settings: Settings) -> dict[str, Any]:
             "tables": {table: _value(con, f"select count(*) from {table}") for table in TABLES},
             "events": _sums(con),
             "quarantine": _reasons(con),
-            "warnings": [*_alarms(settings, offsets), *_said(con, "severity <> 'note'")],
+            "warnings": [
+                *_alarms(settings, offsets),
+                *_zone(settings, con),
+                *_said(con, "severity <> 'note'"),
+            ],
             "notes": _said(con, "severity = 'note'"),
         }
 
@@ -112,7 +116,7 @@ def _spool(settings: Settings, offsets: dict[str, int]) -> dict[str, int]:
 
 
 def _alarms(settings: Settings, offsets: dict[str, int]) -> list[str]:
-    alarms = []
+    alarms = list(map(str, vanished(settings.spool, offsets)))
     for segment in list_segments(settings.spool):
         try:
             end, offset = segment_end(segment), offsets.get(segment.name, 0)
@@ -125,6 +129,16 @@ def _alarms(settings: Settings, offsets: dict[str, int]) -> list[str]:
                 "restore it from a backup."
             )
     return alarms
+
+
+def _zone(settings: Settings, con: duckdb.DuckDBPyConnection) -> list[str]:
+    zone = _value(con, "select report_timezone()")
+    if zone == settings.timezone:
+        return []
+    return [
+        f"reports cut days in {zone}, but LOADER_TIMEZONE is {settings.timezone}: loader ingest "
+        "brings them there."
+    ]
 
 
 def _last_load(con: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:

@@ -160,11 +160,15 @@ class FileTarget:
         return self._con
 
     def turn(self, purpose: str) -> AbstractContextManager[None]:
-        """Hold the lock beside the file."""
+        """Hold the lock beside the file. Raises ``WarehouseError`` where another file stands."""
+        if not self._path.exists():
+            _refuse_other(self._published)
         return sole_loader(beside(self._published, "lock"), purpose, WAIT_SECONDS)
 
     def open(self, prepare: Callable[[], None]) -> None:
         """Open the private file."""
+        for stale in self._path.parent.glob(f"{self._path.name}.rebuild*"):
+            stale.unlink()  # of a rebuild that was killed
         if not self._path.exists():
             self._give_birth(prepare)
         self._connect(self._path, prepare)
@@ -314,6 +318,22 @@ class FileTarget:
             self.con.execute("checkpoint")
         except duckdb.Error as error:
             raise _told(self._path, error) from None
+
+
+def _refuse_other(path: Path) -> None:
+    """Raise where ``path``, which a publication would replace, is something else."""
+    if not path.exists():
+        return
+    try:
+        with duckdb.connect(":memory:") as con:
+            name = str(path).replace("'", "''")
+            con.execute(f"attach '{name}' as published (read_only)")
+            con.execute("from published.ingest_ledger limit 0")
+    except duckdb.Error:
+        raise WarehouseError(
+            f"{path} is not a warehouse of this loader, and loading would replace it: name "
+            "another path in LOADER_WAREHOUSE, or move it away."
+        ) from None
 
 
 def _install(aside: Path, path: Path) -> None:

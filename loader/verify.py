@@ -45,12 +45,14 @@ def verify(
     ``loaded`` maps segment names to the offsets that the ledger holds. Secrets that are retired
     verify older lines still. ``progress`` is called with the bytes done and the bytes in all. An
     unsigned line is a finding only in a segment of the receiver: files dropped in by hand hold
-    bare events. Returns an empty list when everything holds; raises ``SpoolError`` only when the
-    spool cannot be listed.
+    bare events. Returns an empty list when everything holds; raises ``SpoolError`` only when there
+    is no spool, or it cannot be listed.
     """
     secrets = {
         name: webhook.secrets + webhook.retired for name, webhook in settings.webhooks.items()
     }
+    if not settings.spool.exists():
+        raise SpoolError(f"there is no spool at {settings.spool}: name its home in LOADER_HOME.")
     segments = list_segments(settings.spool)
     findings = list(_missing(settings, {segment.name for segment in segments}, loaded))
     ends = {segment.name: _end(segment) for segment in segments}

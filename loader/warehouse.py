@@ -16,7 +16,7 @@ import polars as pl
 from loader.assets import asset
 from loader.batch import PLACES, TIME, Parsed, schema, without
 from loader.dedupe import Decision, decide, net, replaced
-from loader.errors import WarehouseError
+from loader.errors import SettingsError, WarehouseError
 from loader.events import SPECIFIC, TABLES
 from loader.spool import Segment
 from loader.target import Target
@@ -539,6 +539,7 @@ def apply_sql(con: duckdb.DuckDBPyConnection, timezone: str) -> None:
     fingerprint = _fingerprint([duckdb.__version__, timezone, *files.values()])
     if _applied(con) == fingerprint:
         return
+    _refuse_unknown(con, timezone)
     _apply_in_any_order(con, files)
     _put(con, "report_settings", timezone)
     _put(con, "schema_state", fingerprint)
@@ -631,6 +632,15 @@ def _after_what_they_name(files: Mapping[Path, str]) -> dict[Path, str]:
     for file in files:
         visit(file)
     return ordered
+
+
+def _refuse_unknown(con: duckdb.DuckDBPyConnection, timezone: str) -> None:
+    query = "select count(*) from pg_timezone_names() where name = ?"
+    if con.execute(query, [timezone]).fetchall()[0][0] == 0:
+        raise SettingsError(
+            f"LOADER_TIMEZONE is {timezone!r}, which DuckDB does not know; an IANA zone such as "
+            "Europe/Berlin is wanted."
+        )
 
 
 def _put(con: duckdb.DuckDBPyConnection, table: str, value: str) -> None:

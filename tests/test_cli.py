@@ -102,6 +102,44 @@ def test_json_is_one_object_even_for_a_failure(tmp_path: Path) -> None:
     assert json.loads(found.stdout)["rows"] == [{"one": 1}]
 
 
+@pytest.mark.parametrize("command", ["serve", "run"])
+def test_json_is_one_object_of_what_runs_long(command: str, tmp_path: Path) -> None:
+    """With --json the address goes to stderr, and stdout is one JSON object at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "loader", command, "--port", "0", "--json"],
+        env={**os.environ, "LOADER_HOME": str(tmp_path), "LOADER_SECRETS": SECRET},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while "listening on" not in (process.stderr.readline() if process.stderr else ""):
+        assert process.poll() is None
+    process.terminate()
+    said, _log = process.communicate(timeout=60)
+
+    assert json.loads(said) == {"stopped": True}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["serve", "--port", "99999"], 2),
+        (["report", " "], 2),
+        (["sql", "select 1", "--csv", "--json"], 2),
+        (["simulate", "--spool", "--start", "9999-12-30"], 1),
+        (["demo", "--home", "."], 1),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(arguments: list[str], code: int, tmp_path: Path) -> None:
+    """A port, a campaign, a year or a home that cannot be meant gets one sentence, no more."""
+    (tmp_path / "spool").mkdir()
+    done = loader(tmp_path, *arguments)
+
+    assert done.returncode == code
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "spool").iterdir())
+
+
 def test_the_wheel_runs_the_demo_outside_the_checkout(tmp_path: Path) -> None:
     """An installed wheel carries sql, notebooks and all it needs to run the whole demo."""
     python = _environment_of_the_wheel(tmp_path)

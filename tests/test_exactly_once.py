@@ -89,6 +89,13 @@ TALLY = """
     having sum(duplicates) <> 0
 """
 
+SPLIT = """
+    select kind, sender_domain, occurred_at
+    from duplicate_tally
+    group by all
+    having count(*) > 1 or sum(duplicates) = 0
+"""
+
 
 def lost(items: list[Event | Refused], standing: dict[str, list[dict[str, Any]]]) -> dict[str, int]:
     """Table and sender's domain → how many events are not among those that stand."""
@@ -110,12 +117,14 @@ def check(where: Settings, lines: list[bytes]) -> None:
         ledger = con.execute(f"select {sums} from ingest_ledger").fetchone() or ()
         aside = con.execute("select count(*) from quarantine").fetchone() or ()
         tally = dict(con.execute(TALLY).fetchall())
+        split = con.execute(SPLIT).fetchall()
     read, inserted, duplicates, quarantined = (int(number or 0) for number in ledger)
     items = [item for text in lines for item in read_line(text.rstrip(b"\n"))]
 
     assert read == inserted + duplicates + quarantined == len(items)
     assert inserted == rows
     assert tally == lost(items, expected(lines))
+    assert not split
     assert quarantined == aside[0] == sum(isinstance(item, Refused) for item in items)
 
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from loader.quarantine import retry, summary
 from loader.quarantine import sentences as told_quarantine
 from loader.settings import Settings
 from loader.status import loaded_offsets, sentences, status
+from loader.verify import verify
 from tests.provider import CLICK, DELIVERED, OPEN, bare, drop, home, line
 
 
@@ -303,19 +305,106 @@ def test_status_says_how_things_stand(tmp_path: Path) -> None:
         "load httpfs",
         "selec 1",
         "",
+        "select 1; select 2",
+        "copy (select 1) to '{warehouse}.wal'",
+        "explain analyze copy (select 1) to '{warehouse}.wal'",
+        "select 1; copy (select 1) to '{warehouse}.wal'",
     ],
 )
 def test_queries_can_only_read(statement: str, tmp_path: Path) -> None:
     """Nothing but the warehouse can be read, nothing be written; the error is one sentence."""
     where = home(tmp_path)
     ingest(where)
-    if not statement:
-        assert query.ask(where, statement).is_empty()
-        return
-
     with pytest.raises(LoaderError, match="the query does not run"):
-        query.ask(where, statement)
-    assert not Path("out.csv").exists()
+        query.ask(where, statement.format(warehouse=where.warehouse))
+    assert not Path("out.csv").exists() and not Path(f"{where.warehouse}.wal").exists()
+
+
+@pytest.mark.parametrize(
+    ("statement", "rows"),
+    [
+        ('select interval 90 minutes as a, 1 as "a b", [interval 1 day] as "b""c"', 1),
+        ("explain analyze select 1", 1),
+        ("pivot (select 'x' as k, 1 as n) on k using sum(n)", 1),
+        ("show tables", None),
+        ("-- of nothing\nselect 1 where false;", 0),
+    ],
+)
+def test_whatever_reads_is_answered(statement: str, rows: int | None, tmp_path: Path) -> None:
+    """Every statement that only reads is run, and every type of DuckDB has a form to show."""
+    where = home(tmp_path)
+    ingest(where)
+    found = query.ask(where, statement)
+
+    assert rows is None or found.height == rows
+    assert query.to_table(found) and query.to_json(found) and query.to_csv(found)
+
+
+def test_an_error_of_a_query_shows_no_address(tmp_path: Path) -> None:
+    """What DuckDB quotes of a row that cannot be converted is shown without the address."""
+    where = home(tmp_path)
+    ingest(where)
+    with pytest.raises(LoaderError, match="convert") as caught:
+        query.ask(where, "select 'someone@example.com'::int")
+
+    assert "example.com" not in str(caught.value)
+
+
+def test_another_file_is_never_replaced(tmp_path: Path) -> None:
+    """Where LOADER_WAREHOUSE names something that is no warehouse, that stands as it was."""
+    other, folder = tmp_path / "notes.txt", tmp_path / "folder"
+    other.write_text("precious")
+    folder.mkdir()
+    with duckdb.connect(str(tmp_path / "own.duckdb")) as con:
+        con.execute("create table mine as select 1 as n")
+    for path in (other, folder, tmp_path / "own.duckdb"):
+        with pytest.raises(WarehouseError, match="is not a warehouse"):
+            ingest(replace(home(tmp_path / "home"), warehouse=str(path)))
+
+    assert other.read_text() == "precious"
+    with duckdb.connect(str(tmp_path / "own.duckdb")) as con:
+        assert con.sql("from mine").fetchall() == [(1,)]
+
+
+def test_a_spool_that_went_away_is_told(tmp_path: Path) -> None:
+    """A spool that is not there any more, or is none, is never taken for an empty one."""
+    where = home(tmp_path)
+    drop(where, "a.jsonl", bare(DELIVERED))
+    ingest(where)
+    where.spool.rename(tmp_path / "elsewhere")
+
+    with pytest.raises(SpoolError, match="is not there"):
+        ingest(where)
+    assert any("is not there" in sentence for sentence in status(where)["warnings"])
+    with pytest.raises(SpoolError, match="no spool"):
+        verify(where, {})
+    where.spool.write_text("a file")
+    with pytest.raises(SpoolError, match="cannot be read"):
+        ingest(where)
+
+
+def test_the_zone_of_the_reports_is_told(tmp_path: Path) -> None:
+    """A zone that DuckDB does not know is refused; one that reports do not have yet is told."""
+    where = home(tmp_path)
+    ingest(where)
+    other = replace(where, timezone="Asia/Kathmandu")
+
+    assert any("Asia/Kathmandu" in sentence for sentence in status(other)["warnings"])
+    ingest(other)
+    assert not any("Kathmandu" in sentence for sentence in status(other)["warnings"])
+    with pytest.raises(LoaderError, match="posix/Asia/Tokyo"):
+        ingest(replace(where, timezone="posix/Asia/Tokyo"))
+
+
+def test_what_a_killed_rebuild_left_is_removed(tmp_path: Path) -> None:
+    """The next ingest removes the files of a rebuild that was killed."""
+    where = home(tmp_path)
+    ingest(where)
+    for name in ("rebuild", "rebuild.born", "rebuild.born.wal"):
+        (tmp_path / f"warehouse.private.duckdb.{name}").touch()
+    ingest(where)
+
+    assert not list(tmp_path.glob("*.rebuild*"))
 
 
 def test_answers_have_the_usual_forms(tmp_path: Path) -> None:

@@ -59,13 +59,27 @@ def loaded(home: Path) -> int:
 
 def following(process: subprocess.Popen[str]) -> list[int]:
     """Return the process ids of the ``ingest --follow`` that ``loader run`` has started."""
+    return children(process, "ingest --follow")
+
+
+def children(process: subprocess.Popen[str], command: str) -> list[int]:
+    """Return the process ids of what ``loader run`` has started with such a command."""
     found = subprocess.run(
-        ["pgrep", "-P", str(process.pid), "-f", "ingest --follow"],
+        ["pgrep", "-P", str(process.pid), "-f", command],
         capture_output=True,
         text=True,
         check=False,
     )
     return [int(number) for number in found.stdout.split()]
+
+
+def lives(number: int) -> bool:
+    """Say whether a process is there still."""
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_what_is_posted_is_soon_in_the_warehouse(tmp_path: Path) -> None:
@@ -88,4 +102,18 @@ def test_a_dead_loader_does_not_stop_the_receiver(tmp_path: Path) -> None:
 
         posted = to_url(Plan(campaigns=1, messages=40), url, SECRET)
 
+        assert eventually(lambda: loaded(tmp_path) == posted)
+
+
+def test_nothing_outlives_a_killed_run(tmp_path: Path) -> None:
+    """When ``loader run`` is killed its receiver and its loader stop cleanly too."""
+    require("pgrep")
+    with running(tmp_path) as (process, url):
+        assert eventually(lambda: bool(following(process)))
+        started = children(process, "loader")
+        posted = to_url(Plan(campaigns=1, messages=40), url, SECRET)
+        process.kill()
+
+        assert len(started) == 2
+        assert eventually(lambda: not any(map(lives, started)))
         assert eventually(lambda: loaded(tmp_path) == posted)

@@ -48,6 +48,35 @@ def test_several_webhooks_with_several_secrets(tmp_path: Path) -> None:
     assert webhooks["staging"].api_key == ("X-Api-Key", "staging-key")
 
 
+INBOXROAD = """
+[webhooks.inboxroad]
+secrets = ["first-secret"]
+api_key = "X-Key: key-value"
+"""
+
+
+@pytest.mark.parametrize(
+    ("environ", "document"),
+    [
+        ({"LOADER_SECRETS": "other-secret"}, INBOXROAD),
+        ({"LOADER_API_KEY": "X-Key: key-value"}, INBOXROAD.replace("api_key", "# ")),
+        ({"LOADER_SECRETS": "a-secret", "LOADER_API_KEY": "X-Key: key-value"}, ""),
+        ({"LOADER_API_KEY": "X-Key: key-value"}, INBOXROAD.replace("X-Key: key", "X-Key: other")),
+        ({"LOADER_RETIRED_SECRETS": "older-secret"}, INBOXROAD),
+    ],
+)
+def test_a_key_that_is_asked_for_anywhere_is_asked_for(
+    tmp_path: Path, environ: dict[str, str], document: str
+) -> None:
+    """Of one webhook each setting alone is overruled by the environment; no other is forgotten."""
+    (tmp_path / "loader.toml").write_text(document)
+    webhook = load_settings(environ, tmp_path).webhooks["inboxroad"]
+
+    assert webhook.api_key == ("X-Key", "key-value")
+    assert webhook.secrets == (environ.get("LOADER_SECRETS", "first-secret"),)
+    assert webhook.retired == tuple(environ.get("LOADER_RETIRED_SECRETS", "").split())
+
+
 def test_a_secret_is_never_printed(tmp_path: Path) -> None:
     """The settings' own text holds no secret and no API key."""
     settings = load_settings(
@@ -65,6 +94,7 @@ def test_a_secret_is_never_printed(tmp_path: Path) -> None:
         ({"LOADER_SECRETS": "short"}, ""),
         ({"LOADER_API_KEY": "no colon here"}, ""),
         ({"LOADER_MAX_BODY": "-5"}, ""),
+        ({"LOADER_MAX_BODY": "9" * 5000}, ""),
         ({"LOADER_WORKERS": "0"}, ""),
         ({"LOADER_RETAIN_DAYS": "a week"}, ""),
         ({"LOADER_CONFIG": "nowhere.toml"}, ""),

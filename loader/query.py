@@ -24,6 +24,7 @@ from loader.settings import Settings
 _EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?(?P<query>.*)", re.IGNORECASE | re.DOTALL)
 _PIVOT = re.compile(r"\s*(un)?pivot\b", re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s'\"<>()]+@[^\s'\"<>()]+")
+_STRANGE = re.compile(r"\b(INTERVAL|UNION|BIGNUM|BIT|TIME WITH TIME ZONE)\b")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -69,7 +70,7 @@ def published_at(settings: Settings) -> dt.datetime | None:
 
 
 def ask(settings: Settings, query: str) -> pl.DataFrame:
-    """Return the rows of one query; intervals as text.
+    """Return the rows of one query; intervals and the like as text.
 
     Raises ``LoaderError`` for anything but one query, and with what DuckDB says about it, without
     the addresses in it.
@@ -150,13 +151,14 @@ def _only_asks(query: str) -> bool:
 
 
 def _readable(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
-    """Return the relation with its intervals as text: polars has no type for them."""
-    if not any("INTERVAL" in str(kind) for kind in relation.types):
+    """Return the relation with those types as text that polars does not have."""
+    if not any(_STRANGE.search(str(kind)) for kind in relation.types):
         return relation
+    relation = relation.query("answer", "from answer")  # which tells columns of one name apart
     names = ['"' + name.replace('"', '""') + '"' for name in relation.columns]
     return relation.project(
         ", ".join(
-            f"{name}::varchar as {name}" if "INTERVAL" in str(kind) else name
+            f"{name}::varchar as {name}" if _STRANGE.search(str(kind)) else name
             for name, kind in zip(names, relation.types, strict=True)
         )
     )

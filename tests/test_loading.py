@@ -323,7 +323,8 @@ def test_queries_can_only_read(statement: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "rows"),
     [
-        ('select interval 90 minutes as a, 1 as "a b", [interval 1 day] as "b""c"', 1),
+        ('select interval 90 minutes as a, 1 as a, [interval 1 day] as "b""c"', 1),
+        ("select {'a': interval 1 day} as a, 1::bignum as b, '10:00:00+02'::timetz as c", 1),
         ("explain analyze select 1", 1),
         ("pivot (select 'x' as k, 1 as n) on k using sum(n)", 1),
         ("show tables", None),

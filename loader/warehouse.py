@@ -313,8 +313,9 @@ class Warehouse:
         extents = self._target.extents(TABLES)
         self._events = sum(events for events, _latest in extents.values())
         self._latest = {table: latest for table, (_events, latest) in extents.items()}
-        self._touched = self._value("select count(*) from refresh_touched")
         self._tells = self._value("select count(*) from refresh_state") > 0
+        told = "select count(*) from refresh_touched"
+        self._touched = self._value(told) if self._tells else 0
         self._offsets = self.offsets()
 
     def _commit(self, work: Callable[[], T]) -> T:

@@ -112,7 +112,7 @@ overflow:hidden;min-width:110px;overflow-wrap:anywhere}}
 .ld-table .nowrap{{white-space:nowrap}}
 .ld-sortable th{{cursor:pointer}}
 .ld-hint{{font:12px/1.4 {FONT};color:#5b6875;margin:6px 0 0}}
-@media print{{.ld-table table.gt_table td{{padding:3px 6px}}.ld-hint{{display:none}}
+@media print{{.ld-table table.gt_table td{{padding:2px 6px!important}}.ld-hint{{display:none}}
 .ld-table>div{{background:none}}}}
 </style>"""
 

@@ -97,7 +97,8 @@ def enable() -> None:
 
 
 def _title(finding: str, *measure: str) -> alt.TitleParams:
-    return alt.TitleParams(_lines(finding, 74), subtitle=_lines(", ".join(measure), 104))
+    said = ", ".join(filter(None, measure))
+    return alt.TitleParams(_lines(finding, 74), subtitle=_lines(said, 104))
 
 
 def _lines(text: str, width: int) -> list[str]:
@@ -238,7 +239,12 @@ def _curve(points: pl.DataFrame, campaign: str | None, measure: str) -> Any:
         scale=alt.Scale(type="log", nice=False),
         axis=alt.Axis(values=[0.25, 1, 6, 24, 72, 168, 672], grid=False, labelExpr=_HOURS),
     )
-    y = alt.Y(f"{rate}:Q", title=_WORD[measure], axis=alt.Axis(format="~%", tickCount=5))
+    y = alt.Y(
+        f"{rate}:Q",
+        title=f"{_WORD[measure]} of accepted",
+        scale=alt.Scale(domain=[0, _reach(own, peers, rate, _LEAST[measure])]),
+        axis=alt.Axis(format="~%", tickCount=5),
+    )
     grey = alt.Chart(peers).mark_line(color=FAINT, strokeWidth=1).encode(x, y, detail="campaign_id")
     colour, counted = _REACTION[measure], f"{_WORD[measure]}_human"
     tips = _tips(own, "campaign_name", "age_hours", counted, "accepted", *_bounds(rate))
@@ -252,6 +258,17 @@ def _curve(points: pl.DataFrame, campaign: str | None, measure: str) -> Any:
     )
     layers = alt.layer(grey, band, line, dot, label)
     return _whole(layers.properties(width=(WIDTH - 90) // 2, height=230))
+
+
+_LEAST = {"open": 0.1, "click": 0.02}
+"""The least top of a curve's axis, so that next to nothing looks like next to nothing."""
+
+
+def _reach(own: pl.DataFrame, peers: pl.DataFrame, rate: str, least: float) -> float:
+    """The top of a curve's axis: what was reached, with room where only the interval did."""
+    highest = [own[f"{rate}_hi"].max(), peers[rate].max()]
+    top = max((float(value) for value in highest if value is not None), default=0.0)  # type: ignore[arg-type]
+    return max(least, top * (1.05 if own[rate].max() else 2))
 
 
 def _bounds(rate: str) -> tuple[str, str, str]:
@@ -481,23 +498,25 @@ def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame, measure: str) -> 
     word = _WORD[measure]
     odd = known.filter(pl.col("outside") == "998")
     title = _title(
-        _unlike(known, odd, word),
-        f"{word} against size; pooled rate {wording.percent(first['pooled_rate'])}",
-        "lines: limits at 95 and 99.8 %",
+        _unlike(known, odd, measure),
+        f"{word} against size; middle line: pooled rate {wording.percent(first['pooled_rate'])}",
+        "dashed: 95 % of campaigns alike lie within, solid: 99.8 %",
     )
     named = known.with_columns(band=pl.col("outside").replace_strict(_BAND))
-    x = _size(known)
+    x = _size(known, "attempted" if measure == "bounce" else "accepted")
     lines = _limit_lines(limits.filter(pl.col("measure") == measure), first["pooled_rate"], x)
     layers = [*lines, _dots(named, x, word), *_names(known, odd, x)]
-    return _whole(alt.layer(*layers, title=title).properties(width=WIDTH - 60, height=270))
+    return _whole(alt.layer(*layers, title=title).properties(width=WIDTH - 90, height=270))
 
 
-def _unlike(known: pl.DataFrame, odd: pl.DataFrame, word: str) -> str:
+def _unlike(known: pl.DataFrame, odd: pl.DataFrame, measure: str) -> str:
+    rate = f"{measure} rate"
     if odd.is_empty():
-        return f"No campaign's share {word} differs from the rest beyond chance"
+        return f"No campaign's {rate} differs from the rest beyond chance"
     farthest = _farthest(odd).row(0, named=True)
+    verb = f"has a {rate}" if odd.height == 1 else f"have {rate}s"
     return (
-        f"{odd.height} of {wording.plural(known.height, 'campaign')} {word} unlike the rest, "
+        f"{odd.height} of {wording.plural(known.height, 'campaign')} {verb} unlike the rest, "
         f"beyond chance; farthest: {wording.short(farthest['campaign_name'], 40)} "
         f"({wording.percent(farthest['rate'])})"
     )
@@ -517,29 +536,61 @@ def since(campaigns: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
     return campaigns.filter(pl.col("sent_date") >= days["day"].min())
 
 
-def _size(known: pl.DataFrame) -> alt.X:
+def _size(known: pl.DataFrame, unit: str) -> alt.X:
     """The size of a campaign on a log scale with room for the dots at its ends."""
-    ends = [float(known["size"].min() or 1) / 1.15, float(known["size"].max() or 1) * 1.15]  # type: ignore[arg-type]
+    low, high = float(known["size"].min() or 1) / 1.15, float(known["size"].max() or 1) * 1.15  # type: ignore[arg-type]
     short = "datum.value < 1000 ? datum.value : format(datum.value, '~s')"
     return alt.X(
         "size:Q",
-        title="messages in the rate",
-        scale=alt.Scale(type="log", nice=False, domain=ends),
-        axis=alt.Axis(labelExpr=short, tickCount=5, grid=False, labelOverlap=True),
+        title=f"{unit} messages of the campaign (log scale)",
+        scale=alt.Scale(type="log", nice=False, domain=[low, high]),
+        axis=alt.Axis(labelExpr=short, values=_steps(low, high), grid=False, labelOverlap=True),
     )
 
 
+_STEPS = ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(number / 10 for number in range(10, 100)))
+
+
+def _steps(low: float, high: float) -> list[float]:
+    """Round numbers from ``low`` to ``high`` for a log axis, at least four where there are any."""
+    found: list[float] = []
+    for steps in _STEPS:
+        decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+        round_ones = [round(step * 10.0**decade, 6) for decade in decades for step in steps]
+        found = [number for number in round_ones if low <= number <= high]
+        if len(found) >= 4:
+            break
+    return found
+
+
+_DASH = {"95": [4, 3], "998": [1, 0]}
+_SHARE = {"95": "95 %", "998": "99.8 %"}
+
+
 def _limit_lines(limits: pl.DataFrame, pooled: float, x: alt.X) -> list[alt.Chart]:
+    """The pooled rate and the four limits; the upper two say at their end what they are."""
     base = alt.Chart(limits).encode(x)
     lines = [
-        base.mark_line(color=FAINT, strokeWidth=1, strokeDash=dash).encode(y=f"{name}:Q")
-        for name, dash in (
-            *(("limit_lo_95", [3, 3]), ("limit_hi_95", [3, 3])),
-            *(("limit_lo_998", [1, 0]), ("limit_hi_998", [1, 0])),
+        base.mark_line(color=_LIMIT, strokeWidth=1.2, strokeDash=dash).encode(
+            y=f"limit_{end}_{name}:Q"
         )
+        for name, dash in _DASH.items()
+        for end in ("lo", "hi")
+    ]
+    largest = alt.Chart(limits.sort("size").tail(1)).encode(x)
+    style: Any = {"align": "left", "dx": 5, "fontSize": 11, "color": MUTED}
+    ends = [
+        largest.mark_text(**style, dy=dy).encode(
+            y=f"limit_hi_{name}:Q", text=alt.value(_SHARE[name])
+        )
+        for name, dy in (("998", -4), ("95", 5))
     ]
     rule = alt.Chart(pl.DataFrame({"rate": [pooled]})).mark_rule(color=MUTED).encode(y="rate:Q")
-    return [*lines, rule]
+    return [*lines, *ends, rule]
+
+
+_LIMIT = "#97a3af"
+"""The grey of limits: fainter than what they judge, and still seen in print."""
 
 
 def _dots(named: pl.DataFrame, x: alt.X, word: str) -> alt.Chart:
@@ -564,18 +615,27 @@ def _dots(named: pl.DataFrame, x: alt.X, word: str) -> alt.Chart:
 
 def _names(known: pl.DataFrame, odd: pl.DataFrame, x: alt.X) -> list[alt.Chart]:
     """Labels of at most five outliers, the farthest first, where a label hides next to nothing."""
-    labels = _placed(known, odd)
+    labels = _lifted(known, odd)
+    if labels.is_empty():
+        return []
     layers = []
-    for align, move in (("left", 8), ("right", -8)):
-        side = [row for row in labels if row["align"] == align]
-        if side:
-            base = alt.Chart(pl.DataFrame(side)).encode(x, y="rate:Q", text="label:N")
-            style: Any = {"align": align, "dx": move, "fontSize": 11}
-            layers += [
-                base.mark_text(**style, stroke="white", strokeWidth=4, opacity=0.85),
-                base.mark_text(**style),
-            ]
+    for (align, lift), side in labels.group_by("align", "lift", maintain_order=True):
+        base = alt.Chart(side).encode(x, y="rate:Q", text="label:N")
+        move = 8 if align == "left" else -8
+        style: Any = {"align": align, "dx": move, "dy": lift, "fontSize": 11}
+        layers += [
+            base.mark_text(**style, stroke="white", strokeWidth=4, opacity=0.85),
+            base.mark_text(**style),
+        ]
     return layers
+
+
+def _lifted(known: pl.DataFrame, odd: pl.DataFrame) -> pl.DataFrame:
+    """Labels as they are placed; those of dots on the axis stand above its line."""
+    low = float(known["rate"].max()) / 30  # type: ignore[arg-type]
+    return pl.DataFrame(
+        [{**row, "lift": -9 if row["rate"] < low else 0} for row in _placed(known, odd)]
+    )
 
 
 _LABEL = 26
@@ -649,7 +709,7 @@ def forest(rates: pl.DataFrame, measure: str, reference: str | None, age: str) -
 
 def _dated(row: dict[str, Any]) -> str:
     sent = f"{row['sent_date']:%d %b %y}" if row["sent_date"] else "not delivered"
-    return f"{wording.short(row['campaign_name'], 32)} · {sent}"
+    return f"\u2068{wording.short(row['campaign_name'], 32)}\u2069 · {sent}"
 
 
 def control(days: pl.DataFrame) -> Drawn:
@@ -697,39 +757,62 @@ def _odd_days(days: pl.DataFrame) -> str:
 def delays(quantiles: pl.DataFrame, kind: str) -> Drawn:
     """Draw how long after delivery first reactions came, by campaign (``human_reaction``).
 
-    Columns: campaign_id, campaign_name, sent_date, kind, reacted, p10_hours to p90_hours.
+    Columns: campaign_id, campaign_name, sent_date, kind, reacted, p10_hours to p90_hours,
+    is_small and maturity. Grey is what rests on too few to tell.
     """
     known = quantiles.filter(pl.col("kind") == kind)
     if known.is_empty():
         return note(f"No {kind} has been recorded yet, so its timing is unknown.")
-    first = known.row(0, named=True)
     title = _title(
-        f"Half of {wording.short(first['campaign_name'], 26)}'s first {kind}s came within "
-        f"{wording.age(first['p50_hours'])}, 90 % within {wording.age(first['p90_hours'])}",
+        _soon(known.filter(~pl.col("is_small")), kind),
         f"from delivery to the first {kind} by a person; dot: half, thick: middle half, thin: 80 %",
+        "grey: too few to tell" if known["is_small"].any() else "",
     )
     named = known.with_columns(
-        label=pl.Series(_distinct([_dated(row) for row in known.iter_rows(named=True)]))
+        label=pl.Series(_distinct([_dated(row) for row in known.iter_rows(named=True)])),
+        resting=pl.Series([_resting(row) for row in known.iter_rows(named=True)]),
     )
     quoted = [f"p{share}_hours" for share in (10, 25, 50, 75, 90)]
     base = alt.Chart(named).encode(
         alt.Y("label:N", sort=None, title=None, axis=alt.Axis(ticks=False, labelLimit=300)),
-        tooltip=_tips(named, "campaign_name", "reacted", *quoted),
+        color=alt.condition("datum.is_small", alt.value(FAINT), alt.value(_REACTION[kind])),
+        tooltip=_tips(named, "campaign_name", "reacted", "maturity", *quoted),
     )
-    colour = _REACTION.get(kind, COLOUR["accepted"])
     x = alt.X(
         "p10_hours:Q",
-        title="after delivery",
+        title="after delivery (log scale)",
         scale=alt.Scale(type="log", nice=False),
-        axis=alt.Axis(values=[1 / 60, 0.25, 1, 6, 24, 72, 168], labelExpr=_HOURS),
+        axis=alt.Axis(values=_DELAYS, labelExpr=_HOURS, labelOverlap=True),
     )
-    thin = base.mark_rule(color=colour, strokeWidth=1).encode(x, x2="p90_hours:Q")
-    thick = base.mark_rule(color=colour, strokeWidth=5, opacity=0.5).encode(
-        x="p25_hours:Q", x2="p75_hours:Q"
+    thin = base.mark_rule(strokeWidth=1).encode(x, x2="p90_hours:Q")
+    thick = base.mark_rule(strokeWidth=5, opacity=0.5).encode(x="p25_hours:Q", x2="p75_hours:Q")
+    dots = base.mark_circle(size=70, opacity=1).encode(x="p50_hours:Q")
+    style: Any = {"align": "left", "dx": 8, "fontSize": 11}
+    written = base.mark_text(**style).encode(
+        x=alt.value(WIDTH - 330), text="resting:N", color=alt.value(MUTED)
     )
-    dots = base.mark_circle(color=colour, size=70, opacity=1).encode(x="p50_hours:Q")
-    layers = alt.layer(thin, thick, dots, title=title)
-    return _whole(layers.properties(width=WIDTH - 260, height=20 * known.height))
+    layers = alt.layer(thin, thick, dots, written, title=title)
+    return _whole(layers.properties(width=WIDTH - 330, height=20 * known.height))
+
+
+_DELAYS = [1 / 60, 1 / 12, 0.25, 0.5, 1, 2, 4, 8, 24, 72, 168, 336]
+
+
+def _soon(told: pl.DataFrame, kind: str) -> str:
+    """What the newest campaign that has enough reactions says."""
+    if told.is_empty():
+        return f"Too few first {kind}s in any campaign to tell how soon they come"
+    row = told.row(0, named=True)
+    return (
+        f"Half of {wording.short(row['campaign_name'], 26)}'s first {kind}s came within "
+        f"{wording.age(row['p50_hours'])}, 90 % within {wording.age(row['p90_hours'])}"
+    )
+
+
+def _resting(row: dict[str, Any]) -> str:
+    """What the timing of a campaign rests on: how many, and whether more are to come."""
+    ripe = "" if row["maturity"] == "comparable" else f", {row['maturity']}"
+    return f"n = {wording.count(row['reacted'])}{ripe}"
 
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -750,27 +833,48 @@ def hours(cells: pl.DataFrame, kind: str, zone: str) -> Drawn:
         day=pl.col("weekday").replace_strict(days, return_dtype=pl.Utf8),
     )
     top = _best(named, counted)
+    few = whole < wording.TOO_FEW
     title = _title(
-        f"Most {kind}s by people came on {top['day']} from {top['hour']:02d} to "
+        f"Only {wording.plural(whole, kind)} by people: too few to tell a good hour"
+        if few
+        else f"Most {kind}s by people came on {top['day']} from {top['hour']:02d} to "
         f"{(top['hour'] + 1) % 24:02d} h: {wording.percent(top[share])}",
         f"{kind}s by people, n = {wording.count(whole)}, hours in {zone}",
-        "when mail is sent decides most of it",
+        "below: when mail was delivered, which decides most of it",
     )
-    return _whole(
-        alt.Chart(named, title=title)
+    full = COLOUR["unattributed"] if few else _REACTION[kind]
+    upper = _week(named, share, full, alt.Legend(title="share", format=".1%"), 24)
+    lower = _week(named, "delivered", COLOUR["accepted"], alt.Legend(title="delivered"), 13)
+    panels = (upper.encode(_hour(None)), lower.encode(_hour(f"hour of the day ({zone})")))
+    stacked = alt.vconcat(*panels, spacing=10, title=title)
+    return _whole(stacked.resolve_scale(color="independent"))
+
+
+def _week(named: pl.DataFrame, shown: str, full: str, legend: alt.Legend, height: int) -> alt.Chart:
+    """Every hour of the week as a cell, from pale (nothing) to ``full`` (the most)."""
+    legend.gradientLength = 4 * height
+    counted = [name for name in named.columns if name.endswith(("_human", "_share"))]
+    drawn: alt.Chart = (
+        alt.Chart(named)
         .mark_rect(stroke="white", strokeWidth=1)
         .encode(
-            alt.X("hour:O", title=f"hour of the day ({zone})", axis=alt.Axis(labelAngle=0)),
-            alt.Y("day:N", sort=list(DAYS), title=None),
-            alt.Color(
-                f"{share}:Q",
-                scale=alt.Scale(range=["#f1f4f8", _REACTION[kind]]),
-                legend=alt.Legend(title="share", format=".1%", gradientLength=120),
+            y=alt.Y("day:N", sort=list(DAYS), scale=alt.Scale(domain=list(DAYS)), title=None),
+            color=alt.Color(
+                f"{shown}:Q",
+                scale=alt.Scale(range=["#f1f4f8", full], domain=[0, max(named[shown]) or 1]),
+                legend=legend,
             ),
-            tooltip=_tips(named, "day", "hour", counted, share, "delivered"),
+            tooltip=_tips(named, "day", "hour", *counted, "delivered"),
         )
-        .properties(width=WIDTH - 110, height=190)
+        .properties(width=WIDTH - 130, height=7 * height)
     )
+    return drawn
+
+
+def _hour(title: str | None) -> alt.X:
+    """The hours of a day: all of them, whether anything happened in them or not."""
+    axis = alt.Axis(labelAngle=0, labels=title is not None, ticks=title is not None)
+    return alt.X("hour:O", title=title, axis=axis, scale=alt.Scale(domain=list(range(24))))
 
 
 def unsubscribes(days: pl.DataFrame) -> Drawn:
@@ -908,20 +1012,34 @@ def arrivals(days: pl.DataFrame) -> Drawn:
         f"from {wording.plural(named['sender_domain'].n_unique(), 'sender domain')}",
         "events by day of the event; white is a day without any",
     )
-    return _whole(
-        alt.Chart(named.filter(pl.col("sender_domain").is_in(order)), title=title)
+    rows = [_arrived(named, domain, domain == order[-1]) for domain in order]
+    return _whole(alt.vconcat(*rows, spacing=8, title=title).resolve_scale(x="shared"))
+
+
+def _arrived(named: pl.DataFrame, domain: str, is_last: bool) -> alt.Chart:
+    """One domain's events by day on a scale of its own, which its heading and axis both say."""
+    own = named.filter(pl.col("sender_domain") == domain)
+    most = max(1, *own["events"])
+    scale = alt.Scale(domain=[0, most], nice=False)
+    heading = f"{wording.short(domain, 60)}: up to {wording.plural(most, 'event')} a day"
+    axis = _day_axis(named["day"]) if is_last else None
+    drawn: alt.Chart = (
+        alt.Chart(own, title=_heading(heading))
         .mark_bar(color=COLOUR["accepted"])
         .encode(
-            alt.X("day:T", timeUnit="yearmonthdate", title=None, axis=_day_axis(days["day"])),
-            alt.Y("events:Q", title=None, axis=_counted(2)),
-            alt.Row("sender_domain:N", title=None, sort=order, header=_row_header()),
-            tooltip=_tips(days, "day", "sender_domain", "events"),
+            alt.X("day:T", timeUnit="yearmonthdate", title=None, axis=axis),
+            alt.Y("events:Q", title=None, scale=scale, axis=_ends(most)),
+            tooltip=_tips(own, "day", "sender_domain", "events"),
         )
-        .properties(width=WIDTH - 220, height=56)
-        .resolve_scale(y="independent")
+        .properties(width=WIDTH - 60, height=56)
     )
+    return drawn
 
 
-def _row_header() -> alt.Header:
-    style: Any = {"labelFont": FONT, "labelFontSize": 12, "labelColor": INK}
-    return alt.Header(labelAngle=0, labelAlign="left", **style)
+def _heading(text: str) -> alt.TitleParams:
+    return alt.TitleParams(text, fontSize=12, fontWeight="normal", offset=4, frame="group")
+
+
+def _ends(most: int) -> alt.Axis:
+    """An axis that writes nothing and the most."""
+    return alt.Axis(values=[0, most], format=",d")

@@ -123,10 +123,14 @@ def _ripeness(row: Mapping[str, Any]) -> list[str]:
 def _machines(row: Mapping[str, Any]) -> list[str]:
     if not row["is_tracked"]:
         return ["No open, click or unsubscribe has ever come: tracking is off, rates are unknown."]
+    shares = [
+        f"{wording.percent(row[key])} of {noun}"
+        for key, noun in (("machine_open_rate", "opens"), ("machine_click_rate", "clicks"))
+        if row[key] is not None
+    ]
     said = [
-        f"By timing, {wording.percent(row['machine_open_rate'])} of opens and "
-        f"{wording.percent(row['machine_click_rate'])} of clicks are machines'; a prefetch such "
-        "as Apple's cannot be told from a person by timing."
+        f"By timing, {_and(shares)} are machines'; a prefetch such as Apple's cannot be told "
+        "from a person by timing."
     ]
     if row["urls"] == 1:
         said.append("It has one link: a scanner that follows it looks like a person.")
@@ -168,12 +172,17 @@ def start(freshness: pl.DataFrame) -> Html:
         return page.note(_NOTHING)
     lead = (
         f"{wording.plural(row['campaigns'], 'campaign')} and "
-        f"{wording.plural(row['messages'], 'message')} from {row['first_delivered_date']} to "
-        f"{row['last_delivered_date']}; the last event came {wording.age(row['event_age_hours'])} "
-        f"ago and was loaded {wording.age(row['load_age_hours'])} ago."
+        f"{wording.plural(row['messages'], 'message')} from {_on(row['first_delivered_date'])} to "
+        f"{_on(row['last_delivered_date'])}; the last event came "
+        f"{wording.age(row['event_age_hours'])} ago and was loaded "
+        f"{wording.age(row['load_age_hours'])} ago."
     )
     meta = f"{wording.count(row['events'])} events · times in {row['timezone']} · {_as_of(row)}"
     return page.head("What is loaded", lead, meta=meta)
+
+
+def _on(day: date | None) -> str:
+    return wording.MISSING if day is None else f"{day:%a %d %b %Y}"
 
 
 def _as_of(row: Mapping[str, Any]) -> str:
@@ -194,8 +203,8 @@ def overview(freshness: pl.DataFrame, period: pl.DataFrame, odd: pl.DataFrame) -
         _odd_campaigns(odd),
     ]
     meta = (
-        f"{wording.plural(row['campaigns'], 'campaign')} from {row['first_delivered_date']} to "
-        f"{row['last_delivered_date']} · {row['timezone']} · {_as_of(row)}"
+        f"{wording.plural(row['campaigns'], 'campaign')} from {_on(row['first_delivered_date'])} "
+        f"to {_on(row['last_delivered_date'])} · {row['timezone']} · {_as_of(row)}"
     )
     return page.head("All campaigns", "; ".join(sentences) + ".", meta=meta)
 

@@ -29,16 +29,31 @@ class Warehouse:
     def frame(self, sql: str, **parameters: object) -> pl.DataFrame:
         """Run one query, with ``$name`` bound from ``parameters``, and return its rows.
 
-        Decimals come as Float64, so that a chart can write them.
+        Decimals come as Float64, so that a chart can write them; a campaign's name is one that
+        can be seen, else its id.
         """
         relation = self.connection.sql(sql, params=parameters or None)
-        return _plain_numbers(relation.pl())
+        return _seen_names(_plain_numbers(relation.pl()))
 
 
 def _plain_numbers(frame: pl.DataFrame) -> pl.DataFrame:
     # A DECIMAL has no JSON form that Altair knows.
     exact = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Decimal)]
     return frame.with_columns(pl.col(exact).cast(pl.Float64))
+
+
+def _seen_names(frame: pl.DataFrame) -> pl.DataFrame:
+    """Put blanks for what controls or turns text in names, the id where a name shows nothing."""
+    if not {"campaign_id", "campaign_name"} <= set(frame.columns):
+        return frame
+    name = pl.col("campaign_name").str.replace_all(_CONTROL, " ").str.strip_chars()
+    seen = pl.when(name.str.contains(_VISIBLE)).then(name).otherwise("campaign_id")
+    return frame.with_columns(campaign_name=seen)
+
+
+_CONTROL = r"[\p{Cc}\u202a-\u202e\u2066-\u2069]+"
+_VISIBLE = r"[^\p{Z}\p{C}\u115f\u1160\u2800\u3164\uffa0]"
+"""A letter that leaves ink: no separator, control or format character, and no filler."""
 
 
 def open_warehouse(environ: Mapping[str, str] | None = None) -> Warehouse:
@@ -79,7 +94,7 @@ def _meant(listed: pl.DataFrame, campaign: str | None) -> str | None:
     if not campaign:
         return None if listed.is_empty() else str(listed["campaign_id"][0])
     for column in ("campaign_id", "campaign_name"):
-        exact = listed.filter(pl.col(column) == campaign)
+        exact = listed.filter(pl.col(column).is_in([campaign, campaign.strip()]))
         if not exact.is_empty():
             return str(exact["campaign_id"][0])
     begun = listed.filter(pl.col("campaign_id").str.starts_with(campaign))

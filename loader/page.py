@@ -14,9 +14,10 @@ from typing import Any
 import polars as pl
 
 from loader import wording
-from loader.palette import COLOUR
+from loader.palette import BETTER, COLOUR, WORSE
 
-_STYLE = """<style>
+_STYLE = (
+    """<style>
 .ld{font:15px/1.5 Inter,"Segoe UI","Helvetica Neue",Arial,"Noto Sans CJK JP",sans-serif;
 color:#1d2733;background:#fff;max-width:760px;padding:2px 0}
 .ld *{box-sizing:border-box}
@@ -38,11 +39,15 @@ padding:10px 12px 11px;min-width:0;break-inside:avoid;display:flex;flex-directio
 .ld .tile .small{margin-bottom:6px}
 .ld .tile .than{font-size:12px;line-height:1.35;margin-top:auto;padding-top:6px;min-height:61px;
 border-top:1px solid #eef1f4;color:#5b6875}
-.ld .tile .than b{color:#1d2733}.ld .tile .than .worth{color:#8c2a1f}
+.ld .tile b{color:#1d2733;font-weight:600}
+.ld .tile .than :is(.better,.worse){font-weight:700}
+.ld .tile .than :is(.better,.worse)::after{content:" \\25C6";font-size:9px}
 .ld .few .rate{color:#9aa4ae}
 .ld.note{border-left:4px solid #c3ccd5;background:#f5f7f9;padding:10px 14px;color:#3c4855}
 .ld.limits ul{margin:0;padding-left:18px}.ld.limits li{margin:3px 0}
-</style>"""
+"""
+    f".ld .tile .than .better{{color:{BETTER}}}.ld .tile .than .worse{{color:{WORSE}}}</style>"
+)
 
 _COLOUR = {
     "delivery": COLOUR["accepted"],
@@ -59,6 +64,8 @@ _NAME = {
     "unsubscribe": "Unsubscribed",
 }
 _DENOMINATOR = {"delivery": "attempted", "bounce": "attempted"}
+_WELCOME = {"delivery": True, "open": True, "click": True, "bounce": False, "unsubscribe": False}
+"""Whether more of it is good news."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -152,11 +159,15 @@ def _tile(row: Mapping[str, Any]) -> str:
 def _compared(row: Mapping[str, Any]) -> str:
     if row["difference"] is None:
         return '<div class="than">nothing to compare with yet</div>'
-    mark = ' class="worth"' if row["stands_out"] else ""
+    mark = f' class="{_verdict(row)}"' if row["stands_out"] else ""
     return (
         f'<div class="than"><b{mark}>{wording.points(row["difference"])}</b> against '
         f"{html.escape(wording.percent(row['compared_rate']))}, {_comparison(row)}</div>"
     )
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    return "better" if (row["difference"] > 0) == _WELCOME[row["measure"]] else "worse"
 
 
 def _comparison(row: Mapping[str, Any]) -> str:

@@ -3,6 +3,9 @@
 FONT = "Inter, 'Segoe UI', 'Helvetica Neue', Arial, 'Noto Sans CJK JP', sans-serif"
 INK, MUTED, FAINT, GRID = "#1d2733", "#5b6875", "#c3ccd5", "#e8ecf0"
 
+BETTER, WORSE = "#1b4f8a", "#a8321f"
+"""Of a difference that stands out, on tiles: told apart with any kind of colour blindness."""
+
 COLOUR = {
     "attempted": "#d3dae1",
     "accepted": "#8aa0b6",
@@ -17,3 +20,11 @@ COLOUR = {
     "machine": "#c5d3e2",
 }
 """One colour a meaning, on every page; ordered in lightness too, so that grey print keeps it."""
+
+SCROLLS = """background:
+linear-gradient(90deg,#fff 30%,#fff0) left/44px 100%,
+linear-gradient(270deg,#fff 30%,#fff0) right/44px 100%,
+linear-gradient(90deg,#1d273340,#1d273300) left/14px 100%,
+linear-gradient(270deg,#1d273340,#1d273300) right/14px 100%,#fff;
+background-repeat:no-repeat;background-attachment:local,local,scroll,scroll"""
+"""CSS of a box that scrolls sideways: a shadow at each edge behind which there is more."""

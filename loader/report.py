@@ -26,7 +26,7 @@ from nbformat import NotebookNode
 from traitlets import Unicode
 from traitlets.config import Config
 
-from loader import bundle, charts, notebook, page, tables
+from loader import bundle, charts, notebook, page, palette, tables
 from loader.assets import asset
 from loader.errors import ReportError
 from loader.kernel import OwnKernelSpecs, kernel_environment
@@ -201,11 +201,12 @@ def to_html(ran: NotebookNode, *, printed: bool = False, script: str = "") -> st
             "report_title": _headline(drawn) or question,
             "cells_shown": [cell for cell in drawn.cells[1:] if _is_shown(cell)],
             "printed": printed,
+            "scrolls": palette.SCROLLS,
             "footer": "Made by inboxroad-loader from signed webhook events. "
             "Intervals are 95 % Wilson intervals.",
         },
     )
-    return str(body)
+    return str(body).replace("\0", "\ufffd")  # HTML has no such character
 
 
 def _opening(ran: NotebookNode) -> tuple[str, str]:

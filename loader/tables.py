@@ -4,6 +4,7 @@ Every text that came from outside is escaped here; only http and https addresses
 """
 
 import html
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -12,7 +13,7 @@ from great_tables import GT, loc, style
 
 from loader import page, wording
 from loader.page import Html, note
-from loader.palette import COLOUR, FONT, MUTED
+from loader.palette import COLOUR, FONT, MUTED, SCROLLS
 
 Cell: TypeAlias = Callable[[Mapping[str, Any]], str]
 """A row of the mart → the markup of one cell."""
@@ -22,8 +23,8 @@ if (!window.ldSort) {
   window.ldSort = true;
   const value = (row, column) => {
     const text = row.cells[column].textContent.trim();
-    const number = parseFloat(text.replace(/[,%]/g, "").replace("\\u2212", "-"));
-    return isNaN(number) ? text : number;
+    const first = text.split(/\\s/)[0].replace(/[,%<±]/g, "").replace("\\u2212", "-");
+    return first === "" || isNaN(first) ? text : Number(first);
   };
   document.addEventListener("click", event => {
     const head = event.target.closest(".ld-sortable thead th");
@@ -79,33 +80,51 @@ def _table(
         .as_raw_html()
     )
     kind = "ld-table ld-sortable" if sortable else "ld-table"
-    markup = f'<div class="{kind}">{_STYLE}{built}</div>{SORT if sortable else ""}'
+    hint = _HINT + SORT if sortable and len(rows) > 1 else ""
+    markup = f'<div class="{kind}">{_STYLE}{built}</div>{hint}'
     return Html(markup, f"<table of {wording.plural(len(rows), 'row')}>")
 
+
+_HINT = '<p class="ld-hint">A click on a heading sorts.</p>'
 
 _STYLE = f"""<style>
 .ld-table table.gt_table{{table-layout:auto!important;width:100%!important}}
 .ld-table table.gt_table *{{font-family:{FONT}}}
 .ld-table table.gt_table td{{font-size:13px;padding:5px 6px}}
-.ld-table table.gt_table tr{{background:#fff!important}}
-.ld-table{{max-width:780px;overflow-x:auto;background:#fff}}
-.ld-table td{{vertical-align:top;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}}
+.ld-table table.gt_table,.ld-table table.gt_table :is(thead,tbody,tr,th,td)
+{{background-color:transparent!important}}
+.ld-table{{max-width:780px}}
+.ld-table>div{{{SCROLLS}}}
+.ld-table td{{vertical-align:top;font-variant-numeric:tabular-nums}}
 .ld-table td.gt_right{{white-space:nowrap}}
 .ld-table .few{{color:#9aa4ae}}.ld-table .dim{{color:#5b6875;font-size:12px}}
+.ld-table .between{{display:block;margin-top:2px;color:#5b6875;font-size:11px;line-height:1.2}}
+.ld-table .few.between{{color:#9aa4ae}}
 .ld-table .odd{{font-weight:650}}
 .ld-table .odd::after{{content:" \\25C6";font-size:9px;color:#b3261e}}
 .ld-table .bar{{display:block;height:5px;margin-top:3px;background:#eef1f4;border-radius:2px}}
 .ld-table .bar i{{display:block;height:5px;border-radius:2px}}
 .ld-table .dot{{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:6px}}
 .ld-table .name{{display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;
-overflow:hidden;min-width:110px}}
+overflow:hidden;min-width:110px;overflow-wrap:anywhere}}
+.ld-table .text{{display:block;min-width:150px;overflow-wrap:anywhere}}
+.ld-table .link{{display:block;min-width:230px;overflow-wrap:anywhere}}
 .ld-table .nowrap{{white-space:nowrap}}
 .ld-sortable th{{cursor:pointer}}
+.ld-hint{{font:12px/1.4 {FONT};color:#5b6875;margin:6px 0 0}}
+@media print{{.ld-table table.gt_table td{{padding:2px 6px!important}}.ld-hint{{display:none}}
+.ld-table>div{{background:none}}}}
 </style>"""
 
 
 def _said(key: str) -> Cell:
     return lambda row: html.escape(str(row[key])) if row[key] is not None else wording.MISSING
+
+
+def _text(key: str) -> Cell:
+    """Words from outside, which may be one long word: broken anywhere, but never into splinters."""
+    said = _said(key)
+    return lambda row: f'<span class="text">{said(row)}</span>'
 
 
 def _count(key: str) -> Cell:
@@ -119,7 +138,7 @@ def _day(key: str) -> Cell:
 
 
 def _rate(key: str, colour: str, top: float, odd: str | None = None) -> Cell:
-    """A rate with a bar below it on the column's own scale, and a mark where it is notable."""
+    """A rate above its bar on the column's own scale and its interval; a mark where notable."""
 
     def cell(row: Mapping[str, Any]) -> str:
         value = row[key]
@@ -127,15 +146,20 @@ def _rate(key: str, colour: str, top: float, odd: str | None = None) -> Cell:
             return wording.MISSING
         few = "few" if row.get("is_small") else ""
         mark = "odd" if odd and row.get(odd) and not few else ""
-        bounds = wording.interval(row.get(f"{key}_lo"), row.get(f"{key}_hi"))
         width = 0.0 if not top else min(100.0, 100 * value / top)
         written = html.escape(wording.percent(value))
         return (
-            f'<span class="{few} {mark}" title="95 %: {bounds}">{written}</span>'
+            f'<span class="{few} {mark}">{written}</span> '
             f'<span class="bar"><i style="width:{width:.0f}%;background:{colour}"></i></span>'
+            f'<span class="{few} between">{_between(row, key)}</span>'
         )
 
     return cell
+
+
+def _between(row: Mapping[str, Any], key: str) -> str:
+    """The 95 % interval of a rate, as narrow as a column of a table is."""
+    return wording.interval(row.get(f"{key}_lo"), row.get(f"{key}_hi")).removesuffix("%")
 
 
 def _top(frame: pl.DataFrame, *keys: str) -> float:
@@ -167,7 +191,7 @@ def campaigns(listed: pl.DataFrame, *, linked: bool = False) -> Html:
     }
     for key, (heading, colour) in rates.items():
         columns[key] = (heading, _rate(key, colour, _top(listed, key)))
-    columns["maturity"] = ("Age", _said("maturity"))
+    columns["maturity"] = ("Ripeness", _said("maturity"))
     return _table(
         listed, columns, left=["campaign_name", "sent_date"], sortable=True, name="campaigns"
     )
@@ -194,7 +218,7 @@ def providers(listed: pl.DataFrame) -> Html:
         return note("No message has reached a mailbox provider yet.")
     bad = _top(listed, "hard_rate", "soft_rate", "block_rate")
     columns: dict[str, tuple[str, Cell]] = {
-        "provider": ("Provider", lambda row: html.escape(wording.provider(row["provider"]))),
+        "provider": ("Provider", _provider),
         "attempted": ("Attempted", _count("attempted")),
         "delivery_rate": (
             "Accepted",
@@ -210,6 +234,10 @@ def providers(listed: pl.DataFrame) -> Html:
     ):
         columns[key] = (heading, _rate(key, colour, _top(listed, key), odd))
     return _table(listed, columns, left=["provider"], name="providers")
+
+
+def _provider(row: Mapping[str, Any]) -> str:
+    return f'<span class="nowrap">{html.escape(wording.provider(row["provider"]))}</span>'
 
 
 def advice(categories: pl.DataFrame) -> Html:
@@ -247,7 +275,7 @@ def _classed(key: str) -> Cell:
 
 def _dim(key: str) -> Cell:
     return lambda row: (
-        f'<span class="dim">{html.escape(wording.short(row[key], 110))}</span>'
+        f'<span class="dim text">{html.escape(wording.short(row[key], 110))}</span>'
         if row[key]
         else wording.MISSING
     )
@@ -264,7 +292,7 @@ def codes(listed: pl.DataFrame) -> Html:
     columns: dict[str, tuple[str, Cell]] = {
         "dsn_code": ("Code", lambda row: html.escape(row["dsn_code"] or "none")),
         "meaning": ("Meaning", _said("meaning")),
-        "provider": ("Provider", lambda row: html.escape(wording.provider(row["provider"]))),
+        "provider": ("Provider", _provider),
         "bounced": ("Bounced", _count("bounced")),
         "bounce_rate": (
             "Of its mail",
@@ -276,18 +304,18 @@ def codes(listed: pl.DataFrame) -> Html:
     )
 
 
-def links(listed: pl.DataFrame) -> Html:
+def links(listed: pl.DataFrame, *, named: bool = False) -> Html:
     """Show links with people and machines side by side (``link_report``).
 
-    Columns: url, campaign_name, clicked, clicked_human, click_human_rate with _lo and _hi,
-    first_click_human_share.
+    Columns: url, campaign_id, campaign_name, clicked, clicked_human, click_human_rate with _lo
+    and _hi, first_click_human_share. With ``named``, each row says its campaign.
     """
     if listed.is_empty():
         return note("No click has been recorded, so no link can be listed.")
     rate = _rate("click_human_rate", COLOUR["clicked"], _top(listed, "click_human_rate"))
     columns: dict[str, tuple[str, Cell]] = {
         "url": ("Link", _link),
-        "campaign_name": ("Campaign", _named),
+        **({"campaign_name": ("Campaign", _named)} if named else {}),
         "clicked_human": ("People", _count("clicked_human")),
         "clicked": ("All", _count("clicked")),
         "click_human_rate": ("People of accepted", rate),
@@ -296,15 +324,18 @@ def links(listed: pl.DataFrame) -> Html:
             lambda row: html.escape(wording.percent(row["first_click_human_share"])),
         ),
     }
-    return _table(listed, columns, left=["url", "campaign_name"], sortable=True, name="links")
+    left = [key for key in ("url", "campaign_name") if key in columns]
+    return _table(listed, columns, left=left, sortable=True, name="links")
 
 
 def _link(row: Mapping[str, Any]) -> str:
     url = str(row["url"])
-    shown = html.escape(wording.short(url, 90))
+    parts = re.split(r"(?<=[^/][/?&#=_-])(?=[^/])", wording.short(url, 90))
+    shown = "<wbr>".join(map(html.escape, parts))
     if not url.startswith(("https://", "http://")):
-        return shown
-    return f'<a href="{html.escape(url)}" rel="noopener noreferrer nofollow">{shown}</a>'
+        return f'<span class="link">{shown}</span>'
+    safe = html.escape(url)
+    return f'<a class="link" href="{safe}" rel="noopener noreferrer nofollow">{shown}</a>'
 
 
 def differences(compared: pl.DataFrame, measure: str) -> Html:
@@ -322,7 +353,7 @@ def differences(compared: pl.DataFrame, measure: str) -> Html:
         "rate": ("Rate", lambda row: html.escape(wording.percent(row["rate"]))),
         "difference": ("Difference", _difference),
         "q_value": ("q", _q_value),
-        "needed": ("Needed a side", _needed),
+        "needed": ("Messages needed", _needed),
     }
     return _table(
         pairs,
@@ -352,10 +383,16 @@ def _q_value(row: Mapping[str, Any]) -> str:
 
 
 def _needed(row: Mapping[str, Any]) -> str:
-    """The size that would settle it, where this one did not."""
+    """How many messages each of the two would need to settle it, where these did not."""
     if row["needed"] is None or row["q_value"] is None or row["q_value"] < 0.05:
         return wording.MISSING
+    if row["needed"] > _BEYOND_REACH:
+        return "over a million"
     return wording.count(row["needed"])
+
+
+_BEYOND_REACH = 1_000_000
+"""A size that no two campaigns reach: the exact number would say nothing more."""
 
 
 def suppression(listed: pl.DataFrame) -> Html:
@@ -363,7 +400,7 @@ def suppression(listed: pl.DataFrame) -> Html:
     if listed.is_empty():
         return note("No recipient has to be suppressed.")
     columns: dict[str, tuple[str, Cell]] = {
-        "recipient": ("Recipient", _said("recipient")),
+        "recipient": ("Recipient", _text("recipient")),
         "suppress_reason": ("Why", _said("suppress_reason")),
         "since_date": ("Since", _day("since_date")),
     }
@@ -376,7 +413,7 @@ def words(listed: pl.DataFrame) -> Html:
         return note("Every word of every event is known.")
     columns: dict[str, tuple[str, Cell]] = {
         "field": ("Field", _said("field")),
-        "word": ("Word", _said("word")),
+        "word": ("Word", _text("word")),
         "events": ("Events", _count("events")),
         "first_seen_at": ("First seen (UTC)", _day("first_seen_at")),
     }

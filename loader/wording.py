@@ -4,9 +4,10 @@ Nothing is computed here that a reader could mistake for a metric: values come f
 are only written down. A missing value is an en dash everywhere.
 """
 
+import re
 from bisect import bisect_right
 from itertools import accumulate
-from unicodedata import east_asian_width
+from unicodedata import bidirectional, east_asian_width
 
 MISSING = "–"  # noqa: RUF001 (an en dash is meant)
 TOO_FEW = 200
@@ -37,10 +38,11 @@ def points(difference: float | None) -> str:
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """Write a 95 % interval of a rate: ``96.6 to 97.0%`` with a dash."""
+    """Write a 95 % interval of a rate: ``96.6 to 97.0%`` with a dash; a tiny one in hundredths."""
     if low is None or high is None:
         return MISSING
-    return f"{low * 100:.1f}{MISSING}{high * 100:.1f}%"
+    digits = 2 if high < 0.0015 else 1
+    return f"{low * 100:.{digits}f}{MISSING}{high * 100:.{digits}f}%"
 
 
 def age(hours: float | None) -> str:
@@ -57,15 +59,24 @@ def age(hours: float | None) -> str:
 def short(text: str | None, length: int = 48) -> str:
     """Cut a name from outside to the width of ``length`` letters with an ellipsis; None is a dash.
 
-    A wide letter, as in Japanese, takes the room of two.
+    A wide letter, as in Japanese, takes the room of two. What is written from right to left is
+    isolated, so that it leaves the words and numbers around it in their order.
     """
-    line = " ".join((text or "").split())
+    line = " ".join(_CONTROL.sub(" ", text or "").split())
     if not line:
         return MISSING
     widths = list(accumulate(2 if east_asian_width(letter) in "WF" else 1 for letter in line))
-    if widths[-1] <= length:
-        return line
-    return line[: bisect_right(widths, length - 1)].rstrip() + "…"
+    if widths[-1] > length:
+        line = line[: bisect_right(widths, length - 1)].rstrip() + "…"
+    return f"\u2068{line}\u2069" if any(map(_is_leftward, line)) else line
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
+"""Control characters, and those that turn the direction of whatever follows them."""
+
+
+def _is_leftward(letter: str) -> bool:
+    return bidirectional(letter) in {"R", "AL"}
 
 
 def plural(number: float, noun: str) -> str:

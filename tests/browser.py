@@ -88,12 +88,37 @@ def look(executable: str, pages: list[str]) -> dict[str, Any]:
                 "first": page.locator("h1, .note").first.text_content(),
                 "sorted": _sorted(page),
                 "wide": page.evaluate("document.documentElement.scrollWidth"),
+                "narrow": _narrow(page),
+                "printed_hints": _printed_hints(page),
             }
             page.close()
     return found
 
 
 EMPTY = f"[...document.querySelectorAll('{DRAWN}')].filter(s => !s.querySelector('path')).length"
+
+
+def _narrow(page: Page) -> dict[str, Any]:
+    """Tell how the page looks on a phone, 420 pixels wide."""
+    page.set_viewport_size({"width": 420, "height": 900})
+    return {
+        "wide": page.evaluate("document.documentElement.scrollWidth"),
+        "shrunk": page.evaluate(SHRUNK),
+        "broken": page.evaluate(BROKEN),
+    }
+
+
+SHRUNK = f"""[...document.querySelectorAll('{DRAWN}')].map(
+  svg => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width)"""
+"""To which part of its size each chart is drawn."""
+BROKEN = """[...document.querySelectorAll('#providers tbody td:first-child span')].filter(
+  name => name.getClientRects().length > 1).map(name => name.textContent)"""
+
+
+def _printed_hints(page: Page) -> int:
+    """Count the hints at what can be clicked that would stand on paper."""
+    page.emulate_media(media="print")
+    return page.locator(".ld-hint:visible").count()
 
 
 def _sorted(page: Page) -> list[str]:

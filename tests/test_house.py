@@ -57,7 +57,7 @@ MAY_IMPORT = {
     "kernel": "settings",
     "lab_config": "",
     "bundle": "",
-    "report": "assets bundle charts kernel notebook page settings tables errors",
+    "report": "assets bundle charts kernel notebook page palette settings tables errors",
     "lab": "assets kernel settings errors",
     # a seed → signed bodies
     "scenario": "errors",

@@ -288,6 +288,51 @@ def test_days_of_the_report_zone(zone: str, days: dict[str, int]) -> None:
     assert one(con, "select attempted, opened from campaign_report") == (8, 8)
 
 
+def test_a_curve_ends_at_the_campaigns_own_age(con: duckdb.DuckDBPyConnection) -> None:
+    """The last point of a curve is the age of the last delivery, with all that came by then."""
+    for number, hour in enumerate((0, 0, 0, 6)):
+        fields = {"id": f"m{number}", "to": f"p{number}@gmail.com", "campaign_id": "A"}
+        put(con, "delivered", at=f"2026-04-01 {hour:02d}:00:00", **fields)
+    for number, opened in enumerate(("01:00", "05:45", "06:15")):  # the third beyond 6 h
+        fields = {"id": f"m{number}", "to": f"p{number}@gmail.com", "campaign_id": "A"}
+        put(con, "open", at=f"2026-04-01 {opened}:00", **fields)
+    refresh(con)
+    points = con.sql(
+        "select round(age_hours, 2), opened, accepted from campaign_curve "
+        "where age_hours > 3 order by age_hours"
+    ).fetchall()
+
+    assert points == [(4.0, 1, 4), (5.66, 1, 4), (6.0, 2, 4)]
+
+
+@pytest.mark.parametrize(
+    ("delivered_at", "last"),
+    [("2026-04-01 11:57:00", None), ("2026-04-01 11:52:00", 0.13), ("2026-01-01 00:00:00", 1024.0)],
+)
+def test_a_curve_has_a_horizon(
+    con: duckdb.DuckDBPyConnection, delivered_at: str, last: float | None
+) -> None:
+    """A campaign younger than 1/8 h has no curve, and none reaches beyond 1,024 h."""
+    delivered(con, 3, campaign_id="A", at=delivered_at)
+    refresh(con)
+
+    assert one(con, "select round(max(age_hours), 2) from campaign_curve") == last
+
+
+def test_every_hour_of_the_week_has_a_share(con: duckdb.DuckDBPyConnection) -> None:
+    """Once anybody opened, each of the 168 hours says its share, and the shares make one."""
+    delivered(con, 2, campaign_id="A", at="2026-03-30 08:00:00")
+    put(con, "open", id="m0", to="p0@gmail.com", campaign_id="A", at="2026-03-30 21:00:00")
+    refresh(con)
+    found = one(
+        con,
+        "select count(*), count(open_human_share), sum(open_human_share), "
+        "count(click_human_share) from weekday_hour_report",
+    )
+
+    assert found == (168, 168, 1.0, 0)
+
+
 @pytest.mark.parametrize(
     ("category", "number", "suppressed"),
     [

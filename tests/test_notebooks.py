@@ -14,7 +14,8 @@ import pytest
 import vl_convert
 from nbformat import NotebookNode
 
-from loader import charts, notebook, query, report
+from loader import charts, notebook, page, query, report, tables, wording
+from loader.ingest import ingest
 from loader.kernel import kernel_environment
 from loader.settings import Settings
 from tests.pages import NOTEBOOKS, hostile_home, sample_home, settings_of
@@ -143,6 +144,123 @@ def test_every_tooltip_of_a_rate_says_its_interval_or_its_size(sample: Ran) -> N
             assert not rates or fields & resting
 
 
+def test_every_rate_of_a_table_has_its_interval_in_sight(sample: Ran) -> None:
+    """A rate in a table stands above its 95 % interval, on paper too: in no hover."""
+    found = dict.fromkeys(sample, 0)
+    for name, ran in sample.items():
+        markup = "".join(data.get("text/html", "") for data in outputs(ran))
+        bars = len(re.findall(r'<span class="bar">', markup))
+        found[name] = len(re.findall(r'between">\d+\.\d+.\d+\.\d+</span>', markup))
+
+        assert found[name] == bars, name
+        assert 'title="95' not in markup, name
+    assert min(found[name] for name in ("01_overview", "02_campaign", "04_bounces", "06_links")) > 5
+
+
+def test_no_words_under_a_title_are_missing(sample: Ran) -> None:
+    """No subtitle has an empty part, and no sentence of a page holds a dash for a number."""
+    for name, ran in sample.items():
+        for spec in specs(ran):
+            said = " ".join(spec["title"]["subtitle"])
+
+            assert not re.search(r",\s*(,|$)", said), name
+        for markup in (data.get("text/html", "") for data in outputs(ran)):
+            assert not re.search(r"and \u2013 of", markup), name
+
+
+def test_a_funnel_plot_names_its_sizes_and_lines(sample: Ran) -> None:
+    """Its axis has four ticks and more, says log scale and unit; the limits say what they are."""
+    plots = specs(sample["01_overview"])[1:]
+    for plot in plots:
+        (axis,) = [
+            layer["encoding"]["x"] for layer in plot["layer"] if layer["mark"]["type"] == "circle"
+        ]
+        texts = {str(layer["encoding"].get("text", {}).get("value")) for layer in plot["layer"]}
+        low, high = axis["scale"]["domain"]
+
+        assert len(axis["axis"]["values"]) >= 4
+        assert low <= min(axis["axis"]["values"]) <= max(axis["axis"]["values"]) <= high
+        assert re.fullmatch(r"(attempted|accepted) messages .* \(log scale\)", axis["title"])
+        assert {"95 %", "99.8 %"} <= texts
+    assert len(plots) == 2
+
+
+def test_hours_are_a_whole_week_beside_the_deliveries(sample: Ran) -> None:
+    """The map of hours has 7 days of 24 hours, whatever happened, above the map of deliveries."""
+    for spec in specs(sample["05_timing"])[2:]:
+        reactions, deliveries = (panel["encoding"] for panel in spec["vconcat"])
+
+        assert reactions["color"]["field"].endswith("_human_share")
+        assert deliveries["color"]["field"] == "delivered"
+        for panel in (reactions, deliveries):
+            assert panel["x"]["scale"]["domain"] == list(range(24))
+            assert panel["y"]["scale"]["domain"] == list(charts.DAYS)
+    assert len(specs(sample["05_timing"])) == 4
+
+
+def test_a_curve_of_no_clicks_is_no_block() -> None:
+    """Where nobody clicked, the interval fills at most half of the frame."""
+    rates = {f"{name}_human_rate": rate for name, rate in (("open", 0.3), ("click", 0.0))}
+    ends = {"open_human_rate_lo": 0.2, "open_human_rate_hi": 0.4,
+            "click_human_rate_lo": 0.0, "click_human_rate_hi": 0.16}  # fmt: skip
+    counts = {"accepted": 20, "opened_human": 6, "clicked_human": 0}
+    row = {"campaign_id": "A", "campaign_name": "A", "age_hours": 8.0, **counts, **rates, **ends}
+    drawn = charts.curve(pl.DataFrame([row]), "A")
+    assert not isinstance(drawn, page.Html)
+    opens, clicks = drawn.to_dict()["hconcat"]
+
+    assert clicks["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0, 0.32]
+    assert opens["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0, pytest.approx(0.42)]
+    assert drawn.to_dict()["title"]["subtitle"][-1].endswith("n = 20")
+
+
+def test_a_difference_is_coloured_by_whether_it_is_good_news() -> None:
+    """Fewer bounces that stand out are better, fewer opens are worse, the rest is neither."""
+    numbers = {"numerator": 9, "denominator": 900, "rate": 0.01, "rate_lo": 0.0, "rate_hi": 0.02}
+    beside = {"is_small": False, "compared_rate": 0.02, "difference": -0.01, "days": 30}
+    marks = {"bounce": True, "open": True, "click": False}
+    measures = pl.DataFrame(
+        [{"measure": name, **numbers, **beside, "stands_out": odd} for name, odd in marks.items()]
+    )
+    found = re.findall(r"<b( class=\"\w+\")?>", page.tiles(measures).markup)
+
+    assert found == [' class="better"', ' class="worse"', ""]
+
+
+def test_a_name_that_shows_nothing_is_the_campaigns_id(tmp_path: Path) -> None:
+    """Of blanks, control or format characters alone no name is made, and no NUL reaches a page."""
+    names = ["  ", "\0\0", "\t\u200b", "\u202eabc", "A\0B"]
+    lines = [
+        {"kind": "delivered", "timestamp": f"2026-11-0{number + 1}T07:00:00Z",
+         "recipient": "a@b.example", "message_id": f"m{number}", "sender": "c@d.example",
+         "campaign": {"id": f"id-{number}", "name": name}}
+        for number, name in enumerate(names)
+    ]  # fmt: skip
+    (tmp_path / "spool").mkdir()
+    (tmp_path / "spool" / "a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    settings = settings_of(tmp_path)
+    ingest(settings)
+    opened = notebook.open_warehouse(kernel_environment(settings, {}))
+    listed = opened.frame("select campaign_id, campaign_name, sent_date, attempted, maturity, "
+                          "is_small, delivery_rate, bounce_rate, open_human_rate, "
+                          "click_human_rate, unsubscribe_rate from campaign_list "
+                          "order by recency desc")  # fmt: skip
+    markup = tables.campaigns(listed, linked=True).markup
+
+    assert listed["campaign_name"].to_list() == ["id-0", "id-1", "id-2", "abc", "A B"]
+    assert (
+        re.findall(r'<span class="name"[^>]*>([^<]*)', markup) == listed["campaign_name"].to_list()
+    )
+    assert "\0" not in markup + notebook.pick(opened, "").markup
+
+
+def test_words_keep_their_order_beside_a_name_from_right_to_left() -> None:
+    """A name that is written or turned from right to left is isolated from what follows it."""
+    assert wording.short("\u05d0\u05d1") == "\u2068\u05d0\u05d1\u2069"
+    assert wording.short("\u202eabc\u2066") == "abc"
+    assert wording.short("abc\0") == "abc"
+
+
 def _tooltips(node: Any) -> Iterator[list[dict[str, Any]]]:
     if isinstance(node, dict):
         if isinstance(node.get("tooltip"), list):
@@ -199,6 +317,7 @@ def test_a_campaign_is_found_by_id_name_and_beginning(home: Settings) -> None:
     assert notebook.resolve(opened, "") == newest["campaign_id"]
     assert notebook.resolve(opened, other["campaign_id"]) == other["campaign_id"]
     assert notebook.resolve(opened, other["campaign_name"]) == other["campaign_id"]
+    assert notebook.resolve(opened, f"{other['campaign_name']} ") == other["campaign_id"]
     assert notebook.resolve(opened, other["campaign_id"][:9]) == other["campaign_id"]
     assert notebook.resolve(opened, "no such campaign") is None
 
@@ -213,8 +332,6 @@ def test_opening_again_sees_what_was_published_since(tmp_path: Path) -> None:
         '"timestamp":"2026-10-01T10:00:00Z"}\n'
     )
     (settings.spool / "later.jsonl").write_text(line)
-    from loader.ingest import ingest
-
     ingest(settings)
     after = notebook.open_warehouse(environ).frame("select events from freshness")["events"][0]
 

@@ -172,6 +172,14 @@ def test_colours_that_stand_together_can_be_told_apart(
         assert min(pairs.values()) >= 15, min(pairs, key=pairs.__getitem__)
 
 
+@pytest.mark.parametrize("matrix", [NORMAL, DEUTERANOPIA, PROTANOPIA], ids=["all", "deut", "prot"])
+def test_better_and_worse_can_be_told_apart(matrix: tuple[tuple[float, ...], ...]) -> None:
+    """Good and bad news differ in colour by ΔE 30 and more, for colour-blind readers too."""
+    better, worse = (_lab(colour, matrix) for colour in (palette.BETTER, palette.WORSE))
+
+    assert math.dist(better, worse) >= 30
+
+
 def test_bounce_classes_keep_their_order_in_grey() -> None:
     """Printed in grey, soft is lightest and hard darkest, block between."""
     soft, block, hard = (

@@ -58,6 +58,25 @@ def test_every_page_draws_without_network(seen: dict[str, dict[str, Any]]) -> No
         assert found["wide"] <= 1000, name
 
 
+def test_a_page_is_readable_on_a_phone(seen: dict[str, dict[str, Any]]) -> None:
+    """At 420 pixels charts and tables scroll in boxes of their own: no letter under 9 pixels."""
+    for name, found in seen.items():
+        assert found["narrow"]["wide"] <= 420, name
+        assert min(found["narrow"]["shrunk"]) >= 0.75, name
+        assert found["narrow"]["broken"] == [], name
+
+
+def test_paper_has_page_numbers_and_nothing_to_click(
+    newest: Path, seen: dict[str, dict[str, Any]]
+) -> None:
+    """Printed, a page counts its sheets and does not say what a click would do."""
+    text = newest.read_text("utf-8")
+
+    assert "ld-hint" in text
+    assert "counter(page)" in text
+    assert [found["printed_hints"] for found in seen.values()] == [0] * len(seen)
+
+
 def test_all_is_an_index_with_a_link_to_every_campaign(
     index: Path, seen: dict[str, dict[str, Any]]
 ) -> None:

@@ -1,9 +1,19 @@
--- grain: campaign × age_hours, half powers of two from 1/8 h to the age of its last
--- delivery, at most 1,024 h; messages without campaign left out
+-- grain: campaign × age_hours, half powers of two from 1/8 h on and, as the last, the age
+-- of its last delivery (at most 1,024 h); messages without campaign left out
 -- opened, clicked = accepted messages that did so within age_hours of their own delivery,
 -- cumulative; rates / accepted
 create or replace view campaign_curve as
-with delay as (
+with sent as materialized (
+    select
+        campaign_id,
+        campaign_name,
+        accepted,
+        least(hours_between(last_delivered_at, report_now()), 1024.0) as last_age_hours,
+    from campaign_counts
+    where campaign_id is not null and accepted > 0
+),
+
+delay as (
     select
         campaign_id,
         unnest(['opened', 'opened_human', 'clicked']) as measure,
@@ -24,18 +34,19 @@ with delay as (
     from first_human_click
 ),
 
--- step n stands for 2^(n / 2) hours
+-- step n stands for 2^(n / 2) hours, the last for what the campaign has reached of it
 reacted as (
     select
-        campaign_id,
-        cast(ceil(2 * log2(greatest(hours, 0.125))) as integer) as step,
-        count(*) filter (measure = 'opened') as opened,
-        count(*) filter (measure = 'opened_human') as opened_human,
-        count(*) filter (measure = 'clicked') as clicked,
-        count(*) filter (measure = 'clicked_human') as clicked_human,
+        delay.campaign_id,
+        cast(ceil(2 * log2(greatest(delay.hours, 0.125))) as integer) as step,
+        count(*) filter (delay.measure = 'opened') as opened,
+        count(*) filter (delay.measure = 'opened_human') as opened_human,
+        count(*) filter (delay.measure = 'clicked') as clicked,
+        count(*) filter (delay.measure = 'clicked_human') as clicked_human,
     from delay
-    where hours is not null
-    group by campaign_id, step
+    inner join sent on delay.campaign_id = sent.campaign_id
+    where delay.hours <= sent.last_age_hours
+    group by delay.campaign_id, step
 ),
 
 grid as (
@@ -43,19 +54,21 @@ grid as (
         campaign_id,
         campaign_name,
         accepted,
-        unnest(range(-6, 21)) as step,
-        hours_between(last_delivered_at, report_now()) as campaign_age_hours,
-    from campaign_counts
-    where campaign_id is not null and accepted > 0
+        last_age_hours,
+        unnest(range(
+            -6,
+            cast(ceil(2 * log2(greatest(last_age_hours, 0.125))) as integer) + 1
+        )) as step,
+    from sent
+    where last_age_hours >= 0.125
 ),
 
 summed as (
     select
         grid.campaign_id,
         grid.campaign_name,
-        grid.step,
+        least(pow(2, grid.step / 2.0), grid.last_age_hours) as age_hours,
         grid.accepted,
-        grid.campaign_age_hours,
         cast(coalesce(sum(reacted.opened) over until_step, 0) as bigint) as opened,
         cast(coalesce(sum(reacted.opened_human) over until_step, 0) as bigint)
             as opened_human,
@@ -71,7 +84,7 @@ summed as (
 select
     campaign_id,
     campaign_name,
-    pow(2, step / 2.0) as age_hours,
+    age_hours,
     accepted,
     opened,
     opened_human,
@@ -89,5 +102,4 @@ select
     rate(clicked_human, accepted) as click_human_rate,
     wilson_lo(clicked_human, accepted) as click_human_rate_lo,
     wilson_hi(clicked_human, accepted) as click_human_rate_hi,
-from summed
-where pow(2, step / 2.0) <= campaign_age_hours;
+from summed;

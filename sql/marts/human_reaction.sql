@@ -1,5 +1,5 @@
 -- grain: campaign × kind (open, click): quantiles of the hours from a message's delivery to
--- its first open or click by a person, and how many messages had one
+-- its first open or click by a person, and how many messages had one; is_small = too few
 create or replace view human_reaction as
 with reaction as (
     select campaign_id, 'open' as kind, delivered_at, first_human_opened_at as reacted_at
@@ -35,6 +35,7 @@ select
     spread.hours[3] as p50_hours,
     spread.hours[4] as p75_hours,
     spread.hours[5] as p90_hours,
+    spread.reacted < threshold('small_reacted') as is_small,
     campaign_order.sent_date,
 from spread
 inner join campaign_order on spread.campaign_id = campaign_order.campaign_id;

@@ -64,7 +64,9 @@ select
     cast(coalesce(by_hour.opens_human, 0) as bigint) as opens_human,
     cast(coalesce(by_hour.clicks, 0) as bigint) as clicks,
     cast(coalesce(by_hour.clicks_human, 0) as bigint) as clicks_human,
-    rate(by_hour.opens_human, sum(by_hour.opens_human) over ()) as open_human_share,
-    rate(by_hour.clicks_human, sum(by_hour.clicks_human) over ()) as click_human_share,
+    rate(coalesce(by_hour.opens_human, 0), sum(by_hour.opens_human) over ())
+        as open_human_share,
+    rate(coalesce(by_hour.clicks_human, 0), sum(by_hour.clicks_human) over ())
+        as click_human_share,
 from grid
 left join by_hour on grid.weekday = by_hour.weekday and grid.hour = by_hour.hour;

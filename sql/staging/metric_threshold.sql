@@ -19,6 +19,8 @@ from (
         ('comparable_hours', 72.0, 'hours', 'age from which rates are comparable'),
         ('maturing_hours', 24.0, 'hours', 'age from which rates are maturing'),
         ('small_attempted', 200.0, 'messages', 'below this rates are greyed out'),
+        ('least_count', 5.0, 'messages',
+            'seen or expected: with fewer a difference is not told from chance'),
         ('unattributed_before_hours', 24.0, 'hours',
             'a bounce this long before a campaign''s first delivery may be its own'),
         ('unattributed_after_hours', 168.0, 'hours',

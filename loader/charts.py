@@ -292,7 +292,7 @@ def bounces(categories: pl.DataFrame, report: pl.DataFrame | None = None) -> Dra
     top = _best(categories, "bounced")
     whole = int(categories["bounced"].sum())
     title = _title(
-        f"{top['bounce_category']} is the commonest reason: "
+        f"{_reason(top['bounce_category'])}: "
         f"{wording.count(top['bounced'])} of {wording.plural(whole, 'bounce')}",
         "bounced messages by category and class, and their share of attempted messages",
         _without_campaign(categories),
@@ -320,6 +320,12 @@ def bounces(categories: pl.DataFrame, report: pl.DataFrame | None = None) -> Dra
     text = base.mark_text(align="left", dx=6).encode(text="label:N")
     rows = shown["bounce_category"].n_unique()
     return _whole(alt.layer(bars, text, title=title).properties(width=WIDTH - 60, height=26 * rows))
+
+
+def _reason(category: str) -> str:
+    if category == "no category":
+        return "Commonest are those that name no category"
+    return f"{category} is the commonest reason"
 
 
 def _without_campaign(categories: pl.DataFrame) -> str:

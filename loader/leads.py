@@ -343,16 +343,28 @@ def bounced(total: pl.DataFrame, providers: pl.DataFrame, days: pl.DataFrame) ->
         pl.col("bounce_stands_out"), pl.col("bounce_rate") > pl.col("all_bounce_rate")
     ).sort("bounce_rate", descending=True)
     nameless = int(total["unattributed"].sum())
-    odd = days.filter(pl.col("is_out_of_control")).height
     sentences = [
         f"{wording.plural(int(total['bounced'].sum()), 'bounce')} of "
         f"{wording.count(top['attempted'])} messages"
         f"{f', {wording.count(nameless)} of them of no known campaign' if nameless else ''}.",
-        f"The commonest reason is {top['bounce_category']} ({wording.count(top['bounced'])}). "
-        f"{top['advice']}",
-        f"{_worst_provider(named)}; {wording.plural(odd, 'day')} out of the ordinary.",
+        f"{_commonest(top)}. {top['advice']}",
+        f"{_worst_provider(named)}; {_odd_days(days)}.",
     ]
     return page.head("Bounces", " ".join(sentences), meta="all mail, latest bounce each")
+
+
+def _commonest(top: Mapping[str, Any]) -> str:
+    number = wording.count(top["bounced"])
+    if top["bounce_category"] == "no category":
+        return f"The commonest give no category ({number})"
+    return f"The commonest reason is {top['bounce_category']} ({number})"
+
+
+def _odd_days(days: pl.DataFrame) -> str:
+    if days["is_small"].all():
+        return "no day has mail enough to judge it"
+    odd = days.filter(pl.col("is_out_of_control")).height
+    return f"{wording.plural(odd, 'day')} out of the ordinary"
 
 
 def _worst_provider(named: pl.DataFrame) -> str:

@@ -156,9 +156,8 @@ def campaigns(
     open_human_rate, click_human_rate, unsubscribe_rate (each with _lo and _hi), is_small,
     maturity. With ``linked``, names lead to the pages that ``loader report --all`` writes.
     """
-    if unattributed is not None:
-        listed = pl.concat([listed, unattributed], how="diagonal")
-    if listed.is_empty():
+    whole = listed if unattributed is None else pl.concat([listed, unattributed], how="diagonal")
+    if whole.is_empty():
         return note("No campaign has been seen yet.")
     rates = {
         "delivery_rate": ("Accepted", COLOUR["accepted"]),
@@ -176,7 +175,7 @@ def campaigns(
         columns[key] = (heading, _rate(key, colour, _top(listed, key)))
     columns["maturity"] = ("Age", _said("maturity"))
     return _table(
-        listed, columns, left=["campaign_name", "sent_date"], sortable=True, name="campaigns"
+        whole, columns, left=["campaign_name", "sent_date"], sortable=True, name="campaigns"
     )
 
 

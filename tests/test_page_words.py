@@ -171,14 +171,11 @@ def test_unattributed_bounces_stand_on_every_page(con: duckdb.DuckDBPyConnection
 def test_the_commonest_reason_is_not_most(con: duckdb.DuckDBPyConnection) -> None:
     """A reason is called the commonest, with its count, and what to do is a sentence."""
     total = rows(con, "bounce_total").sort("bounced", descending=True)
-    said = repr(leads.bounced(total, rows(con, "provider_total"), pl.DataFrame(_NO_DAYS)))
+    said = repr(leads.bounced(total, rows(con, "provider_total"), rows(con, "daily_bounce_limit")))
     advice = con.sql("select advice from bounce_class").fetchall()
 
     assert "The commonest reason is spam-related (40). Mend the sender's reputation" in said
     assert all(text[0].isupper() and text.endswith(".") for (text,) in advice)
-
-
-_NO_DAYS = {"is_out_of_control": pl.Series([], dtype=pl.Boolean)}
 
 
 def test_links_that_only_machines_followed_are_nobodys(con: duckdb.DuckDBPyConnection) -> None:

@@ -163,18 +163,21 @@ def funnel(stages: pl.DataFrame) -> Drawn:
         return note("No message of this campaign has arrived yet.")
     said = {row["stage"]: row for row in stages.iter_rows(named=True)}
     labelled = stages.with_columns(
-        label=pl.Series([_stage_label(row) for row in stages.iter_rows(named=True)], dtype=pl.Utf8)
+        label=pl.Series([_stage_label(row) for row in stages.iter_rows(named=True)], dtype=pl.Utf8),
+        end=pl.col("messages").fill_null(0),
     )
     accepted, reacted = said["accepted"], said["opened or clicked"]
+    tracked = reacted["messages"] is not None
     title = _title(
-        f"{wording.percent(accepted['share_of_attempted'])} were accepted; "
-        f"{wording.percent(reacted['share_of_previous'])} of those opened or clicked",
+        _became(accepted, reacted),
         f"messages, of {wording.count(said['attempted']['messages'])} attempted",
-        "machine opens and clicks stay in the third bar and are out of the fourth",
+        "machine opens and clicks stay in the third bar and are out of the fourth"
+        if tracked
+        else "nothing is known of opens, clicks and unsubscribes",
     )
     base = alt.Chart(labelled).encode(
         y=alt.Y("stage:N", sort=list(_STAGE_COLOUR), title=None, axis=alt.Axis(ticks=False)),
-        x=alt.X("messages:Q", title=None, axis=None, scale=_room(stages["messages"])),
+        x=alt.X("end:Q", title=None, axis=None, scale=_room(stages["messages"])),
         tooltip=_tips(stages, "stage", "messages", "share_of_attempted", "share_of_previous"),
     )
     bars = base.mark_bar(height={"band": 0.72}).encode(color=_by("stage", _STAGE_COLOUR))
@@ -184,7 +187,18 @@ def funnel(stages: pl.DataFrame) -> Drawn:
     )
 
 
+def _became(accepted: dict[str, Any], reacted: dict[str, Any]) -> str:
+    if not accepted["messages"]:
+        return "None was accepted"
+    share = f"{wording.percent(accepted['share_of_attempted'])} were accepted"
+    if reacted["messages"] is None:
+        return f"{share}; opens and clicks are not tracked"
+    return f"{share}; {wording.percent(reacted['share_of_previous'])} of those opened or clicked"
+
+
 def _stage_label(row: dict[str, Any]) -> str:
+    if row["messages"] is None:
+        return "unknown"
     label = wording.count(row["messages"])
     if row["stage"] in ("attempted",):
         return label
@@ -293,9 +307,10 @@ def bounces(categories: pl.DataFrame, report: pl.DataFrame | None = None) -> Dra
     top = _best(categories, "bounced")
     whole = int(categories["bounced"].sum())
     title = _title(
-        f"{top['bounce_category']} is the commonest reason: "
+        f"{_reason(top['bounce_category'])}: "
         f"{wording.count(top['bounced'])} of {wording.plural(whole, 'bounce')}",
         "bounced messages by category and class, and their share of attempted messages",
+        _without_campaign(categories),
     )
     nearby = 0 if report is None else int(report["unattributed_nearby"].sum())
     shown = _with_nearby(categories, nearby)
@@ -308,7 +323,7 @@ def bounces(categories: pl.DataFrame, report: pl.DataFrame | None = None) -> Dra
         x=alt.X("bounced:Q", axis=None, scale=_room(shown["bounced"], 1.3)),
         tooltip=_tips(
             shown,
-            *("bounce_category", "bounce_class", "bounced", "attempted"),
+            *("bounce_category", "bounce_class", "bounced", "unattributed", "attempted"),
             *_bounds("bounce_rate"),
         ),
     )
@@ -320,6 +335,17 @@ def bounces(categories: pl.DataFrame, report: pl.DataFrame | None = None) -> Dra
     text = base.mark_text(align="left", dx=6).encode(text="label:N")
     rows = shown["bounce_category"].n_unique()
     return _whole(alt.layer(bars, text, title=title).properties(width=WIDTH - 60, height=26 * rows))
+
+
+def _reason(category: str) -> str:
+    if category == "no category":
+        return "Commonest are those that name no category"
+    return f"{category} is the commonest reason"
+
+
+def _without_campaign(categories: pl.DataFrame) -> str:
+    lost = int(categories["unattributed"].sum()) if "unattributed" in categories.columns else 0
+    return f"{wording.plural(lost, 'bounce')} of no known campaign" if lost else ""
 
 
 _NEARBY = "unattributed, in its time"
@@ -355,7 +381,9 @@ def links(clicked: pl.DataFrame) -> Drawn:
     top = _best(clicked, "clicked_human")
     title = _title(
         f"{wording.short(_bare(top['url']), 48)} drew the most people: "
-        f"{wording.count(top['clicked_human'])}",
+        f"{wording.count(top['clicked_human'])}"
+        if top["clicked_human"]
+        else "No link was followed by a person, as far as timing betrays machines",
         "messages that clicked each link: dark by people, pale by machines as well",
         f"n = {wording.count(top['accepted'])} accepted",
     )
@@ -683,12 +711,12 @@ def forest(rates: pl.DataFrame, measure: str, reference: str | None, age: str) -
     known = pl.concat([whole.head(40), whole.slice(40).filter(own)])
     if known.is_empty():
         return note(f"No campaign has reached {age} yet, or nothing is tracked.")
-    top = _best(known, "rate")
+    name = wording.short(_best(known, "rate")["campaign_name"], 40)
     title = _title(
-        f"{wording.short(top['campaign_name'], 40)} was {_WORD[measure]} most: "
-        f"{wording.percent(top['rate'])}",
+        _highest(known, "rate", f"{name} was {_WORD[measure]} most", _WORD[measure]),
         f"{_WORD[measure]} by people, of accepted messages, {age} after delivery",
         f"{wording.plural(known.height, 'campaign')}, 95 % intervals",
+        "dark and dashed: the reference" if known.filter(own).height else "",
     )
     named = known.with_columns(
         label=pl.Series(_distinct([_dated(row) for row in known.iter_rows(named=True)])),
@@ -705,6 +733,19 @@ def forest(rates: pl.DataFrame, measure: str, reference: str | None, age: str) -
     line = alt.Chart(named.filter(pl.col("is_reference"))).mark_rule(color=MUTED, strokeDash=[3, 3])
     layers = alt.layer(line.encode(x="rate:Q"), spans, dots, title=title)
     return _whole(layers.properties(width=WIDTH - 260, height=20 * known.height))
+
+
+def _highest(frame: pl.DataFrame, rate: str, finding: str, word: str) -> str:
+    """The finding, if the highest rate's interval stands clear of all others; else the range."""
+    top, *others = frame.sort(rate, descending=True).iter_rows(named=True)
+    if not others:
+        return f"{wording.percent(top[rate])} {word}"
+    if top[f"{rate}_lo"] > max(other[f"{rate}_hi"] for other in others):
+        return f"{finding}: {wording.percent(top[rate])}"
+    return (
+        f"{wording.percent(others[-1][rate])} to {wording.percent(top[rate])} {word}; the highest "
+        "does not stand clear of the others"
+    )
 
 
 def _dated(row: dict[str, Any]) -> str:
@@ -880,17 +921,19 @@ def _hour(title: str | None) -> alt.X:
 def unsubscribes(days: pl.DataFrame) -> Drawn:
     """Draw the share that unsubscribed by day of delivery, with intervals (``daily_report``).
 
-    Columns: day, accepted, unsubscribed, unsubscribe_rate with _lo and _hi, is_small.
+    Columns: day, accepted, tracked_accepted, unsubscribed, unsubscribe_rate with _lo and _hi,
+    is_small. Days without tracked mail are left out.
     """
     known = days.filter(~pl.col("is_small"), pl.col("unsubscribe_rate").is_not_null())
     if known.is_empty():
         return note("No day has enough tracked mail to judge unsubscribes.")
     top = _best(known, "unsubscribe_rate")
+    said = f"Most unsubscribed from the mail of {top['day']:%a %d %b}"
     title = _title(
-        f"Most unsubscribed from the mail of {top['day']:%a %d %b}: "
-        f"{wording.percent(top['unsubscribe_rate'])}",
+        _highest(known, "unsubscribe_rate", said, "unsubscribed, by day"),
         f"of accepted messages, by day of delivery, {wording.plural(known.height, 'day')}",
         "95 % intervals, days of 200 messages and more",
+        _not_tracked(known),
     )
     tips = _tips(known, "day", "unsubscribed", "accepted", *_bounds("unsubscribe_rate"))
     base = alt.Chart(known).encode(
@@ -905,6 +948,11 @@ def unsubscribes(days: pl.DataFrame) -> Drawn:
     dots = base.mark_circle(color=COLOUR["unsubscribed"], size=50, opacity=1)
     layers = alt.layer(spans, dots.encode(y="unsubscribe_rate:Q"), title=title)
     return _whole(layers.properties(width=WIDTH - 60, height=170))
+
+
+def _not_tracked(days: pl.DataFrame) -> str:
+    lost = int(days["accepted"].sum()) - int(days["tracked_accepted"].sum())
+    return f"{wording.count(lost)} of the accepted not tracked" if lost else ""
 
 
 def cohorts(groups: pl.DataFrame) -> Drawn:

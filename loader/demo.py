@@ -21,7 +21,9 @@ CAMPAIGN_TABLE = """
 select coalesce(campaign_name, campaign_id, '(bounces that name no campaign)') as campaign,
     attempted, accepted,
     round(100 * delivery_rate, 1) as "delivery %", round(100 * bounce_rate, 1) as "bounce %",
-    round(100 * open_rate, 1) as "open %", round(100 * click_rate, 1) as "click %", maturity
+    round(100 * open_rate, 1) as "open %", round(100 * open_human_rate, 1) as "human open %",
+    round(100 * click_rate, 1) as "click %", round(100 * click_human_rate, 1) as "human click %",
+    maturity
 from campaign_report order by first_delivered_at desc nulls last
 """
 _WIDE = 200

@@ -9,22 +9,34 @@ import polars as pl
 from loader import page, wording
 from loader.page import Html
 
-_NOTHING = "Nothing has been loaded yet: point a webhook at `loader serve`, then `loader ingest`."
+_NOTHING = "Nothing has been loaded yet: point a webhook at loader serve, then run loader ingest."
+_NO_CAMPAIGN = "no event that has been loaded names one."
 
 
 def campaign(report: pl.DataFrame, measures: pl.DataFrame, providers: pl.DataFrame) -> Html:
     """Say how one campaign did (a row of ``campaign_report``; its measures and providers)."""
     if report.is_empty():
-        return page.note(f"No campaign to show. {_NOTHING}")
+        return page.note(f"No campaign to show: {_NO_CAMPAIGN}")
     row = report.row(0, named=True)
-    sentences = [
-        f"Accepted {wording.percent(row['delivery_rate'])} of {wording.count(row['attempted'])}",
-        _reactions(row),
-        _bounced(row, providers),
-    ]
+    if not row["accepted"]:
+        sentences = [_none_accepted(row)]
+    else:
+        sentences = [
+            f"Accepted {wording.percent(row['delivery_rate'])} of "
+            f"{wording.count(row['attempted'])}",
+            _reactions(row),
+            _bounced(row, providers),
+        ]
     lead = "; ".join(sentences) + "." + _against_peers(measures)
     return page.head(
         row["campaign_name"] or row["campaign_id"], lead, meta=_meta(row), badge=row["maturity"]
+    )
+
+
+def _none_accepted(row: Mapping[str, Any]) -> str:
+    return (
+        f"None of {wording.plural(row['attempted'], 'message')} was accepted: "
+        f"{wording.count(row['bounced'])} bounced"
     )
 
 
@@ -36,27 +48,36 @@ def _reactions(row: Mapping[str, Any]) -> str:
 
 
 def _bounced(row: Mapping[str, Any], providers: pl.DataFrame) -> str:
+    odd = providers.filter(
+        pl.col("bounce_stands_out"), pl.col("bounce_rate") > row["bounce_rate"]
+    ).sort("bounce_rate", descending=True)
     if (row["unattributed_nearby"] or 0) > row["bounced"]:
+        known = f"{wording.percent(row['bounce_rate'])} are" if row["bounced"] else "none is"
         return (
-            f"{wording.percent(row['bounce_rate'])} are known to have bounced, up to "
+            f"{known} known to have bounced, up to "
             f"{wording.percent(row['bounce_rate_upper'])} if the "
             f"{wording.plural(row['unattributed_nearby'], 'unattributed bounce')} of its time are "
-            "its own"
+            f"its own{f'; more than ordinary at {_places(odd)}' if odd.height else ''}"
         )
     if not row["bounced"]:
         return "nothing bounced"
-    odd = providers.filter(
-        pl.col("bounce_stands_out"),
-        ~pl.col("is_small"),
-        pl.col("bounce_rate") > row["bounce_rate"],
-    ).sort("bounce_rate", descending=True)
-    if odd.is_empty():
-        return "bounces are alike at every mailbox provider"
+    if odd.height:
+        return f"bounces are ordinary, except at {_places(odd)}"
+    if providers["is_small"].all():
+        return (
+            f"{wording.percent(row['bounce_rate'])} bounced, too few to tell mailbox "
+            "providers apart"
+        )
+    return f"{wording.percent(row['bounce_rate'])} bounced, and no mailbox provider stands out"
+
+
+def _places(odd: pl.DataFrame) -> str:
     named = [
-        f"{wording.provider(one['provider'])} ({wording.percent(one['bounce_rate'])})"
+        f"{wording.provider(one['provider'])} ({wording.percent(one['bounce_rate'])} of "
+        f"{wording.count(one['attempted'])})"
         for one in odd.head(3).iter_rows(named=True)
     ]
-    return f"bounces are ordinary, except at {_and(named)}"
+    return _and(named)
 
 
 def _and(words: Sequence[str]) -> str:
@@ -75,8 +96,10 @@ _NOUN = {
 def _against_peers(measures: pl.DataFrame) -> str:
     odd = measures.filter(pl.col("stands_out"))
     if odd.is_empty():
-        known = measures.filter(pl.col("difference").is_not_null())
-        return " Nothing stands out against the sender's earlier campaigns." if known.height else ""
+        judged = measures.filter(pl.col("peers") >= 3, ~pl.col("is_small"))
+        return (
+            " Nothing stands out against the sender's earlier campaigns." if judged.height else ""
+        )
     more, fewer = (
         [
             _NOUN[row["measure"]]
@@ -93,8 +116,10 @@ def _against_peers(measures: pl.DataFrame) -> str:
 
 def _meta(row: Mapping[str, Any]) -> str:
     sent, last = row["first_delivered_at_local"], row["last_delivered_at_local"]
-    when = "not delivered yet" if sent is None else f"sent {sent:%a %d %b %Y %H:%M}"
-    if sent is not None and last is not None and (last - sent).total_seconds() > 3600:
+    if sent is None:
+        return f"nothing delivered · id {row['campaign_id']}"
+    when = f"sent {sent:%a %d %b %Y %H:%M}"
+    if last is not None and (last - sent).total_seconds() > 3600:
         when += f" to {last:%H:%M}" if last.date() == sent.date() else f" to {last:%a %d %b %H:%M}"
     old = f"{wording.age(row['age_hours'])} old"
     return " · ".join((f"{when} {row['timezone']}", old, f"id {row['campaign_id']}"))
@@ -121,17 +146,21 @@ def _ripeness(row: Mapping[str, Any]) -> list[str]:
 
 
 def _machines(row: Mapping[str, Any]) -> list[str]:
+    if not row["accepted"]:
+        return ["Nothing was accepted, so nobody could open, click or unsubscribe."]
     if not row["is_tracked"]:
-        return ["No open, click or unsubscribe has ever come: tracking is off, rates are unknown."]
-    shares = [
-        f"{wording.percent(row[key])} of {noun}"
-        for key, noun in (("machine_open_rate", "opens"), ("machine_click_rate", "clicks"))
-        if row[key] is not None
+        return [
+            "No open, click or unsubscribe has ever come: tracking is off, or nobody reacted. "
+            "The rates are unknown, not 0 %."
+        ]
+    shares = (("opened", row["machine_open_rate"]), ("clicked", row["machine_click_rate"]))
+    known = [
+        f"{wording.percent(share)} of the {word}" for word, share in shares if share is not None
     ]
     said = [
-        f"By timing, {_and(shares)} are machines'; a prefetch such as Apple's cannot be told "
-        "from a person by timing."
-    ]
+        f"By timing, {_and(known)} messages were so by machines alone; a prefetch such as Apple's "
+        "cannot be told from a person by timing."
+    ] if known else []  # fmt: skip
     if row["urls"] == 1:
         said.append("It has one link: a scanner that follows it looks like a person.")
     return said
@@ -139,6 +168,11 @@ def _machines(row: Mapping[str, Any]) -> list[str]:
 
 def _bounce_limits(row: Mapping[str, Any]) -> list[str]:
     said = []
+    if row["unattributed_nearby"] is None and row["unattributed"]:
+        said.append(
+            f"{wording.plural(row['unattributed'], 'bounce')} of all mail came without a campaign; "
+            "nothing of this one was delivered, so nobody can say how many may be its own."
+        )
     if row["unattributed_nearby"]:
         said.append(
             f"{wording.plural(row['unattributed_nearby'], 'bounce')} without a campaign came in "
@@ -155,13 +189,14 @@ def _bounce_limits(row: Mapping[str, Any]) -> list[str]:
 
 
 def _matching(row: Mapping[str, Any]) -> list[str]:
+    said = ["Accepted means the receiving server took it, not that it reached the inbox."]
     if row["match_rate"] is None:
-        return []
+        return said
     lost = f"; {wording.plural(row['orphans'], 'event')} reached none" if row["orphans"] else ""
     return [
         f"{wording.percent(row['match_rate'])} of its opens and clicks name a message that was "
         f"delivered or bounced{lost}.",
-        "Accepted means the receiving server took it, not that it reached the inbox.",
+        *said,
     ]
 
 
@@ -172,50 +207,84 @@ def start(freshness: pl.DataFrame) -> Html:
         return page.note(_NOTHING)
     lead = (
         f"{wording.plural(row['campaigns'], 'campaign')} and "
-        f"{wording.plural(row['messages'], 'message')} from {_on(row['first_delivered_date'])} to "
-        f"{_on(row['last_delivered_date'])}; the last event came "
-        f"{wording.age(row['event_age_hours'])} ago and was loaded "
-        f"{wording.age(row['load_age_hours'])} ago."
+        f"{wording.plural(row['messages'], 'message')}{_days(row)}; {_loaded(row)}."
     )
     meta = f"{wording.count(row['events'])} events · times in {row['timezone']} · {_as_of(row)}"
     return page.head("What is loaded", lead, meta=meta)
 
 
-def _on(day: date | None) -> str:
-    return wording.MISSING if day is None else f"{day:%a %d %b %Y}"
+def _on(day: date) -> str:
+    return f"{day:%a %d %b %Y}"
+
+
+def _days(row: Mapping[str, Any]) -> str:
+    first, last = row["first_delivered_date"], row["last_delivered_date"]
+    return ", none delivered" if first is None else f" from {_on(first)} to {_on(last)}"
+
+
+def _loaded(row: Mapping[str, Any]) -> str:
+    """How long ago events were loaded, and came where that is known (a bare line does not say)."""
+    loaded = f"loaded {wording.age(row['load_age_hours'])} ago"
+    if row["event_age_hours"] is None:
+        return loaded
+    return f"{loaded}, the last event came {wording.age(row['event_age_hours'])} ago"
 
 
 def _as_of(row: Mapping[str, Any]) -> str:
     return f"as of {row['as_of_local']:%a %d %b %Y %H:%M}"
 
 
-def overview(freshness: pl.DataFrame, period: pl.DataFrame, odd: pl.DataFrame) -> Html:
-    """Say how all mail did (``freshness``, ``period_measure``, ``funnel_plot`` outside 99.8 %)."""
+def overview(
+    freshness: pl.DataFrame, period: pl.DataFrame, odd: pl.DataFrame, unattributed: pl.DataFrame
+) -> Html:
+    """Say how all mail did.
+
+    From ``freshness``, ``period_measure``, ``funnel_plot`` outside 99.8 %, and the row of
+    ``campaign_report`` for what no campaign is known of.
+    """
     row = freshness.row(0, named=True)
-    if not row["messages"]:
+    if not row["events"]:
         return page.note(_NOTHING)
+    if period.is_empty():
+        return page.note(f"No message has been delivered or bounced yet; {_loaded(row)}.")
     rates = {one["measure"]: one for one in period.iter_rows(named=True)}
     sentences = [
-        f"In the last {rates['delivery']['days']} days of sending, "
-        f"{wording.percent(rates['delivery']['rate'])} of "
-        f"{wording.count(rates['delivery']['denominator'])} were accepted",
+        f"In the last {rates['delivery']['days']} days of sending, {_accepted(rates['delivery'])}",
         _period_reactions(rates),
-        _odd_campaigns(odd),
+        _odd_campaigns(odd) if row["campaigns"] > 1 else "",
+        _unattributed(int(unattributed["bounced"].sum())),
     ]
-    meta = (
-        f"{wording.plural(row['campaigns'], 'campaign')} from {_on(row['first_delivered_date'])} "
-        f"to {_on(row['last_delivered_date'])} · {row['timezone']} · {_as_of(row)}"
+    campaigns = wording.plural(row["campaigns"], "campaign")
+    meta = f"{campaigns}{_days(row)} · {row['timezone']} · {_as_of(row)}"
+    return page.head("All campaigns", "; ".join(filter(None, sentences)) + ".", meta=meta)
+
+
+def _accepted(delivery: Mapping[str, Any]) -> str:
+    if not delivery["numerator"]:
+        return f"{wording.count(delivery['denominator'])} were attempted, none accepted"
+    return (
+        f"{wording.percent(delivery['rate'])} of {wording.count(delivery['denominator'])} "
+        "were accepted"
     )
-    return page.head("All campaigns", "; ".join(sentences) + ".", meta=meta)
 
 
 def _period_reactions(rates: Mapping[str, Mapping[str, Any]]) -> str:
-    if rates["open"]["rate"] is None:
+    opened = rates["open"]
+    if not rates["delivery"]["numerator"]:
+        return ""
+    if opened["rate"] is None:
         return "opens and clicks are not tracked"
+    those = (
+        f"the {wording.count(opened['denominator'])} tracked" if opened["untracked"] else "those"
+    )
     return (
-        f"people opened {wording.percent(rates['open']['rate'])} of those and clicked "
+        f"people opened {wording.percent(opened['rate'])} of {those} and clicked "
         f"{wording.percent(rates['click']['rate'])}"
     )
+
+
+def _unattributed(bounced: int) -> str:
+    return f"{wording.plural(bounced, 'bounce')} could not be attributed" if bounced else ""
 
 
 def _odd_campaigns(odd: pl.DataFrame) -> str:
@@ -228,17 +297,30 @@ def _odd_campaigns(odd: pl.DataFrame) -> str:
     return f"{name} ({wording.percent(worst['rate'])}){more} bounced beyond chance"
 
 
-def compared(differences: pl.DataFrame, reference: pl.DataFrame, age: str) -> Html:
+def compared(differences: pl.DataFrame, reference: pl.DataFrame, age_hours: int) -> Html:
     """Say which campaigns differ from the reference (``campaign_difference``, both measures)."""
+    age = wording.age(age_hours)
     if reference.is_empty():
-        return page.note(f"No campaign to compare with. {_NOTHING}")
+        return page.note(f"No campaign to compare with: {_NO_CAMPAIGN}")
     row = reference.row(0, named=True)
     lead = " ".join(_differing(differences, measure) for measure in ("open", "click"))
     if differences.is_empty():
-        lead = f"Nothing else has reached {age}, or this campaign itself has not."
+        lead = _nothing_to_compare(row, age_hours)
     meta = f"opens and clicks by people {age} after delivery · id {row['campaign_id']}"
     name = row["campaign_name"] or row["campaign_id"]
     return page.head(f"Compared with: {name}", lead, meta=meta)
+
+
+def _nothing_to_compare(row: Mapping[str, Any], age_hours: int) -> str:
+    age = wording.age(age_hours)
+    if (row["age_hours"] or 0) < age_hours:
+        return (
+            f"This campaign itself has not reached {age} yet, so nothing is compared with it: "
+            "choose an older campaign or a lower age."
+        )
+    if not row["is_tracked"]:
+        return "Opens and clicks of this campaign are not tracked, so nothing is compared with it."
+    return f"No other campaign that is tracked has reached {age}."
 
 
 def _differing(differences: pl.DataFrame, measure: str) -> str:
@@ -261,25 +343,42 @@ def bounced(total: pl.DataFrame, providers: pl.DataFrame, days: pl.DataFrame) ->
     if total.is_empty():
         return page.note("Nothing has bounced yet.")
     top = total.sort("bounced", descending=True).row(0, named=True)
-    named = providers.filter(pl.col("bounce_stands_out")).sort("bounce_rate", descending=True)
+    named = providers.filter(
+        pl.col("bounce_stands_out"), pl.col("bounce_rate") > pl.col("all_bounce_rate")
+    ).sort("bounce_rate", descending=True)
+    nameless = int(total["unattributed"].sum())
     sentences = [
         f"{wording.plural(int(total['bounced'].sum()), 'bounce')} of "
-        f"{wording.count(top['attempted'])} messages; most are {top['bounce_category']} "
-        f"({wording.count(top['bounced'])}; what to do: {top['advice']})",
-        _worst_provider(named),
-        f"{wording.plural(days.filter(pl.col('is_out_of_control')).height, 'day')} "
-        "out of the ordinary",
+        f"{wording.count(top['attempted'])} messages"
+        f"{f', {wording.count(nameless)} of them of no known campaign' if nameless else ''}.",
+        f"{_commonest(top)}. {top['advice']}",
+        f"{_worst_provider(named)}; {_odd_days(days)}.",
     ]
-    return page.head("Bounces", "; ".join(sentences) + ".", meta="all mail, latest bounce each")
+    return page.head("Bounces", " ".join(sentences), meta="all mail, latest bounce each")
+
+
+def _commonest(top: Mapping[str, Any]) -> str:
+    number = wording.count(top["bounced"])
+    if top["bounce_category"] == "no category":
+        return f"The commonest give no category ({number})"
+    return f"The commonest reason is {top['bounce_category']} ({number})"
+
+
+def _odd_days(days: pl.DataFrame) -> str:
+    if days["is_small"].all():
+        return "no day has mail enough to judge it"
+    odd = days.filter(pl.col("is_out_of_control")).height
+    return f"{wording.plural(odd, 'day')} out of the ordinary"
 
 
 def _worst_provider(named: pl.DataFrame) -> str:
     if named.is_empty():
-        return "no mailbox provider stands out"
+        return "No mailbox provider bounces more than chance explains"
     worst = named.row(0, named=True)
+    name = wording.provider(worst["provider"])
     return (
-        f"{wording.provider(worst['provider'])} refuses most: "
-        f"{wording.percent(worst['bounce_rate'])}"
+        f"{name[0].upper()}{name[1:]} stand{'' if name.endswith('domains') else 's'} out: "
+        f"{wording.percent(worst['bounce_rate'])} of {wording.count(worst['attempted'])} bounced"
     )
 
 
@@ -305,21 +404,34 @@ def clicked(links: pl.DataFrame, limits: pl.DataFrame) -> Html:
     if links.is_empty():
         return page.note("No click has been recorded for this campaign.")
     top = links.row(0, named=True)
+    lead = _followed(links.filter(pl.col("clicked_human") > 0), links, limits)
     machine = limits["machine_click_rate"][0] if limits.height else None
-    lead = (
-        f"People followed {wording.plural(links.height, 'link')}; the first takes "
-        f"{wording.percent(top['click_human_share'])} of their clicks and "
-        f"{wording.percent(top['first_click_human_share'])} of their first ones. Of the messages "
-        f"with a click, {wording.percent(machine)} were clicked by machines alone."
-    )
+    if machine is not None:
+        lead += (
+            f" Of the messages with a click, {wording.percent(machine)} were clicked by machines "
+            "alone."
+        )
     return page.head(top["campaign_name"] or top["campaign_id"], lead, meta="links of one campaign")
+
+
+def _followed(by_people: pl.DataFrame, links: pl.DataFrame, limits: pl.DataFrame) -> str:
+    if by_people.is_empty():
+        return "No link was followed by a person, as far as timing betrays machines."
+    top = by_people.row(0, named=True)
+    cut = by_people.height == links.height and limits.height and limits["urls"][0] > links.height
+    return (
+        f"People followed {'at least ' if cut else ''}"
+        f"{wording.plural(by_people.height, 'link')}; the first takes "
+        f"{wording.percent(top['click_human_share'])} of their clicks and "
+        f"{wording.percent(top['first_click_human_share'])} of their first ones."
+    )
 
 
 def health(summary: pl.DataFrame) -> Html:
     """Say whom to stop writing to (``list_health``)."""
     row = summary.row(0, named=True)
     if not row["recipients"]:
-        return page.note(_NOTHING)
+        return page.note("No recipient is known yet: nothing has been delivered or has bounced.")
     kinds = {
         "hard_bounced": "bounced hard",
         "repeatedly_bounced": "bounced again and again",
@@ -341,9 +453,16 @@ def quality(checks: pl.DataFrame, freshness: pl.DataFrame) -> Html:
     row = freshness.row(0, named=True)
     if not row["events"]:
         return page.note(_NOTHING)
-    odd = checks.filter(pl.col("needs_attention"))["check_name"].to_list()
-    match = f"{wording.percent(row['match_rate'])} of opens and clicks name a known message; "
-    found = f"look at {_and(odd)}." if odd else "nothing asks for a second look."
+    odd = [
+        f"{one['check_name']} ({wording.count(one['found'])} of {wording.count(one['of_all'])})"
+        for one in checks.filter(pl.col("needs_attention")).iter_rows(named=True)
+    ]
+    match = (
+        "No open or click has come that could be matched; "
+        if row["match_rate"] is None
+        else f"{wording.percent(row['match_rate'])} of opens and clicks name a known message; "
+    )
+    found = f"look at: {'; '.join(odd)}." if odd else "nothing asks for a second look."
     return page.head("Data quality", match + found, meta=f"{row['timezone']} · {_as_of(row)}")
 
 
@@ -351,12 +470,16 @@ def data_limits(freshness: pl.DataFrame, *more: str) -> Html:
     """Say what holds for every page over all mail (``freshness``), then what is said in more."""
     row = freshness.row(0, named=True)
     said = [*more]
-    if row["match_rate"] is not None:
-        said.append(
-            f"Loaded {wording.age(row['load_age_hours'])} ago; the last event came "
-            f"{wording.age(row['event_age_hours'])} ago. {wording.percent(row['match_rate'])} of "
-            "opens and clicks name a known message; the others count only where campaign and "
-            "recipient fit."
-        )
+    if row["events"]:
+        said.append(f"The data was {_loaded(row)}.{_matched(row)}")
     said.append("By people means: not betrayed as a machine by timing. Prefetching is not seen.")
     return page.limits(said)
+
+
+def _matched(row: Mapping[str, Any]) -> str:
+    if row["match_rate"] is None:
+        return ""
+    return (
+        f" {wording.percent(row['match_rate'])} of opens and clicks name a known message; the "
+        "others count only where campaign and recipient fit."
+    )

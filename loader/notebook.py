@@ -108,7 +108,7 @@ def campaign_ids(warehouse: Warehouse) -> list[str]:
 
 def _listed(warehouse: Warehouse) -> pl.DataFrame:
     return warehouse.frame(
-        "select campaign_id, campaign_name, sent_date, attempted "
+        "select campaign_id, campaign_name, sent_date, attempted, age_hours "
         "from campaign_list order by recency"
     )
 
@@ -132,13 +132,15 @@ panel.sessionContext.session.kernel.requestExecute({code: code, silent: true}).d
 """
 
 
-def pick(warehouse: Warehouse, campaign: str | None) -> Picker:
+def pick(warehouse: Warehouse, campaign: str | None, age_hours: float = 0) -> Picker:
     """Offer every campaign to choose from; choosing one runs the cells below again with it.
 
-    ``campaign`` is what the parameters say: an id, a name, or empty for the newest.
+    ``campaign`` is what the parameters say: an id, a name, or empty for the newest whose last
+    delivery is ``age_hours`` old (for the newest of all where none is).
     """
     listed = _listed(warehouse)
-    chosen = _meant(listed, campaign) or _meant(listed, "")
+    ripe = listed.filter(pl.col("age_hours") >= age_hours)
+    chosen = _meant(listed if campaign or not age_hours else ripe, campaign) or _meant(listed, "")
     options = "".join(_option(row, chosen) for row in listed.iter_rows(named=True))
     fallback = " Here, write the campaign's id into the parameters cell and run all cells."
     markup = (

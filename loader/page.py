@@ -58,8 +58,8 @@ _COLOUR = {
 }
 _NAME = {
     "delivery": "Accepted",
-    "open": "Opened",
-    "click": "Clicked",
+    "open": "Opened by people",
+    "click": "Clicked by people",
     "bounce": "Bounced",
     "unsubscribe": "Unsubscribed",
 }
@@ -129,9 +129,9 @@ def head(title: str, lead: str, *, meta: str = "", badge: str | None = None) -> 
 def tiles(measures: pl.DataFrame) -> Html:
     """Show a tile per row of ``campaign_measure`` or ``period_measure``.
 
-    Columns: measure, numerator, denominator, rate, rate_lo, rate_hi, is_small, compared_rate,
-    difference, stands_out; and peers, compared_at_hours or else days. A tile never stands without
-    its denominator.
+    Columns: measure, numerator, denominator, rate, rate_lo, rate_hi, gross_rate, is_small,
+    compared_rate, difference, stands_out; and peers, compared_at_hours, same_age_rate or else
+    days, untracked. A tile never stands without its denominator.
     """
     if measures.is_empty():
         return note("Nothing has been delivered yet, so there is nothing to measure.")
@@ -142,18 +142,35 @@ def tiles(measures: pl.DataFrame) -> Html:
 
 def _tile(row: Mapping[str, Any]) -> str:
     measure = row["measure"]
-    unit = _DENOMINATOR.get(measure, "accepted")
-    few = " few" if row["is_small"] else ""
-    interval = wording.interval(row["rate_lo"], row["rate_hi"])
-    small = "not tracked" if row["rate"] is None else f"95%: {interval}"
+    few = " few" if row["is_small"] and row["rate"] is not None else ""
+    gross = row["gross_rate"]
+    machines = f"{wording.percent(gross)} with machines" if gross is not None else ""
+    lines = [_interval(row), _counted(row), machines, "too few to tell" if few else ""]
     return (
         f'<div class="tile{few}" style="--c:{_COLOUR[measure]}">'
         f'<div class="name">{_NAME[measure]}</div>'
         f'<div class="rate">{html.escape(wording.percent(row["rate"]))}</div>'
-        f'<div class="small">{small}<br>'
-        f"{wording.count(row['numerator'])} of {wording.count(row['denominator'])} {unit}"
-        f"{'<br>too few to tell' if few else ''}</div>{_compared(row)}</div>"
+        f'<div class="small">{"<br>".join(map(html.escape, filter(None, lines)))}</div>'
+        f"{_compared(row)}</div>"
     )
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    if row["rate"] is not None:
+        return f"95%: {wording.interval(row['rate_lo'], row['rate_hi'])}"
+    return "not tracked" if row["denominator"] or row.get("untracked") else "nothing accepted"
+
+
+def _counted(row: Mapping[str, Any]) -> str:
+    """What the rate is of; where some accepted messages are not tracked, how many."""
+    unit = _DENOMINATOR.get(row["measure"], "accepted")
+    untracked = row.get("untracked")
+    if untracked and not row["denominator"]:
+        return f"{wording.count(untracked)} accepted"
+    counted = f"{wording.count(row['numerator'])} of {wording.count(row['denominator'])}"
+    if not untracked:
+        return f"{counted} {unit}"
+    return f"{counted} tracked; {wording.count(untracked)} more are not"
 
 
 def _compared(row: Mapping[str, Any]) -> str:
@@ -161,7 +178,7 @@ def _compared(row: Mapping[str, Any]) -> str:
         return '<div class="than">nothing to compare with yet</div>'
     mark = f' class="{_verdict(row)}"' if row["stands_out"] else ""
     return (
-        f'<div class="than"><b{mark}>{wording.points(row["difference"])}</b> against '
+        f'<div class="than">{_then(row)}<b{mark}>{wording.points(row["difference"])}</b> against '
         f"{html.escape(wording.percent(row['compared_rate']))}, {_comparison(row)}</div>"
     )
 
@@ -170,13 +187,20 @@ def _verdict(row: Mapping[str, Any]) -> str:
     return "better" if (row["difference"] > 0) == _WELCOME[row["measure"]] else "worse"
 
 
+def _then(row: Mapping[str, Any]) -> str:
+    """The rate at the age of the comparison; bounces are final and have none."""
+    if "peers" not in row or row["measure"] in _DENOMINATOR:
+        return ""
+    rate = html.escape(wording.percent(row["same_age_rate"]))
+    return f"{rate} at {wording.age(row['compared_at_hours'])}: "
+
+
 def _comparison(row: Mapping[str, Any]) -> str:
     if "peers" not in row:
         return f"the {row['days']} days before"
-    at = f"at {wording.age(row['compared_at_hours'])}"
     if row["peers"] == 1:
-        return f"the campaign before, {at}"
-    return f"median of the {row['peers']} before, {at}"
+        return "the campaign before"
+    return f"median of the {row['peers']} before"
 
 
 def limits(sentences: Iterable[str]) -> Html:

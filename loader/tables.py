@@ -145,11 +145,13 @@ def _rate(key: str, colour: str, top: float, odd: str | None = None) -> Cell:
         if value is None:
             return wording.MISSING
         few = "few" if row.get("is_small") else ""
-        mark = "odd" if odd and row.get(odd) and not few else ""
+        mark = "odd" if odd and row.get(odd) else ""
+        gross = row.get(key.replace("_human", "")) if "_human" in key else None
+        machines = "" if gross is None else f"{html.escape(wording.percent(gross))} with machines"
         width = 0.0 if not top else min(100.0, 100 * value / top)
         written = html.escape(wording.percent(value))
         return (
-            f'<span class="{few} {mark}">{written}</span> '
+            f'<span class="{few} {mark}" title="{machines}">{written}</span> '
             f'<span class="bar"><i style="width:{width:.0f}%;background:{colour}"></i></span>'
             f'<span class="{few} between">{_between(row, key)}</span>'
         )
@@ -168,20 +170,24 @@ def _top(frame: pl.DataFrame, *keys: str) -> float:
     return max((float(value) for value in values if value is not None), default=0.0)  # type: ignore[arg-type]
 
 
-def campaigns(listed: pl.DataFrame, *, linked: bool = False) -> Html:
+def campaigns(
+    listed: pl.DataFrame, unattributed: pl.DataFrame | None = None, *, linked: bool = False
+) -> Html:
     """Show a row for each campaign, the newest first, with small bars and its ripeness.
 
+    ``unattributed``, the row of ``campaign_report`` without a campaign, stands last.
     Columns: campaign_id, campaign_name, sent_date, attempted, delivery_rate, bounce_rate,
     open_human_rate, click_human_rate, unsubscribe_rate (each with _lo and _hi), is_small,
     maturity. With ``linked``, names lead to the pages that ``loader report --all`` writes.
     """
-    if listed.is_empty():
+    whole = listed if unattributed is None else pl.concat([listed, unattributed], how="diagonal")
+    if whole.is_empty():
         return note("No campaign has been seen yet.")
     rates = {
         "delivery_rate": ("Accepted", COLOUR["accepted"]),
         "bounce_rate": ("Bounced", COLOUR["hard"]),
-        "open_human_rate": ("Opened", COLOUR["opened"]),
-        "click_human_rate": ("Clicked", COLOUR["clicked"]),
+        "open_human_rate": ("Opened by people", COLOUR["opened"]),
+        "click_human_rate": ("Clicked by people", COLOUR["clicked"]),
         "unsubscribe_rate": ("Unsub.", COLOUR["unsubscribed"]),
     }
     columns: dict[str, tuple[str, Cell]] = {
@@ -193,12 +199,12 @@ def campaigns(listed: pl.DataFrame, *, linked: bool = False) -> Html:
         columns[key] = (heading, _rate(key, colour, _top(listed, key)))
     columns["maturity"] = ("Ripeness", _said("maturity"))
     return _table(
-        listed, columns, left=["campaign_name", "sent_date"], sortable=True, name="campaigns"
+        whole, columns, left=["campaign_name", "sent_date"], sortable=True, name="campaigns"
     )
 
 
 def _named(row: Mapping[str, Any]) -> str:
-    name = row["campaign_name"] or row["campaign_id"] or "no campaign"
+    name = row["campaign_name"] or row["campaign_id"] or "unattributed: no campaign known"
     return f'<span class="name" title="{html.escape(name)}">{html.escape(name)}</span>'
 
 
@@ -229,8 +235,8 @@ def providers(listed: pl.DataFrame) -> Html:
         "block_rate": ("Block", _rate("block_rate", COLOUR["block"], bad)),
     }
     for key, heading, colour, odd in (
-        ("open_human_rate", "Opened", COLOUR["opened"], "open_stands_out"),
-        ("click_human_rate", "Clicked", COLOUR["clicked"], "click_stands_out"),
+        ("open_human_rate", "Opened by people", COLOUR["opened"], "open_stands_out"),
+        ("click_human_rate", "Clicked by people", COLOUR["clicked"], "click_stands_out"),
     ):
         columns[key] = (heading, _rate(key, colour, _top(listed, key), odd))
     return _table(listed, columns, left=["provider"], name="providers")
@@ -345,7 +351,7 @@ def differences(compared: pl.DataFrame, measure: str) -> Html:
     """
     pairs = compared.filter(pl.col("measure") == measure)
     if pairs.is_empty():
-        return note("No other campaign has reached this age, so there is nothing to compare.")
+        return note("No difference can be shown: the top of the page says why.")
     columns: dict[str, tuple[str, Cell]] = {
         "campaign_name": ("Campaign", _named),
         "sent_date": ("Sent", _day("sent_date")),
@@ -425,6 +431,8 @@ def checks(listed: pl.DataFrame) -> Html:
 
     Columns: check_name, found, of_all, share with _lo and _hi, needs_attention.
     """
+    if not listed["of_all"].sum():
+        return note("No event has been loaded, so there is nothing to check.")
     columns: dict[str, tuple[str, Cell]] = {
         "needs_attention": ("State", _mark),
         "check_name": ("Check", _said("check_name")),
@@ -455,6 +463,7 @@ def _explained(row: Mapping[str, Any]) -> str:
 
 
 def _mark(row: Mapping[str, Any]) -> str:
-    alarm = bool(row["needs_attention"])
-    colour, word = (COLOUR["hard"], "look") if alarm else (MUTED, "fine")
+    colour, word = (COLOUR["hard"], "look") if row["needs_attention"] else (MUTED, "fine")
+    if not row["of_all"]:
+        word = "nothing to check"
     return f'<span class="nowrap" style="color:{colour};font-weight:650">{word}</span>'

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,29 @@ def hostile_home(home: Path) -> Settings:
     (home / "spool" / "hostile.jsonl").write_text(text, "utf-8")
     ingest(settings_of(home))
     return settings_of(home)
+
+
+def loaded_home(home: Path, events: list[dict[str, Any]]) -> Settings:
+    """Load events into a home."""
+    (home / "spool").mkdir(parents=True)
+    text = "".join(json.dumps(event) + "\n" for event in events)
+    (home / "spool" / "events.jsonl").write_text(text, "utf-8")
+    ingest(settings_of(home))
+    return settings_of(home)
+
+
+def event(kind: str, person: int, hour: int, campaign: str | None, **more: Any) -> dict[str, Any]:
+    """An event of ``person``'s message of a campaign (None: of none), ``hour`` h after 1 Nov."""
+    named = {} if campaign is None else {"campaign": {"id": campaign, "name": campaign.title()}}
+    return {
+        "kind": kind,
+        "recipient": f"p{person}@{more.pop('domain', 'gmail')}.com",
+        "message_id": f"{campaign}-{person}@news.example",
+        "sender": "news@news.example",
+        "timestamp": f"{datetime(2025, 11, 1) + timedelta(hours=hour):%Y-%m-%dT%H:%M:%SZ}",
+        **named,
+        **more,
+    }
 
 
 def _events(number: int, name: str) -> list[dict[str, Any]]:

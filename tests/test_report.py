@@ -11,7 +11,15 @@ from loader.errors import ReportError
 from loader.report import report
 from loader.settings import Settings
 from tests.conftest import require
-from tests.pages import HOSTILE, browse, hostile_home, sample_home, settings_of
+from tests.pages import (
+    HOSTILE,
+    browse,
+    event,
+    hostile_home,
+    loaded_home,
+    sample_home,
+    settings_of,
+)  # fmt: skip
 
 LARGEST = 3_000_000
 pytestmark = pytest.mark.browser
@@ -129,6 +137,17 @@ def test_an_empty_warehouse_is_a_page_with_a_sentence(tmp_path: Path) -> None:
     text = report(settings_of(tmp_path), None, tmp_path / "o.html").read_text("utf-8")
 
     assert "Nothing has been loaded yet" in text
+
+
+def test_nothing_delivered_is_a_page_with_its_count(tmp_path: Path) -> None:
+    """Where every message bounced the overview says so, and how many stand under no campaign."""
+    bounces = [event("bounce", n, n, None if n < 3 else "lost") for n in range(40)]
+    settings = loaded_home(tmp_path / "home", bounces)
+    text = report(settings, None, tmp_path / "o.html").read_text("utf-8")
+
+    assert "40 were attempted, none accepted" in text
+    assert "3 bounces could not be attributed" in text
+    assert "unattributed: no campaign known" in text
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ select
     bounced.bounce_category,
     bounced.bounce_class,
     bounced.sync_type,
-    coalesce(bounce_class.advice, 'keep; report first sight') as advice,
+    coalesce(bounce_class.advice, 'Keep the address, and report what is new.') as advice,
     bounced.commonest_dsn_status,
     bounced.commonest_bounce_type,
     bounced.bounced,

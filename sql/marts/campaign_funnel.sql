@@ -1,10 +1,11 @@
 -- grain: campaign × stage of what became of its messages; share_of_previous is of the stage
--- before, that of unsubscribed is of accepted
+-- before, that of unsubscribed is of accepted; NULL where a campaign is not tracked
 create or replace view campaign_funnel as
 with stage as (
     select
         campaign_id,
         attempted,
+        is_tracked,
         unnest([
             {'n': 1, 'stage': 'attempted', 'messages': attempted, 'previous': null},
             {'n': 2, 'stage': 'accepted', 'messages': accepted, 'previous': attempted},
@@ -35,7 +36,7 @@ select
     campaign_id,
     step.stage as stage,
     step.n as stage_number,
-    step.messages as messages,
-    rate(step.messages, attempted) as share_of_attempted,
-    rate(step.messages, step.previous) as share_of_previous,
+    if(is_tracked or step.n <= 2, step.messages, null) as messages,
+    rate(messages, attempted) as share_of_attempted,
+    rate(messages, step.previous) as share_of_previous,
 from stage;

@@ -30,7 +30,12 @@ select
     campaign_list.campaign_name,
     campaign_list.maturity,
     coalesce(fallback.orphans, 0) as orphans,
+    campaign_list.accepted,
     campaign_list.unattributed_nearby,
+    (
+        select cast(coalesce(max(bounced_until), 0) as bigint)
+        from unattributed_until
+    ) as unattributed,
     campaign_link_count.urls,
     rate(
         received.opens_clicks - coalesce(fallback.unmatched_by_message_id, 0),

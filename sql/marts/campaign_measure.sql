@@ -1,6 +1,10 @@
 -- grain: campaign × measure: its rate now and, at the greatest age that it has reached,
--- beside the median of its peers (campaign_peer) at that age; difference and stands_out
--- (median outside the interval, at least 3 peers, not small) are NULL without peers
+-- beside the median of its peers (campaign_peer) at that age; difference is NULL without
+-- peers; gross_rate = opens, clicks of machines included; extreme_rate = the rate, were the
+-- unattributed bounces of its time its own
+-- stands_out: at least 3 peers, not small, the median outside the interval, that of
+-- extreme_rate too, and the campaign's count unlike that of all its peers (5 %, pooled z
+-- test), at least 5 messages, seen or expected, telling so
 create or replace view campaign_measure as
 with rated as materialized (
     select * from measured_rate
@@ -20,12 +24,25 @@ median_of_peers as (
         peer_rate.measure,
         count(peer_rate.rate) as peers,
         median(peer_rate.rate) as compared_rate,
+        sum(peer_rate.numerator) as peers_numerator,
+        sum(peer_rate.denominator) filter (peer_rate.rate is not null)
+            as peers_denominator,
     from reached
     inner join campaign_peer on reached.campaign_id = campaign_peer.campaign_id
     inner join rated as peer_rate
         on campaign_peer.peer_id = peer_rate.campaign_id
         and reached.compared_at_hours = peer_rate.age_hours
     group by reached.campaign_id, peer_rate.measure
+),
+
+-- bounces are final: the same at every age
+extreme as (
+    select
+        campaign_id,
+        unnest(['delivery', 'bounce']) as measure,
+        unnest([accepted, bounced + unattributed_nearby]) as numerator,
+        attempted + unattributed_nearby as denominator,
+    from unattributed_nearby('campaign_span')
 )
 
 select
@@ -39,6 +56,8 @@ select
     now_rate.rate,
     now_rate.rate_lo,
     now_rate.rate_hi,
+    now_rate.gross_rate,
+    rate(extreme.numerator, extreme.denominator) as extreme_rate,
     same_age.rate as same_age_rate,
     median_of_peers.compared_rate,
     same_age.rate - median_of_peers.compared_rate as difference,
@@ -46,8 +65,28 @@ select
     coalesce(
         median_of_peers.peers >= 3
         and not now_rate.is_small
-        and median_of_peers.compared_rate
-        not between same_age.rate_lo and same_age.rate_hi,
+        and differs_from(
+            same_age.numerator,
+            same_age.denominator,
+            median_of_peers.compared_rate
+        )
+        and (
+            extreme.denominator is null
+            or (
+                differs_from(
+                    extreme.numerator,
+                    extreme.denominator,
+                    median_of_peers.compared_rate
+                )
+                and sign(extreme_rate - median_of_peers.compared_rate) = sign(difference)
+            )
+        )
+        and two_rates_p(
+            same_age.numerator,
+            same_age.denominator,
+            median_of_peers.peers_numerator,
+            median_of_peers.peers_denominator
+        ) < 0.05,
         false
     ) as stands_out,
 from rated as now_rate
@@ -59,4 +98,7 @@ left join rated as same_age
 left join median_of_peers
     on now_rate.campaign_id = median_of_peers.campaign_id
     and now_rate.measure = median_of_peers.measure
+left join extreme
+    on now_rate.campaign_id = extreme.campaign_id
+    and now_rate.measure = extreme.measure
 where now_rate.age_hours is null;

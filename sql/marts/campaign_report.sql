@@ -3,37 +3,11 @@
 -- unattributed_nearby = unattributed bounces between 24 h before the campaign's first and
 -- 168 h after its last delivery: the most that could belong to it
 create or replace view campaign_report as
-with unattributed as (
-    select
-        bounced_at,
-        cast(sum(count(*)) over (order by bounced_at) as bigint) as bounced_until,
-    from message_dense
-    where campaign_id is null and bounced_at is not null
-    group by bounced_at
-),
-
-report as (
+with report as (
     select
         *,
         hours_between(last_delivered_at, report_now()) as age_hours,
-    from outcome_rates('campaign_counts')
-),
-
-nearby as (
-    select
-        report.*,
-        if(
-            report.campaign_id is null or report.first_delivered_at is null,
-            null,
-            coalesce(late.bounced_until, 0) - coalesce(early.bounced_until, 0)
-        ) as unattributed_nearby,
-    from report
-    asof left join unattributed as late
-        on report.last_delivered_at + threshold_time('unattributed_after_hours')
-        >= late.bounced_at
-    asof left join unattributed as early
-        on report.first_delivered_at - threshold_time('unattributed_before_hours')
-        > early.bounced_at
+    from outcome_rates('campaign_nearby_counts')
 )
 
 select
@@ -114,4 +88,4 @@ select
     cast(report_time(first_delivered_at) as date) as sent_date,
     report_time(first_delivered_at) as first_delivered_at_local,
     report_time(last_delivered_at) as last_delivered_at_local,
-from nearby;
+from report;

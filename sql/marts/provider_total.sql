@@ -1,25 +1,31 @@
 -- grain: mailbox provider, over all mail; counts as in outcome_counts, rates as in
--- outcome_rates; stands_out = the rate of all mail lies outside the provider's interval
+-- outcome_rates, but those of reactions are of tracked_accepted, the accepted messages of
+-- tracked campaigns; stands_out = the rate of all mail lies outside the provider's interval,
+-- and at least 5 messages, seen or expected, tell it
 create or replace view provider_total as
 with report as (
     select * from outcome_rates('provider_total_counts')
 )
 
 select
-    report.* exclude (has_complaints),
+    report.* exclude (rated, has_complaints),
+    rate(sum(bounced) over (), sum(attempted) over ()) as all_bounce_rate,
+    coalesce(differs_from(bounced, attempted, all_bounce_rate), false)
+        as bounce_stands_out,
     coalesce(
-        not is_small and rate(sum(bounced) over (), sum(attempted) over ())
-        not between bounce_rate_lo and bounce_rate_hi,
-        false
-    ) as bounce_stands_out,
-    coalesce(
-        not is_small and rate(sum(opened_human) over (), sum(accepted) over ())
-        not between open_human_rate_lo and open_human_rate_hi,
+        differs_from(
+            opened_human,
+            rated,
+            rate(sum(opened_human) over (), sum(rated) over ())
+        ),
         false
     ) as open_stands_out,
     coalesce(
-        not is_small and rate(sum(clicked_human) over (), sum(accepted) over ())
-        not between click_human_rate_lo and click_human_rate_hi,
+        differs_from(
+            clicked_human,
+            rated,
+            rate(sum(clicked_human) over (), sum(rated) over ())
+        ),
         false
     ) as click_stands_out,
 from report;

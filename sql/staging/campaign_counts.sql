@@ -5,6 +5,7 @@ select
     campaign.campaign_name,
     outcome.* exclude (first_key, second_key),
     coalesce(campaign.is_tracked, false) as is_tracked,
+    if(campaign.is_tracked, outcome.accepted, null) as rated,
     has_complaints() as has_complaints,
 from outcome_counts('message_part', campaign_id, null) as outcome
 left join campaign on outcome.first_key is not distinct from campaign.campaign_id;

@@ -1,8 +1,15 @@
 -- grain: day, in the report zone, on which a message was delivered or else bounced
+-- tracked_accepted = accepted messages of tracked campaigns; a day without is not tracked
 create or replace view daily_counts as
 with quarter_hour as (
     select *
     from outcome_counts('message_part', time_bucket(interval 15 minutes, attempted_at), null)
+    union all by name
+    select
+        time_bucket(interval 15 minutes, attempted_at) as first_key,
+        count(*) as untracked,
+    from untracked_message
+    group by first_key
 )
 
 select
@@ -29,7 +36,9 @@ select
     cast(sum(unsubscribed_human) as bigint) as unsubscribed_human,
     min(first_delivered_at) as first_delivered_at,
     max(last_delivered_at) as last_delivered_at,
-    exists (select 1 from campaign where is_tracked) as is_tracked,
+    cast(sum(accepted) - coalesce(sum(untracked), 0) as bigint) as tracked_accepted,
+    tracked_accepted > 0 as is_tracked,
+    cast(if(is_tracked, sum(accepted), null) as bigint) as rated,
     has_complaints() as has_complaints,
 from quarter_hour
 group by day;

@@ -20,6 +20,8 @@ from (
         ('maturing_hours', 24.0, 'hours', 'age from which rates are maturing'),
         ('small_attempted', 200.0, 'messages', 'below this rates are greyed out'),
         ('small_reacted', 50.0, 'messages', 'quantiles of fewer reactions are greyed out'),
+        ('least_count', 5.0, 'messages',
+            'seen or expected: with fewer a difference is not told from chance'),
         ('unattributed_before_hours', 24.0, 'hours',
             'a bounce this long before a campaign''s first delivery may be its own'),
         ('unattributed_after_hours', 168.0, 'hours',

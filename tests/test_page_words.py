@@ -1,0 +1,278 @@
+"""What pages say in words: nothing that the numbers beside them do not bear out."""
+
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+
+from loader import charts, leads, notebook, page, query, tables
+from loader.demo import CAMPAIGN_TABLE
+from loader.kernel import kernel_environment
+from loader.settings import Settings
+from tests.pages import event, loaded_home, sample_home
+
+Events = list[dict[str, Any]]
+
+
+def sent(campaign: str, people: int, hour: int, bounced: int = 0, **more: Any) -> Events:
+    """A campaign to so many people, of whom the first ``bounced`` never got it."""
+    kinds = ["bounce" if person < bounced else "delivered" for person in range(people)]
+    return [event(kind, person, hour, campaign, **more) for person, kind in enumerate(kinds)]
+
+
+def world() -> Events:
+    """Campaigns of every kind that once were told wrongly, a day apart."""
+    clicks = [
+        event("click", person, 24, "machines", url=f"https://x.example/{letter}")
+        for person in range(9)
+        for letter in "abcd"
+    ]
+    return [
+        *sent("lost", 40, 0, bounced=40, bounce_category="spam-related"),
+        *sent("machines", 300, 24),
+        *clicks,
+        *sent("quiet", 300, 48),
+        *sent("mixed", 300, 48),
+        *(event("open", person, 49, "mixed") for person in range(60)),
+        *(event("delivered", 1000 + n, 72, "odd") for n in range(300)),
+        *(event("delivered", 2000 + n, 72, "odd", domain="yahoo") for n in range(20)),
+        *(event("bounce", 3000 + n, 72, "odd", domain="yahoo") for n in range(30)),
+        *(event("bounce", n, 72, None, bounce_category="quota-issues") for n in range(5)),
+        event("delivered", 1, 480, "tiny"),
+        event("bounce", 2, 480, "tiny"),
+        event("open", 1, 481, "tiny"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home with that world."""
+    return loaded_home(tmp_path_factory.mktemp("odd"), world())
+
+
+@pytest.fixture
+def con(odd: Settings) -> duckdb.DuckDBPyConnection:
+    """A connection to it."""
+    return query.connect(odd)
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnection:
+    """A connection to the published sample."""
+    return query.connect(sample_home(tmp_path_factory.mktemp("sample")))
+
+
+def rows(con: duckdb.DuckDBPyConnection, view: str, campaign: str | None = None) -> pl.DataFrame:
+    """A view, or its rows of one campaign."""
+    where = f" where campaign_id = '{campaign}'" if campaign else ""
+    return con.sql(f"from {view}{where}").pl()
+
+
+def head(con: duckdb.DuckDBPyConnection, campaign: str) -> str:
+    """What stands at the top of a campaign's page."""
+    frames = ("campaign_list", "campaign_measure", "provider_report")
+    return repr(leads.campaign(*(rows(con, view, campaign) for view in frames)))
+
+
+def limits(con: duckdb.DuckDBPyConnection, campaign: str) -> str:
+    """What stands at the end of it."""
+    return repr(leads.campaign_limits(rows(con, "campaign_limit", campaign)))
+
+
+def finding(drawn: Any) -> str:
+    """The title of a chart, or the sentence in its place."""
+    return " ".join(drawn.to_dict()["title"]["text"]) if hasattr(drawn, "to_dict") else repr(drawn)
+
+
+def test_a_wholly_bounced_campaign_is_told_as_one(con: duckdb.DuckDBPyConnection) -> None:
+    """Where nothing was accepted the page says that first, and nothing of opens or tracking."""
+    said, known = head(con, "lost"), limits(con, "lost")
+
+    assert "None of 40 messages was accepted: 40 bounced" in said
+    assert finding(charts.funnel(rows(con, "campaign_funnel", "lost"))) == "None was accepted"
+    assert "nobody could open" in known
+    assert "5 bounces of all mail came without a campaign" in known
+    assert "–" not in said + known  # noqa: RUF001
+
+
+def test_the_interval_decides_which_provider_stands_out(con: duckdb.DuckDBPyConnection) -> None:
+    """A provider far off is named and marked however small; without enough mail none is alike."""
+    odd = rows(con, "provider_report", "odd")
+
+    assert "except at Yahoo (60.0% of 50)" in head(con, "odd")
+    assert "odd" in tables.providers(odd.filter(provider="yahoo")).markup.split("Accepted</th>")[1]
+    assert "too few to tell mailbox providers apart" in head(con, "tiny")
+
+
+def test_untracked_is_said_and_never_drawn_as_zero(con: duckdb.DuckDBPyConnection) -> None:
+    """A campaign without any tracked event has no stage, rate or title about opens."""
+    stages = rows(con, "campaign_funnel", "quiet").sort("stage_number")
+
+    assert stages["messages"].to_list() == [300, 300, None, None, None]
+    assert "not tracked" in finding(charts.funnel(stages))
+    assert "not tracked" in repr(page.tiles(rows(con, "campaign_measure", "quiet")).markup)
+
+
+def test_rates_of_all_mail_are_of_what_is_tracked(con: duckdb.DuckDBPyConnection) -> None:
+    """Over all mail people's opens are of tracked accepted messages, and the rest is counted."""
+    period = rows(con, "period_measure").sort("measure_number")
+    opened = period.row(2, named=True)
+    tracked = con.sql(
+        "select sum(accepted) filter (is_tracked), sum(accepted) filter (not is_tracked) "
+        "from campaign_report"
+    ).fetchall()[0]
+    by_provider = rows(con, "provider_total").select("tracked_accepted", "accepted").sum().row(0)
+
+    assert (opened["denominator"], opened["untracked"]) == tracked == (601, 620)
+    assert by_provider == (601, 1221)
+    assert "61 of 601 tracked; 620 more are not" in page.tiles(period).markup
+
+
+def test_a_day_of_untracked_mail_has_no_rate(tmp_path: Path) -> None:
+    """A day on which nothing tracked was delivered has NULL, a mixed day its accepted."""
+    events = [*sent("quiet", 4, 0), *sent("mixed", 4, 24), event("open", 1, 25, "mixed")]
+    con = query.connect(loaded_home(tmp_path, [*events, *sent("mute", 4, 24)]))
+    days = con.sql("select accepted, tracked_accepted, open_rate from daily_report order by day")
+
+    assert days.fetchall() == [(4, 0, None), (8, 4, 0.125)]
+
+
+def test_a_reference_too_young_is_named_as_the_cause(odd: Settings) -> None:
+    """03 opens on the newest campaign of the age, and says when a chosen one is too young."""
+    opened = notebook.open_warehouse(kernel_environment(odd, {}))
+    chosen = opened.frame("select * replace (2.0 as age_hours) from campaign_list limit 1")
+    none = opened.frame("from campaign_difference('tiny', 24) limit 0")
+    said = repr(leads.compared(none, chosen, 24))
+    ages = opened.frame("select age_hours from campaign_list where campaign_id = 'mixed'")
+
+    assert "This campaign itself has not reached 24 h yet" in said
+    assert notebook.pick(opened, "").campaign_id == "tiny"
+    assert notebook.pick(opened, "", ages["age_hours"][0]).campaign_id in {"mixed", "quiet"}
+    assert notebook.pick(opened, "tiny", ages["age_hours"][0]).campaign_id == "tiny"
+
+
+def test_unattributed_bounces_stand_on_every_page(con: duckdb.DuckDBPyConnection) -> None:
+    """What no campaign is known of has its row, its sentence and its part of the chart's title."""
+    lost = con.sql("from campaign_report where campaign_id is null").pl()
+    listed = rows(con, "campaign_list")
+    total = rows(con, "bounce_total").sort("bounced", descending=True)
+    said = leads.bounced(total, rows(con, "provider_total"), rows(con, "daily_bounce_limit"))
+    subtitle = charts.bounces(total).to_dict()["title"]["subtitle"]
+
+    assert "no campaign known" in tables.campaigns(listed, lost).markup
+    assert listed["bounced"].sum() + lost["bounced"].sum() == total["bounced"].sum()
+    assert "76 bounces of 1,297 messages, 5 of them of no known campaign." in repr(said)
+    assert "5 bounces of no known campaign" in " ".join(subtitle)
+
+
+def test_the_commonest_reason_is_not_most(con: duckdb.DuckDBPyConnection) -> None:
+    """A reason is called the commonest, with its count, and what to do is a sentence."""
+    total = rows(con, "bounce_total").sort("bounced", descending=True)
+    said = repr(leads.bounced(total, rows(con, "provider_total"), rows(con, "daily_bounce_limit")))
+    advice = con.sql("select advice from bounce_class").fetchall()
+
+    assert "The commonest reason is spam-related (40). Mend the sender's reputation" in said
+    assert all(text[0].isupper() and text.endswith(".") for (text,) in advice)
+
+
+def test_links_that_only_machines_followed_are_nobodys(con: duckdb.DuckDBPyConnection) -> None:
+    """Where no person clicked, no link is said to have drawn or been followed by people."""
+    links = rows(con, "link_report", "machines")
+    said = repr(leads.clicked(links, rows(con, "campaign_limit", "machines")))
+
+    assert links["clicked"].sum() > 0 == links["clicked_human"].sum()
+    assert "No link was followed by a person" in said
+    assert "No link was followed by a person" in finding(charts.links(links))
+
+
+def test_a_tile_reconciles(sample: duckdb.DuckDBPyConnection) -> None:
+    """A tile says by whom, with the gross rate, and the rate at the age it is compared at."""
+    row = sample.sql(
+        "from campaign_measure where measure = 'open' and difference is not null "
+        "and abs(same_age_rate - rate) > 0.001 limit 1"
+    ).pl()
+    tile = page.tiles(row).markup
+    then, gross = (f"{row[name][0]:.1%}" for name in ("same_age_rate", "gross_rate"))
+
+    assert "Opened by people" in tile
+    assert f"{gross} with machines" in tile
+    assert f"{then} at " in tile
+    assert row["difference"][0] == pytest.approx(row["same_age_rate"][0] - row["compared_rate"][0])
+
+
+def test_gross_and_people_stand_side_by_side(sample: duckdb.DuckDBPyConnection) -> None:
+    """The demo's table has opens and clicks of all and by people; page tables say by whom."""
+    names = sample.sql(CAMPAIGN_TABLE).columns
+    table = tables.campaigns(rows(sample, "campaign_list")).markup
+
+    assert {"open %", "human open %", "click %", "human click %"} <= set(names)
+    assert "Opened by people" in table
+    assert "with machines" in table
+
+
+def test_few_events_do_not_stand_out(tmp_path: Path) -> None:
+    """Two of 900 against none do not stand out, sixty do; nor bounces that others may join."""
+    events = [line for n in range(4) for line in sent(f"c{n}", 900, n * 24, bounced=18)]
+    events += [event("open", 20, n * 24 + 1, f"c{n}") for n in range(4)]
+    events += [event("bounce", 5000 + n, 150, None) for n in range(15)]
+    for name, hour, gone in (("two", 150, 2), ("sixty", 151, 60)):
+        events += [*sent(name, 900, hour), event("open", 20, hour, name)]
+        events += [
+            event("subscription_changed", n, hour, name, change="unsubscribe") for n in range(gone)
+        ]
+    con = query.connect(loaded_home(tmp_path, events))
+    found = con.sql("select campaign_id, measure from campaign_measure where stands_out").fetchall()
+
+    assert ("sixty", "unsubscribe") in found
+    assert {measure for campaign, measure in found if campaign == "two"} == set()
+    assert not {measure for _, measure in found} & {"bounce", "delivery"}
+
+
+def test_a_winner_is_named_only_where_intervals_say_so() -> None:
+    """The highest of several rates is the finding only if its interval stands clear."""
+    frame = pl.DataFrame(
+        {
+            "campaign_id": ["a", "b"],
+            "campaign_name": ["Anna", "Ben"],
+            "sent_date": [date(2025, 11, 1)] * 2,
+            "measure": ["open", "open"],
+            "rate": [0.31, 0.30],
+            "rate_lo": [0.28, 0.27],
+            "rate_hi": [0.34, 0.33],
+        }
+    )
+    clear = frame.with_columns(rate_lo=pl.Series([0.335, 0.27]))
+
+    assert "Anna" not in finding(charts.forest(frame, "open", "a", "24 h"))
+    assert "does not stand clear" in finding(charts.forest(frame, "open", "a", "24 h"))
+    assert "Anna was opened most: 31.0%" in finding(charts.forest(clear, "open", "a", "24 h"))
+    assert finding(charts.forest(frame.head(1), "open", "a", "24 h")) == "31.0% opened"
+
+
+def test_what_is_loaded_is_not_denied(con: duckdb.DuckDBPyConnection) -> None:
+    """Freshness says when was loaded though no line says when it came; nothing shows a dash."""
+    freshness = rows(con, "freshness")
+    said = [
+        leads.start(freshness),
+        leads.data_limits(freshness),
+        leads.campaign(*[pl.DataFrame()] * 3),
+    ]
+
+    assert "loaded" in repr(said[0])
+    assert "The data was loaded" in repr(said[1])
+    assert "Nothing has been loaded" not in repr(said[2])
+    assert not [text for text in map(repr, said) if "–" in text or "`" in text]  # noqa: RUF001
+
+
+def test_nothing_to_check_is_not_fine(tmp_path: Path) -> None:
+    """A check of 0 of 0 says so, and what needs a look stands with its numbers."""
+    con = query.connect(loaded_home(tmp_path, [event("bounce", n, 0, None) for n in range(9)]))
+    checks, freshness = rows(con, "quality_total"), rows(con, "freshness")
+    said = repr(leads.quality(checks, freshness))
+
+    assert "nothing to check" in tables.checks(checks).markup
+    assert "No open or click has come" in said
+    assert "bounces without a campaign (9 of 9)" in said

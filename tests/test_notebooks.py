@@ -217,7 +217,13 @@ def test_a_curve_of_no_clicks_is_no_block() -> None:
 def test_a_difference_is_coloured_by_whether_it_is_good_news() -> None:
     """Fewer bounces that stand out are better, fewer opens are worse, the rest is neither."""
     numbers = {"numerator": 9, "denominator": 900, "rate": 0.01, "rate_lo": 0.0, "rate_hi": 0.02}
-    beside = {"is_small": False, "compared_rate": 0.02, "difference": -0.01, "days": 30}
+    beside = {
+        "is_small": False,
+        "gross_rate": None,
+        "compared_rate": 0.02,
+        "difference": -0.01,
+        "days": 30,
+    }
     marks = {"bounce": True, "open": True, "click": False}
     measures = pl.DataFrame(
         [{"measure": name, **numbers, **beside, "stands_out": odd} for name, odd in marks.items()]

@@ -84,7 +84,7 @@ class Warehouse:
         self._target = target
         self._timezone = timezone
         self._refreshing = refresh_steps()  # now: meanwhile another version may be installed
-        self.batch_scale = target.batch_scale
+        self.batch_scale, self.takes_turns = target.batch_scale, not target.alone
 
     def open(self) -> "Warehouse":
         """Open it for writing, made first where there is none; every object of ``sql/`` is applied.

@@ -386,16 +386,29 @@ def timing(cells: pl.DataFrame, quantiles: pl.DataFrame) -> Html:
     """Say when people react (``weekday_hour_report`` and ``human_reaction``, newest first)."""
     if quantiles.is_empty():
         return page.note("No reaction has been recorded yet.")
-    days = {number: f"{date(2024, 1, number):%A}" for number in range(1, 8)}  # a Monday first
-    top = cells.sort("opens_human", descending=True).row(0, named=True)
-    newest = quantiles.filter(pl.col("kind") == "open").head(1)
-    half = wording.age(newest["p50_hours"][0]) if newest.height else wording.MISSING
-    lead = (
-        f"People open most on {days[top['weekday']]}s from {top['hour']} to "
-        f"{(top['hour'] + 1) % 24} h; half of the newest campaign's first opens came within {half}."
-    )
+    lead = f"{_when(cells)}; {_how_soon(quantiles.filter(pl.col('kind') == 'open'))}."
     return page.head(
         "When people react", lead, meta="by people only, as far as timing betrays machines"
+    )
+
+
+def _when(cells: pl.DataFrame) -> str:
+    if cells["opens_human"].sum() < wording.TOO_FEW:
+        return "Too few opens to tell a good hour"
+    days = {number: f"{date(2024, 1, number):%A}" for number in range(1, 8)}  # a Monday first
+    top = cells.sort("opens_human", "weekday", "hour", descending=[True, False, False])
+    hour = top["hour"][0]
+    return f"People open most on {days[top['weekday'][0]]}s from {hour} to {(hour + 1) % 24} h"
+
+
+def _how_soon(opens: pl.DataFrame) -> str:
+    told = opens.filter(~pl.col("is_small"))
+    if told.is_empty():
+        return "no campaign has opens enough to tell how soon they come"
+    newest = told.row(0, named=True)
+    return (
+        f"half of the {wording.count(newest['reacted'])} first opens of "
+        f"{newest['campaign_name']} came within {wording.age(newest['p50_hours'])}"
     )
 
 

@@ -276,3 +276,22 @@ def test_nothing_to_check_is_not_fine(tmp_path: Path) -> None:
     assert "nothing to check" in tables.checks(checks).markup
     assert "No open or click has come" in said
     assert "bounces without a campaign (9 of 9)" in said
+
+
+def test_few_opens_tell_no_hour_and_no_haste() -> None:
+    """When people react is told only of opens enough, and how soon with how many it rests on."""
+    quantiles = pl.DataFrame(
+        {
+            "campaign_name": ["newest", "older"],
+            "kind": ["open", "open"],
+            "reacted": [3, 4000],
+            "p50_hours": [1.0, 2.0],
+            "is_small": [True, False],
+        }
+    )
+    cells = pl.DataFrame({"weekday": [1, 2], "hour": [9, 23], "opens_human": [100, 99]})
+    few = str(leads.timing(cells, quantiles.head(1)).markup)
+    told = str(leads.timing(cells.with_columns(pl.col("opens_human") * 9), quantiles).markup)
+
+    assert "Too few opens to tell a good hour; no campaign has opens enough" in few
+    assert "on Mondays from 9 to 10 h; half of the 4,000 first opens of older came within" in told

@@ -750,7 +750,7 @@ def _highest(frame: pl.DataFrame, rate: str, finding: str, word: str) -> str:
 
 def _dated(row: dict[str, Any]) -> str:
     sent = f"{row['sent_date']:%d %b %y}" if row["sent_date"] else "not delivered"
-    return f"\u2068{wording.short(row['campaign_name'], 32)}\u2069 · {sent}"
+    return f"{wording.short(row['campaign_name'], 32)} · {sent}"
 
 
 def control(days: pl.DataFrame) -> Drawn:

@@ -146,14 +146,15 @@ class _Run:
 
     def _load_some(self, coming: "_Ahead", total: int) -> bool:
         """Load as much of ``coming`` as one transaction holds; say whether more may be left."""
-        before, taken = self._bytes, coming.taken
+        before = self._bytes - coming.taken
+        enough = self._bytes + TOGETHER_BYTES
         ready = coming.ready if self._warehouse.takes_turns else tuple  # which takes memory
         with self._warehouse.together():
             for parsed in coming:
                 self._loaded += self._warehouse.load(parsed, ready)
-                self._bytes = before + coming.taken - taken
+                self._bytes = before + coming.taken
                 self._progress(self._loaded.read, self._bytes, max(total, self._bytes))
-                if self._bytes >= before + TOGETHER_BYTES:
+                if self._bytes >= enough:
                     return True
         return False
 

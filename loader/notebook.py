@@ -46,12 +46,11 @@ def _seen_names(frame: pl.DataFrame) -> pl.DataFrame:
     """Put blanks for what controls or turns text in names, the id where a name shows nothing."""
     if not {"campaign_id", "campaign_name"} <= set(frame.columns):
         return frame
-    name = pl.col("campaign_name").str.replace_all(_CONTROL, " ").str.strip_chars()
+    name = pl.col("campaign_name").str.replace_all(wording.CONTROL.pattern, " ").str.strip_chars()
     seen = pl.when(name.str.contains(_VISIBLE)).then(name).otherwise("campaign_id")
     return frame.with_columns(campaign_name=seen)
 
 
-_CONTROL = r"[\p{Cc}\u202a-\u202e\u2066-\u2069]+"
 _VISIBLE = r"[^\p{Z}\p{C}\u115f\u1160\u2800\u3164\uffa0]"
 """A letter that leaves ink: no separator, control or format character, and no filler."""
 

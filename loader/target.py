@@ -228,10 +228,7 @@ class FileTarget:
         if not self._published.exists():
             return False
         try:
-            with duckdb.connect(":memory:") as con:
-                name = str(self._published).replace("'", "''")
-                con.execute(f"attach '{name}' as published (read_only)")
-                con.execute("use published")
+            with _reading(self._published) as con:
                 return state(con) == state(self.con)
         except duckdb.Error:
             return False  # then it is published again
@@ -320,15 +317,23 @@ class FileTarget:
             raise _told(self._path, error) from None
 
 
+@contextmanager
+def _reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a connection that reads a published file. Raises ``duckdb.Error`` where it cannot."""
+    with duckdb.connect(":memory:") as con:
+        name = str(path).replace("'", "''")
+        con.execute(f"attach '{name}' as published (read_only)")
+        con.execute("use published")
+        yield con
+
+
 def _refuse_other(path: Path) -> None:
     """Raise where ``path``, which a publication would replace, is something else."""
     if not path.exists():
         return
     try:
-        with duckdb.connect(":memory:") as con:
-            name = str(path).replace("'", "''")
-            con.execute(f"attach '{name}' as published (read_only)")
-            con.execute("from published.ingest_ledger limit 0")
+        with _reading(path) as con:
+            con.execute("from ingest_ledger limit 0")
     except duckdb.Error:
         raise WarehouseError(
             f"{path} is not a warehouse of this loader, and loading would replace it: name "

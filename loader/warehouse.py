@@ -267,8 +267,9 @@ class Warehouse:
         return [_following(parsed, offsets) for parsed in batches]
 
     def _decide(self, batches: Sequence[Parsed]) -> list[dict[str, Decision]]:
-        standing = {table: self._met(table, frames) for table, frames in _frames(batches).items()}
-        return decide([parsed.events for parsed in batches], standing)
+        events = [parsed.events for parsed in batches]
+        standing = {table: self._met(table, frames) for table, frames in _by_table(events).items()}
+        return decide(events, standing)
 
     def _spans(self, ties: pl.DataFrame) -> list[Span]:
         moments = pl.concat(  # noqa: F841 - DuckDB sees it
@@ -385,10 +386,7 @@ class Warehouse:
         lost: Sequence[tuple[str, pl.DataFrame]],
         ledger: pl.DataFrame,
     ) -> None:
-        changes = {
-            table: net([one[table] for one in decisions if table in one])
-            for table in _frames(batches)
-        }
+        changes = {table: net(some) for table, some in _by_table(decisions).items()}
         self._touch([part for change in changes.values() for part in change])
         self._tally([(table, rows, +1) for table, rows in lost])
         for table, (insert, delete) in changes.items():
@@ -497,13 +495,13 @@ def _bounds(frame: pl.DataFrame) -> dict[str, Any]:
     return {"earliest": frame["occurred_at"].min(), "latest": frame["occurred_at"].max()}
 
 
-def _frames(batches: Iterable[Parsed]) -> dict[str, list[pl.DataFrame]]:
-    """Return table → the frames of its events, one for each batch that has some."""
-    frames: dict[str, list[pl.DataFrame]] = {}
-    for parsed in batches:
-        for table, frame in parsed.events.items():
-            frames.setdefault(table, []).append(frame)
-    return frames
+def _by_table(batches: Iterable[Mapping[str, T]]) -> dict[str, list[T]]:
+    """Return table → what the batches have of it, one for each that has some."""
+    found: dict[str, list[T]] = {}
+    for one in batches:
+        for table, value in one.items():
+            found.setdefault(table, []).append(value)
+    return found
 
 
 def _following(parsed: Parsed, offsets: dict[str, int]) -> Parsed:

@@ -62,7 +62,7 @@ def short(text: str | None, length: int = 48) -> str:
     A wide letter, as in Japanese, takes the room of two. What is written from right to left is
     isolated, so that it leaves the words and numbers around it in their order.
     """
-    line = " ".join(_CONTROL.sub(" ", text or "").split())
+    line = " ".join(CONTROL.sub(" ", text or "").split())
     if not line:
         return MISSING
     widths = list(accumulate(2 if east_asian_width(letter) in "WF" else 1 for letter in line))
@@ -71,7 +71,7 @@ def short(text: str | None, length: int = 48) -> str:
     return f"\u2068{line}\u2069" if any(map(_is_leftward, line)) else line
 
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
 """Control characters, and those that turn the direction of whatever follows them."""
 
 

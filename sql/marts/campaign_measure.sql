@@ -42,7 +42,7 @@ extreme as (
         unnest(['delivery', 'bounce']) as measure,
         unnest([accepted, bounced + unattributed_nearby]) as numerator,
         attempted + unattributed_nearby as denominator,
-    from unattributed_nearby('campaign_span')
+    from campaign_nearby_counts
 )
 
 select

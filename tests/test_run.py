@@ -109,7 +109,7 @@ def test_nothing_outlives_a_killed_run(tmp_path: Path) -> None:
     """When ``loader run`` is killed its receiver and its loader stop cleanly too."""
     require("pgrep")
     with running(tmp_path) as (process, url):
-        assert eventually(lambda: bool(following(process)))
+        assert eventually((tmp_path / "warehouse.duckdb").exists)  # both are at work
         started = children(process, "loader")
         posted = to_url(Plan(campaigns=1, messages=40), url, SECRET)
         process.kill()

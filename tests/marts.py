@@ -14,7 +14,10 @@ from loader.warehouse import PART_EVENTS, refresh_steps
 from loader.warehouse import refresh as run_refresh
 
 LAYERS = ("tables", "staging", "marts")
-KEPT = ("message_dense", "click_moment", "event_fallback", "message_reaction", "campaign")
+KEPT = (
+    "message_dense", "click_moment", "event_fallback", "message_reaction", "campaign",
+    "recipient_state",
+)  # fmt: skip
 """The tables that ``sql/refresh`` keeps."""
 
 

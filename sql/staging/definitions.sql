@@ -2,9 +2,12 @@
 create or replace macro definitions() as (
     select md5(string_agg(definition, ';' order by definition))
     from (
-        select 'refresh 3' as definition
+        select 'refresh 4' as definition
         union all
         select cast(row(name, value) as varchar) from metric_threshold
+        union all
+        select cast(row(bounce_category, suppress_after, suppress_after_transient) as varchar)
+        from bounce_class
         union all
         select cast(row(bounce_category, bounce_class) as varchar) from bounce_class
         union all

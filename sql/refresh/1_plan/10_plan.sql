@@ -32,10 +32,11 @@ from full_plan;
 
 set variable refresh_parts = (select parts from refresh_plan);
 
--- Whether a message key is of the part that is being done; outside of parts all are.
-create or replace temp macro refresh_is_here(message_key) as (
+-- Whether what has this key, of a message or a recipient, is of the part that is being done;
+-- outside of parts all are.
+create or replace temp macro refresh_is_here(part_key) as (
     coalesce(
-        hash(message_key) % getvariable('refresh_parts') = getvariable('refresh_part'),
+        hash(part_key) % getvariable('refresh_parts') = getvariable('refresh_part'),
         true
     )
 );
@@ -98,4 +99,7 @@ delete from message_reaction
 where (select is_full from refresh_plan);
 
 delete from click_moment
+where (select is_full from refresh_plan);
+
+delete from recipient_state
 where (select is_full from refresh_plan);

@@ -14,6 +14,12 @@ from subscription_changed
 union all
 select campaign_id, campaign_name, occurred_at, false as is_reaction from other_event;
 
+create or replace temp table refresh_urls as
+select
+    campaign_id,
+    urls,
+from campaign;
+
 delete from campaign
 where (select is_full from refresh_plan)
     or campaign_id is null

@@ -11,6 +11,7 @@ select
 from refresh_plan
 where is_due;
 
+drop macro table refresh_rows;
 drop macro refresh_is_here;
 drop macro temp.threshold;
 drop macro temp.threshold_time;
@@ -26,6 +27,8 @@ drop table refresh_fallback;
 drop table refresh_unmatched;
 drop table refresh_assigned;
 drop table refresh_special;
+drop table refresh_changed;
+drop table refresh_urls;
 drop table refresh_campaign;
 drop table refresh_touched_event;
 drop table refresh_reaction_key;

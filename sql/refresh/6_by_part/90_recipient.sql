@@ -1,0 +1,196 @@
+-- What is known of each recipient. Plain and dense messages are those of message_base: summed up
+-- apart, as a plain one needs no more than a count and its time.
+insert into recipient_state by name
+with reacted as not materialized (
+    select
+        message_reaction.message_key,
+        message_reaction.recipient,
+        message_reaction.clicks,
+        message_reaction.least_window_urls,
+        message_reaction.delivered_at,
+        message_reaction.first_clicked_at,
+        message_reaction.complained_at,
+        message_reaction.last_human_at,
+        campaign.urls,
+    from refresh_rows('message_reaction') as message_reaction
+    left join campaign on message_reaction.campaign_id = campaign.campaign_id
+),
+
+reaction as (
+    select
+        recipient,
+        last_human_at as occurred_at,
+    from reacted
+    where last_human_at is not null
+    union all
+    select
+        recipient,
+        first_clicked_at as occurred_at,
+    from reacted
+    where clicks = 1
+        and least_window_urls is not null
+        and not is_covered(least_window_urls, urls)
+    union all
+    select
+        moment.recipient,
+        moment.occurred_at,
+    from refresh_rows('click_moment') as moment
+    inner join reacted
+        on moment.message_key = reacted.message_key
+        and moment.recipient = reacted.recipient
+    where not moment.is_burst
+        and not is_instant(moment.occurred_at, reacted.delivered_at)
+        and not is_covered(moment.window_urls, reacted.urls)
+),
+
+human as (
+    select
+        recipient,
+        max(occurred_at) as last_human_at,
+    from reaction
+    group by recipient
+),
+
+plain as (
+    select
+        recipient_key(recipient) as recipient,
+        count(*) as messages,
+        max(occurred_at) as last_accepted_at,
+    from refresh_rows('delivered')
+    anti join message_dense using (message_key)
+    group by recipient_key(recipient)
+),
+
+dense_message as (
+    select *
+    from refresh_rows('message_dense')
+),
+
+dense as (
+    select
+        recipient,
+        count(*) as attempted,
+        count(*) filter (accepted) as accepted,
+        count(bounced_at) as bounced,
+        max(attempted_at) as last_attempted_at,
+        max(delivered_at) filter (accepted) as last_accepted_at,
+        max(bounced_at) filter (bounce_class = 'hard') as hard_bounced_at,
+    from dense_message
+    group by recipient
+),
+
+mailed as (
+    select
+        coalesce(plain.recipient, dense.recipient) as recipient,
+        coalesce(plain.messages, 0) + coalesce(dense.attempted, 0) as attempted,
+        coalesce(plain.messages, 0) + coalesce(dense.accepted, 0) as accepted,
+        coalesce(dense.bounced, 0) as bounced,
+        greatest(plain.last_accepted_at, dense.last_attempted_at) as last_attempted_at,
+        greatest(plain.last_accepted_at, dense.last_accepted_at) as last_accepted_at,
+        dense.hard_bounced_at,
+    from plain
+    full join dense on plain.recipient = dense.recipient
+),
+
+complained as (
+    select
+        recipient,
+        min(complained_at) as complained_at,
+    from reacted
+    where complained_at is not null
+    group by recipient
+),
+
+bounced as (
+    select
+        dense_message.recipient,
+        dense_message.bounce_class,
+        dense_message.meant_category,
+        dense_message.dsn_code[1] = '4' as is_transient,
+        dense_message.bounced_at > coalesce(human.last_human_at, timestamp '-infinity')
+            as is_after_human,
+        dense_message.bounced_at > coalesce(
+            greatest(human.last_human_at, mailed.last_accepted_at),
+            timestamp '-infinity'
+        ) as is_in_a_row,
+    from dense_message
+    inner join mailed on dense_message.recipient = mailed.recipient
+    left join human on dense_message.recipient = human.recipient
+    where dense_message.bounced_at is not null
+),
+
+streak as (
+    select
+        recipient,
+        bounce_class,
+        meant_category,
+        is_transient,
+        count(*) filter (is_in_a_row) as in_a_row,
+        count(*) filter (is_after_human) as after_human,
+    from bounced
+    group by recipient, bounce_class, meant_category, is_transient
+),
+
+verdict as (
+    select
+        streak.recipient,
+        cast(sum(streak.in_a_row) filter (streak.bounce_class = 'soft') as bigint)
+            as consecutive_soft_bounces,
+        min(coalesce(streak.meant_category, 'permanent DSN')) filter (
+            streak.bounce_class = 'hard' and streak.after_human >= if(
+                streak.is_transient,
+                coalesce(bounce_class.suppress_after_transient, 1),
+                coalesce(bounce_class.suppress_after, 1)
+            )
+        ) as hard_reason,
+        min(streak.meant_category) filter (
+            streak.bounce_class <> 'hard'
+            and streak.in_a_row >= bounce_class.suppress_after
+        ) as repeated_reason,
+    from streak
+    left join bounce_class on streak.meant_category = bounce_class.bounce_category
+    group by streak.recipient
+),
+
+list_choice as (
+    select
+        recipient_key(recipient) as recipient,
+        contact_list_id,
+        max(occurred_at) as changed_at,
+        arg_max(
+            word_key(change) = 'unsubscribe',
+            (occurred_at, word_key(change) = 'unsubscribe')
+        ) as is_unsubscribed,
+    from refresh_rows('subscription_changed')
+    group by recipient_key(recipient), contact_list_id
+),
+
+subscription as (
+    select
+        recipient,
+        bool_or(is_unsubscribed) as is_unsubscribed,
+        max(changed_at) filter (is_unsubscribed) as unsubscribed_at,
+    from list_choice
+    group by recipient
+)
+
+select
+    coalesce(mailed.recipient, subscription.recipient) as recipient,
+    coalesce(mailed.attempted, 0) as attempted,
+    coalesce(mailed.accepted, 0) as accepted,
+    coalesce(mailed.bounced, 0) as bounced,
+    coalesce(verdict.consecutive_soft_bounces, 0) as consecutive_soft_bounces,
+    coalesce(subscription.is_unsubscribed, false) as is_unsubscribed,
+    verdict.hard_reason,
+    verdict.repeated_reason,
+    mailed.last_attempted_at,
+    mailed.last_accepted_at,
+    mailed.hard_bounced_at,
+    subscription.unsubscribed_at,
+    complained.complained_at,
+    human.last_human_at,
+from mailed
+full join subscription on mailed.recipient = subscription.recipient
+left join complained on mailed.recipient = complained.recipient
+left join verdict on mailed.recipient = verdict.recipient
+left join human on mailed.recipient = human.recipient;

@@ -36,9 +36,10 @@ KEPT = ("duplicate_tally", "refresh_state", "refresh_touched")
 """Tables that loads write beside the events, and by which a refresh knows what is to be done."""
 _VIEWS = pl.CompatLevel.newest()
 """Texts go to DuckDB as they stand, not copied together first."""
-RefreshStep = tuple[bool, list[str]]
-"""Whether a step is done once for each part of the events, and its statements."""
-PART_EVENTS = 15_000_000
+RefreshStep = tuple[str | None, list[str]]
+"""The column of the plan that says how often a step is done, else once, and its statements."""
+_HOW_OFTEN = {"by_part": "parts", "if_full": "fulls"}
+PART_EVENTS = 11_000_000
 """As many fit into the memory that a refresh has."""
 _MOST_TOUCHED = 0.1
 """Share of the events from which on saying which were touched is not worth its while."""
@@ -83,6 +84,7 @@ class Warehouse:
         """Nothing is opened yet; ``timezone`` is the zone in which reports cut days."""
         self._target = target
         self._timezone = timezone
+        self._wants_memory = False
         self._refreshing = refresh_steps()  # now: meanwhile another version may be installed
         self.batch_scale, self.takes_turns = target.batch_scale, not target.alone
 
@@ -188,6 +190,13 @@ class Warehouse:
 
     def publish(self) -> float:
         """Refresh what marts keep, and show it to readers; return the seconds of the copying."""
+        try:
+            return self._target.publish(self._refresh)
+        except WarehouseError:
+            if not self._wants_memory:
+                raise
+        self._target.close()
+        self.open()
         return self._target.publish(self._refresh)
 
     def rebuild(self, load: Callable[[], None]) -> None:
@@ -476,7 +485,13 @@ class Warehouse:
         self._insert(table, rows.with_columns(named))
 
     def _refresh(self) -> None:
-        refresh(self._con, self._refreshing)
+        if self._wants_memory:
+            self._con.execute(f"set memory_limit = '{_default_memory()}'")
+        try:
+            refresh(self._con, self._refreshing)
+        except duckdb.OutOfMemoryException:
+            self._wants_memory = True
+            raise
         self._touched, self._tells = 0, True
 
     def _value(self, query: str) -> Any:
@@ -544,11 +559,17 @@ def apply_sql(con: duckdb.DuckDBPyConnection, timezone: str) -> None:
     _put(con, "schema_state", fingerprint)
 
 
+def _default_memory() -> str:
+    """Return how much DuckDB takes where nobody says, of this machine's memory."""
+    with duckdb.connect() as con:
+        return str(con.execute("select current_setting('memory_limit')").fetchall()[0][0])
+
+
 def refresh_steps() -> list[RefreshStep]:
     """Return the steps of ``sql/refresh``, a directory each, in their order."""
     return [
         (
-            step.name.endswith("by_part"),
+            next((column for end, column in _HOW_OFTEN.items() if step.name.endswith(end)), None),
             [file.read_text("utf-8") for file in sorted(step.glob("*.sql"))],
         )
         for step in sorted((asset("sql") / "refresh").glob("*_*"))
@@ -563,10 +584,11 @@ def refresh(
     Where everything is made anew, that is done in parts of about ``part_events`` events.
     """
     con.execute(f"set variable refresh_part_events = {part_events}")
-    for is_by_part, texts in steps:
-        parts = con.execute("select parts from refresh_plan").fetchall()[0][0] if is_by_part else 1
-        for part in range(parts):
-            con.execute(f"set variable refresh_part = {part if parts > 1 else 'null'}")
+    for how_often, texts in steps:
+        query = f"select {how_often} from refresh_plan"
+        times = con.execute(query).fetchall()[0][0] if how_often else 1
+        for part in range(times):
+            con.execute(f"set variable refresh_part = {part if times > 1 else 'null'}")
             for text in texts:
                 con.execute(text)
 

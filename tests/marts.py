@@ -87,7 +87,7 @@ def refresh(con: duckdb.DuckDBPyConnection, part_events: int = PART_EVENTS) -> b
     (_, plan), *others = refresh_steps()
     full = "create or replace temp table refreshed as select is_full from refresh_plan"
     con.begin()
-    run_refresh(con, [(False, [*plan, full]), *others], part_events)
+    run_refresh(con, [(None, [*plan, full]), *others], part_events)
     con.commit()
     return con.execute("from refreshed").fetchone()[0]
 

@@ -397,6 +397,19 @@ def test_the_zone_of_the_reports_is_told(tmp_path: Path) -> None:
         ingest(replace(where, timezone="posix/Asia/Tokyo"))
 
 
+def test_a_refresh_has_the_memory_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refresh that runs out of its memory is made again with that of the machine."""
+    where = home(tmp_path)
+    lines = [line({**DELIVERED, "message_id": f"<{n}@shop.example>"}) for n in range(20_000)]
+    drop(where, "a.jsonl", *lines)
+    monkeypatch.setattr(target, "REFRESHING", "set memory_limit = '3MB'")
+
+    assert ingest(where).published
+    assert query.ask(where, "select attempted from recipient_health").rows() == [(20_000,)]
+
+
 def test_what_a_killed_rebuild_left_is_removed(tmp_path: Path) -> None:
     """The next ingest removes the files of a rebuild that was killed."""
     where = home(tmp_path)

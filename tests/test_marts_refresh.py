@@ -1,5 +1,6 @@
 """Promises of ``sql/refresh``: what is kept is a function of the events, however they came."""
 
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -214,6 +215,25 @@ def test_last_human_event_is_the_latest_unflagged_one(events: list[dict[str, Any
     )
 
     assert kept_of_it == one_by_one
+
+
+def test_more_links_judge_everybody_anew() -> None:
+    """Who clicked all links of a campaign is a person again once others click new ones."""
+    con = strangers()
+    ann = [happened("delivered", 0), *clicked(a=100, b=110, c=120, d=130)]
+    ben = [{**event, "to": PEOPLE[2], "id": KEYS[1]}
+           for event in (happened("delivered", 0), *clicked(e=200, f=400))]  # fmt: skip
+    reacted = "select last_human_event_at from recipient_health where recipient = 'ann@gmail.com'"
+    for event in ann:
+        apply(con, event)
+    refresh(con)
+    before = rows(con, reacted)
+    for event in ben:
+        apply(con, event)
+
+    assert not refresh(con)
+    assert before == [{"last_human_event_at": None}]
+    assert rows(con, reacted) == [{"last_human_event_at": datetime(2026, 3, 1, 10, 2, 10)}]
 
 
 def test_nothing_touched_nothing_done() -> None:

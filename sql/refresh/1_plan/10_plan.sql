@@ -22,6 +22,7 @@ with full_plan as (
 
 select
     is_full,
+    cast(is_full as integer) as fulls,
     is_full or exists (select 1 from refresh_touched) as is_due,
     if(
         is_full,
@@ -32,11 +33,10 @@ from full_plan;
 
 set variable refresh_parts = (select parts from refresh_plan);
 
--- Whether what has this key, of a message or a recipient, is of the part that is being done;
--- outside of parts all are.
-create or replace temp macro refresh_is_here(part_key) as (
+-- Whether a message key is of the part that is being done; outside of parts all are.
+create or replace temp macro refresh_is_here(message_key) as (
     coalesce(
-        hash(part_key) % getvariable('refresh_parts') = getvariable('refresh_part'),
+        hash(message_key) % getvariable('refresh_parts') = getvariable('refresh_part'),
         true
     )
 );
@@ -87,19 +87,3 @@ create or replace temp table refresh_special (
     attempted_at timestamp,
     delivered_at timestamp
 );
-
--- Where everything is to be done, nothing is kept.
-delete from message_dense
-where (select is_full from refresh_plan);
-
-delete from event_fallback
-where (select is_full from refresh_plan);
-
-delete from message_reaction
-where (select is_full from refresh_plan);
-
-delete from click_moment
-where (select is_full from refresh_plan);
-
-delete from recipient_state
-where (select is_full from refresh_plan);

@@ -23,12 +23,11 @@ where least_window_urls is not null
 delete from recipient_state
 where recipient in (select recipient from refresh_changed);
 
--- The rows of a table that are of this part, or of those whose row changes.
+-- The rows of a table: all of them, or those of whom a row changes.
 create or replace temp macro refresh_rows(source) as table
 select source.*
 from query_table(source) as source
 cross join (select 1 from refresh_plan where is_full) as gate
-where refresh_is_here(recipient_key(source.recipient))
 union all
 select *
 from query_table(source)

@@ -20,9 +20,11 @@ reaction as (
     select
         recipient,
         last_human_at as occurred_at,
+        complained_at,
     from reacted
     where last_human_at is not null
-    union all
+        or complained_at is not null
+    union all by name
     select
         recipient,
         first_clicked_at as occurred_at,
@@ -30,7 +32,7 @@ reaction as (
     where clicks = 1
         and least_window_urls is not null
         and not is_covered(least_window_urls, urls)
-    union all
+    union all by name
     select
         moment.recipient,
         moment.occurred_at,
@@ -43,30 +45,35 @@ reaction as (
         and not is_covered(moment.window_urls, reacted.urls)
 ),
 
-human as (
-    select
-        recipient,
-        max(occurred_at) as last_human_at,
-    from reaction
-    group by recipient
-),
-
-plain as (
+list_choice as (
     select
         recipient_key(recipient) as recipient,
-        count(*) as messages,
-        max(occurred_at) as last_accepted_at,
-    from refresh_rows('delivered')
-    anti join message_dense using (message_key)
-    group by recipient_key(recipient)
+        contact_list_id,
+        max(occurred_at) as changed_at,
+        arg_max(
+            word_key(change) = 'unsubscribe',
+            (occurred_at, word_key(change) = 'unsubscribe')
+        ) as is_unsubscribed,
+    from refresh_rows('subscription_changed')
+    group by recipient_key(recipient), contact_list_id
 ),
 
-dense_message as (
+dense_message as not materialized (
     select *
     from refresh_rows('message_dense')
 ),
 
-dense as (
+found as (
+    select
+        recipient_key(recipient) as recipient,
+        count(*) as attempted,
+        count(*) as accepted,
+        max(occurred_at) as last_attempted_at,
+        max(occurred_at) as last_accepted_at,
+    from refresh_rows('delivered')
+    anti join message_dense using (message_key)
+    group by recipient_key(recipient)
+    union all by name
     select
         recipient,
         count(*) as attempted,
@@ -77,27 +84,35 @@ dense as (
         max(bounced_at) filter (bounce_class = 'hard') as hard_bounced_at,
     from dense_message
     group by recipient
-),
-
-mailed as (
-    select
-        coalesce(plain.recipient, dense.recipient) as recipient,
-        coalesce(plain.messages, 0) + coalesce(dense.attempted, 0) as attempted,
-        coalesce(plain.messages, 0) + coalesce(dense.accepted, 0) as accepted,
-        coalesce(dense.bounced, 0) as bounced,
-        greatest(plain.last_accepted_at, dense.last_attempted_at) as last_attempted_at,
-        greatest(plain.last_accepted_at, dense.last_accepted_at) as last_accepted_at,
-        dense.hard_bounced_at,
-    from plain
-    full join dense on plain.recipient = dense.recipient
-),
-
-complained as (
+    union all by name
     select
         recipient,
+        max(occurred_at) as last_human_at,
         min(complained_at) as complained_at,
-    from reacted
-    where complained_at is not null
+    from reaction
+    group by recipient
+    union all by name
+    select
+        recipient,
+        is_unsubscribed,
+        if(is_unsubscribed, changed_at, null) as unsubscribed_at,
+    from list_choice
+),
+
+summed as (
+    select
+        recipient,
+        coalesce(sum(attempted), 0) as attempted,
+        coalesce(sum(accepted), 0) as accepted,
+        coalesce(sum(bounced), 0) as bounced,
+        coalesce(bool_or(is_unsubscribed), false) as is_unsubscribed,
+        max(last_attempted_at) as last_attempted_at,
+        max(last_accepted_at) as last_accepted_at,
+        max(hard_bounced_at) as hard_bounced_at,
+        max(unsubscribed_at) as unsubscribed_at,
+        min(complained_at) as complained_at,
+        max(last_human_at) as last_human_at,
+    from found
     group by recipient
 ),
 
@@ -107,15 +122,14 @@ bounced as (
         dense_message.bounce_class,
         dense_message.meant_category,
         dense_message.dsn_code[1] = '4' as is_transient,
-        dense_message.bounced_at > coalesce(human.last_human_at, timestamp '-infinity')
+        dense_message.bounced_at > coalesce(summed.last_human_at, timestamp '-infinity')
             as is_after_human,
         dense_message.bounced_at > coalesce(
-            greatest(human.last_human_at, mailed.last_accepted_at),
+            greatest(summed.last_human_at, summed.last_accepted_at),
             timestamp '-infinity'
         ) as is_in_a_row,
     from dense_message
-    inner join mailed on dense_message.recipient = mailed.recipient
-    left join human on dense_message.recipient = human.recipient
+    inner join summed on dense_message.recipient = summed.recipient
     where dense_message.bounced_at is not null
 ),
 
@@ -150,47 +164,12 @@ verdict as (
     from streak
     left join bounce_class on streak.meant_category = bounce_class.bounce_category
     group by streak.recipient
-),
-
-list_choice as (
-    select
-        recipient_key(recipient) as recipient,
-        contact_list_id,
-        max(occurred_at) as changed_at,
-        arg_max(
-            word_key(change) = 'unsubscribe',
-            (occurred_at, word_key(change) = 'unsubscribe')
-        ) as is_unsubscribed,
-    from refresh_rows('subscription_changed')
-    group by recipient_key(recipient), contact_list_id
-),
-
-subscription as (
-    select
-        recipient,
-        bool_or(is_unsubscribed) as is_unsubscribed,
-        max(changed_at) filter (is_unsubscribed) as unsubscribed_at,
-    from list_choice
-    group by recipient
 )
 
 select
-    coalesce(mailed.recipient, subscription.recipient) as recipient,
-    coalesce(mailed.attempted, 0) as attempted,
-    coalesce(mailed.accepted, 0) as accepted,
-    coalesce(mailed.bounced, 0) as bounced,
+    summed.*,
     coalesce(verdict.consecutive_soft_bounces, 0) as consecutive_soft_bounces,
-    coalesce(subscription.is_unsubscribed, false) as is_unsubscribed,
     verdict.hard_reason,
     verdict.repeated_reason,
-    mailed.last_attempted_at,
-    mailed.last_accepted_at,
-    mailed.hard_bounced_at,
-    subscription.unsubscribed_at,
-    complained.complained_at,
-    human.last_human_at,
-from mailed
-full join subscription on mailed.recipient = subscription.recipient
-left join complained on mailed.recipient = complained.recipient
-left join verdict on mailed.recipient = verdict.recipient
-left join human on mailed.recipient = human.recipient;
+from summed
+left join verdict on summed.recipient = verdict.recipient;

@@ -21,8 +21,7 @@ select
 from campaign;
 
 delete from campaign
-where (select is_full from refresh_plan)
-    or campaign_id is null
+where campaign_id is null
     or campaign_id in (select campaign_id from refresh_campaign);
 
 insert into campaign by name

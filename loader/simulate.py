@@ -44,6 +44,8 @@ CONNECTIONS = 16
 APPEND_BYTES = 4 * 1024 * 1024
 PATIENCE_SECONDS = 120.0
 """How long one event is posted again before the run gives up."""
+START_SECONDS = 10.0
+"""How long a receiver may take to come up."""
 TEST_BUTTON = b'{"kind":"test","message":"This is a test of your webhook","timestamp":"%s"}'
 _FOUR_DIGITS = pl.Series([f"{number:04x}" for number in range(0x10000)])
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -337,7 +339,7 @@ def to_url(
     Every event has been answered 2xx when it returns. After a 503 or a lost connection it is
     posted again, when Retry-After says so and for two minutes, so one may be received twice, as
     from the provider. Raises ``LoaderError`` when the receiver refuses an event or stays
-    unreachable.
+    unreachable; of one that never answered that is known after ten seconds.
     """
     door = _Door(_target(url), secret, api_key)
     threads = [Thread(target=door.work, daemon=True) for _ in range(connections)]
@@ -410,10 +412,11 @@ class _Door:
     def _post(self, connection: http.client.HTTPConnection, body: bytes) -> None:
         """Post until it is answered 2xx; raise ``LoaderError`` when that will not be."""
         headers = {**self._headers, "X-Signature": signature.sign(body, self._secret)}
-        give_up = time.monotonic() + PATIENCE_SECONDS
+        started = time.monotonic()
         status, wait = self._ask(connection, body, headers)
         while not 200 <= status < 300:
-            if status not in _PASSING or time.monotonic() + wait > give_up:
+            patience = PATIENCE_SECONDS if status or self.accepted else START_SECONDS
+            if status not in _PASSING or time.monotonic() + wait > started + patience:
                 raise LoaderError(_REFUSED.get(status, _UNEXPECTED).format(status))
             if self._failed.wait(wait):
                 return

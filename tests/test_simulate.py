@@ -493,6 +493,6 @@ def test_what_is_no_address_is_refused(url: str) -> None:
 
 def test_a_receiver_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody listening ends the run with what to do, after a few attempts."""
-    monkeypatch.setattr("loader.simulate.PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("loader.simulate.START_SECONDS", 0.5)
     with pytest.raises(LoaderError, match="cannot be reached"):
         to_url(SMALL, "http://127.0.0.1:9/", SECRET)

@@ -61,7 +61,7 @@ where message_key in (select message_key from refresh_key);
 create or replace temp view refresh_delivered as
 select
     delivered.message_key,
-    recipient_key(delivered.recipient) as recipient,
+    delivered.recipient,
     delivered.campaign_id,
     delivered.sender,
     delivered.occurred_at,

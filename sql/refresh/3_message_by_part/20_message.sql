@@ -22,14 +22,14 @@ where message_key in (select message_key from refresh_key);
 create or replace temp table refresh_delivery as
 select
     message_key,
-    recipient,
+    recipient_key(recipient) as recipient,
     arg_min(campaign_id, (occurred_at, campaign_id))
         filter (campaign_id is not null) as campaign_id,
     arg_min(sender, (occurred_at, sender)) filter (sender is not null) as sender,
     min(occurred_at) as delivered_at,
 from refresh_delivered
 where message_key in (select message_key from refresh_dense)
-group by message_key, recipient;
+group by message_key, recipient_key(recipient);
 
 create or replace temp view refresh_bounce as
 select

@@ -65,14 +65,14 @@ dense_message as not materialized (
 
 found as (
     select
-        recipient_key(recipient) as recipient,
+        recipient_key(delivered.recipient) as recipient,
         count(*) as attempted,
         count(*) as accepted,
-        max(occurred_at) as last_attempted_at,
-        max(occurred_at) as last_accepted_at,
-    from refresh_rows('delivered')
+        max(delivered.occurred_at) as last_attempted_at,
+        max(delivered.occurred_at) as last_accepted_at,
+    from refresh_rows('delivered') as delivered
     anti join message_dense using (message_key)
-    group by recipient_key(recipient)
+    group by delivered.recipient
     union all by name
     select
         recipient,

@@ -10,7 +10,6 @@ from loader.lake import described, segment_prefix
 from loader.query import connect, published_at
 from loader.settings import Settings
 from loader.spool import list_segments, segment_end, vanished
-from loader.warehouse import ledger_offsets
 
 
 def status(settings: Settings) -> dict[str, Any]:
@@ -35,7 +34,7 @@ def status(settings: Settings) -> dict[str, Any]:
             "notes": [],
         }
     with connect(settings) as con:
-        offsets = ledger_offsets(con, segment_prefix(settings))
+        offsets = _offsets(con, segment_prefix(settings))
         return {
             "warehouse": described(settings),
             "spool": _spool(settings, offsets),
@@ -59,7 +58,7 @@ def loaded_offsets(settings: Settings) -> dict[str, int]:
     if published_at(settings) is None:
         return {}
     with connect(settings) as con:
-        return ledger_offsets(con, segment_prefix(settings))
+        return _offsets(con, segment_prefix(settings))
 
 
 def sentences(found: dict[str, Any]) -> list[str]:
@@ -93,6 +92,16 @@ def _row(con: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any] | None:
     names = [column[0] for column in cursor.description or []]
     rows = cursor.fetchall()
     return dict(zip(names, rows[0], strict=True)) if rows else None
+
+
+def _offsets(con: duckdb.DuckDBPyConnection, prefix: str) -> dict[str, int]:
+    query = """
+        select substr(segment, length($prefix) + 1), max(to_offset)
+        from ingest_ledger
+        where starts_with(segment, $prefix)
+        group by all
+    """
+    return dict(con.execute(query, {"prefix": prefix}).fetchall())
 
 
 def _spool(settings: Settings, offsets: dict[str, int]) -> dict[str, int]:

@@ -99,7 +99,7 @@ class Warehouse:
 
     def offsets(self) -> dict[str, int]:
         """Return segment → offset up to which it has been loaded."""
-        return self._target.ask(lambda con: ledger_offsets(con, self._target.prefix))
+        return self._target.ask(lambda con: _offsets(con, self._target.prefix))
 
     def elsewhere(self, present: Iterable[str]) -> int:
         """Return how many segments have been loaded that are not ``present`` in this spool."""
@@ -109,7 +109,7 @@ class Warehouse:
 
     def new(self, segments: Iterable[Segment]) -> Iterator[tuple[Segment, int]]:
         """Yield the segments that are this loader's to load, and from which offset on."""
-        return self._target.claimed(segments, lambda con: ledger_offsets(con, self._target.prefix))
+        return self._target.claimed(segments, lambda con: _offsets(con, self._target.prefix))
 
     def release(self) -> None:
         """Let other loaders have what ``new`` yielded."""
@@ -610,8 +610,7 @@ def _state(con: duckdb.DuckDBPyConnection) -> tuple[object, ...]:
     return (_applied(con), *rows[0])
 
 
-def ledger_offsets(con: duckdb.DuckDBPyConnection, prefix: str) -> dict[str, int]:
-    """Return segment → offset up to which it is loaded, of the spool that has this prefix."""
+def _offsets(con: duckdb.DuckDBPyConnection, prefix: str) -> dict[str, int]:
     query = """
         select substr(segment, length($prefix) + 1), max(to_offset)
         from ingest_ledger

@@ -3,8 +3,8 @@
 import importlib.util
 import os
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -239,49 +239,29 @@ def _parts(lake: Lake) -> dict[str, str]:
 
 
 def attach(
-    lake: Lake, snapshot: int | None = None, environ: Mapping[str, str] = os.environ
+    lake: Lake,
+    snapshot: int | None = None,
+    environ: Mapping[str, str] = os.environ,
+    turn: AbstractContextManager[None] | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """Return a DuckDB connection whose tables are the lake's.
 
     For writing; or for reading what ``snapshot`` holds, whatever is committed meanwhile.
-    ``environ`` has the ``AWS_…`` variables for files in S3. Raises ``WarehouseError``.
+    ``environ`` has the ``AWS_…`` variables for files in S3. Attaching a new lake makes its
+    catalog: that is done in ``turn``. Raises ``WarehouseError``.
     """
-    con = unattached(lake, LOADING if snapshot is None else {})
-    attach_to(con, lake, snapshot, environ)
-    return con
-
-
-def unattached(
-    lake: Lake, config: dict[str, str | bool | int | float | list[str]]
-) -> duckdb.DuckDBPyConnection:
-    """Return a DuckDB that has the extensions a lake needs. Raises ``WarehouseError``."""
-    con = duckdb.connect(":memory:", config=config)
-    with _closed_on_error(con, lake):
-        _load_extensions(con, lake)
-    return con
-
-
-def attach_to(
-    con: duckdb.DuckDBPyConnection,
-    lake: Lake,
-    snapshot: int | None = None,
-    environ: Mapping[str, str] = os.environ,
-) -> None:
-    """Do the rest of ``attach`` with ``unattached``; of a new lake it makes the catalog."""
-    with _closed_on_error(con, lake):
-        _attach(con, lake, snapshot, environ)
-
-
-@contextmanager
-def _closed_on_error(con: duckdb.DuckDBPyConnection, lake: Lake) -> Iterator[None]:
+    con = duckdb.connect(":memory:", config=LOADING if snapshot is None else {})
     try:
-        yield
+        _load_extensions(con, lake)
+        with turn or nullcontext():
+            _attach(con, lake, snapshot, environ)
     except duckdb.Error as error:
         con.close()  # DuckDB's own words quote the DSN with its password
         raise unreachable(lake, error) from None
     except WarehouseError:
         con.close()
         raise
+    return con
 
 
 def _attach(

@@ -20,11 +20,10 @@ import duckdb
 
 from loader.errors import SpoolError, WarehouseError
 from loader.lake import (
-    LOADING,
     NAME,
     PUBLISHED,
     CatalogAway,
-    attach_to,
+    attach,
     lake_of,
     newest_snapshot,
     open_catalog,
@@ -32,7 +31,6 @@ from loader.lake import (
     segment_prefix,
     settle,
     spill_into,
-    unattached,
     unreachable,
 )
 from loader.settings import Settings
@@ -265,14 +263,13 @@ class LakeTarget:
     def _connect(self) -> None:
         self._turns, self._claims = open_catalog(self._lake), open_catalog(self._lake)
         try:
-            self._con = unattached(self._lake, LOADING)
+            is_new = published_snapshot(self._side()) is None
+            # The first of all makes the catalog's tables.
+            self._con = attach(self._lake, turn=self._lock() if is_new else nullcontext())
             spill_into(self._con, self._home)
-            if published_snapshot(self._side()) is None:
-                with self._lock():  # the first of all makes the catalog's tables
-                    attach_to(self._con, self._lake)
+            if is_new:
+                with self._lock():
                     self._choose_format()
-            else:
-                attach_to(self._con, self._lake)
             # DuckLake's own retry would merge a load into a snapshot that it has not seen.
             self._con.execute("set ducklake_max_retry_count = 0")
         except Exception as error:

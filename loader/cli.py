@@ -80,6 +80,7 @@ def serve(host: str, port: int, as_json: bool) -> None:
 @_json
 def ingest(follow: bool, rebuild: bool, as_json: bool) -> None:
     """Load what is new in the spool into the warehouse. Safe to run twice, or to kill."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's matrices; a thread of them spins
     from loader.ingest import ingest, until_told
     from loader.progress import shown
 

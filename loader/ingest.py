@@ -24,7 +24,7 @@ from loader.warehouse import Loaded, Warehouse
 
 BATCH_BYTES = 16 * 1024 * 1024
 """A batch has so many, times ``batch_scale`` of where the warehouse stands."""
-TOGETHER_BYTES = 512 * 1024 * 1024
+TOGETHER_BYTES = 1024 * 1024 * 1024
 """What is loaded in one transaction, where nobody else loads."""
 POLL_SECONDS = 0.25
 APART_SECONDS = 1.0

@@ -5,15 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-
 _LOG_SECONDS = 10.0
 
 Report = Callable[[int, float], None]
@@ -23,9 +14,24 @@ Report = Callable[[int, float], None]
 @contextmanager
 def shown(title: str) -> Iterator[Report]:
     """Show the progress of ``title`` on stderr while the block runs; yield what to tell it."""
-    if not sys.stderr.isatty():
+    if sys.stderr.isatty():
+        with _bar(title) as report:
+            yield report
+    else:
         yield _log(title)
-        return
+
+
+@contextmanager
+def _bar(title: str) -> Iterator[Report]:
+    from rich.console import Console  # noqa: PLC0415 - a tenth of a second that no log needs
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

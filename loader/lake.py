@@ -15,6 +15,7 @@ import duckdb
 
 from loader.errors import SettingsError, WarehouseError
 from loader.settings import Settings
+from loader.spill import spill_directory
 
 if TYPE_CHECKING:
     import psycopg
@@ -293,11 +294,8 @@ def settle(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def spill_into(con: duckdb.DuckDBPyConnection, home: Path) -> str:
-    """Let queries that need more than the memory they have go on in a directory of ``home``.
-
-    Each connection has its own: the files of two processes would have the same names.
-    """
-    spill = str(home / f"lake.{secrets.token_hex(4)}.tmp")
+    """Let queries that need more than the memory they have go on in a directory of ``home``."""
+    spill = spill_directory(home, NAME)
     con.execute(f"set temp_directory = {_text(spill)}")
     return spill
 

@@ -20,6 +20,7 @@ from rich.text import Text
 from loader import lake
 from loader.errors import LoaderError, WarehouseError
 from loader.settings import Settings
+from loader.spill import spill_directory
 
 _EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?(?P<query>.*)", re.IGNORECASE | re.DOTALL)
 _PIVOT = re.compile(r"\s*(un)?pivot\b", re.IGNORECASE)
@@ -44,7 +45,7 @@ def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
         raise WarehouseError(f"there is no warehouse at {path} yet: run loader ingest first.")
     # Attached, not connected to: a process that still has an older connection to the same path
     # would be given the older file again.
-    spill = str(path.with_name(f"{path.stem}.tmp"))
+    spill = spill_directory(path.parent, path.stem)
     con = duckdb.connect(":memory:", config={"temp_directory": spill})
     try:
         con.execute(f"attach '{_quoted(path)}' as warehouse (read_only)")

@@ -26,6 +26,9 @@ sys.path[0] = str(ROOT)  # else this file would be taken for the package of the 
 SMALL, LARGE = 790_000, 7_900_000
 """Messages that make about 1 M and 10 M events."""
 NEW = 10_000
+YEAR = 4 * 4 * 365
+"""Segments of a year, of four workers that begin a new one every six hours."""
+LOOKS = 20
 ROUNDS = 3
 SECRET = "a-secret-for-benchmarks"
 
@@ -122,6 +125,24 @@ def load(home: Path) -> None:
         started = time.perf_counter()
         run.once()
         print(time.perf_counter() - started)
+
+
+def look(home: Path) -> None:
+    """Load what is new; print the seconds of processor that looking for more takes then."""
+    from loader.ingest import _Run  # noqa: PLC0415
+    from loader.settings import load_settings  # noqa: PLC0415
+    from loader.target import target_of  # noqa: PLC0415
+    from loader.warehouse import Warehouse  # noqa: PLC0415
+
+    settings = load_settings({"LOADER_HOME": str(home)}, home)
+    target = target_of(settings)
+    with target.turn("bench"), closing(Warehouse(target, settings.timezone).open()) as warehouse:
+        run = _Run(settings, warehouse, lambda _events, _done, _total: None)
+        run.once()
+        started = time.process_time()
+        for _ in range(LOOKS):
+            run._look()
+        print((time.process_time() - started) / LOOKS)
 
 
 # ── the files ────────────────────────────────────────────────────────────────────────────────
@@ -262,6 +283,22 @@ def rows_of_malformed(scratch: Path, small: Path) -> None:
     )
 
 
+def rows_of_nothing_new(scratch: Path, small: Path) -> None:
+    """Print the row of a year's segments that are all loaded."""
+    import zstandard  # noqa: PLC0415
+
+    made, lines = with_lines(scratch, "year", []), lines_of(small)
+    for number in range(YEAR):
+        some = zstandard.compress(b"".join(islice(lines, 100)))
+        (made / "spool" / f"{number:05}.jsonl.zst").write_bytes(some)
+    look_ = float(child("look", made).said)
+    row(
+        f"nothing new in {YEAR:,} segments: a look while following, a whole loader ingest",
+        f"{look_ * 1000:.0f} ms, {ingest(made).seconds:.1f} s",
+        "report",
+    )
+
+
 def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -271,7 +308,9 @@ def main() -> None:
     parser.add_argument("--child", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.child:
-        {"raw": raw, "dlt": dlt, "load": load}[asked.child](Path(os.environ["LOADER_HOME"]))
+        {"raw": raw, "dlt": dlt, "load": load, "look": look}[asked.child](
+            Path(os.environ["LOADER_HOME"])
+        )
         return
     with tempfile.TemporaryDirectory(prefix="bench-", dir=os.environ.get("TMPDIR")) as directory:
         scratch = Path(directory)
@@ -281,6 +320,7 @@ def main() -> None:
         rows_of_size(scratch, small, "1 M events", ROUNDS)
         rows_of_dlt(scratch, small, asked.dlt_events)
         rows_of_malformed(scratch, small)
+        rows_of_nothing_new(scratch, small)
         rows_of_size(scratch, large, "10 M events", 1)
         rows_of_new(scratch, large)
 

@@ -3,9 +3,9 @@
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from types import FrameType
@@ -17,7 +17,14 @@ from loader.lake import described
 from loader.retention import retain
 from loader.settings import Settings
 from loader.shape import Shapes
-from loader.spool import Segment, list_segments, read_block, segment_end, vanished
+from loader.spool import (
+    Segment,
+    holds_more,
+    list_segments,
+    read_block,
+    segment_end,
+    vanished,
+)
 from loader.target import target_of, told
 from loader.ties import settle_ties
 from loader.warehouse import Loaded, Warehouse
@@ -27,6 +34,8 @@ BATCH_BYTES = 16 * 1024 * 1024
 TOGETHER_BYTES = 1024 * 1024 * 1024
 """What is loaded in one transaction, where nobody else loads."""
 POLL_SECONDS = 0.25
+LOOKS_APART = 10
+"""While following, at least so many times the seconds of a look at the spool lie between two."""
 APART_SECONDS = 1.0
 PARSERS = 2
 """Threads that parse what is loaded next."""
@@ -119,25 +128,42 @@ class _Run:
         self._copies = 0
         self._pause = 0.0
         self._retained_at = -float("inf")
-        self._alarms: list[SpoolError] = []
+        self._gone: list[SpoolError] = []
+        self._unread: list[SpoolError] = []
 
     def result(self) -> IngestResult:
         """Return what was done. Raises what could not be read."""
-        if self._alarms:
-            raise self._alarms[0]
+        if alarms := [*self._gone, *self._unread]:
+            raise alarms[0]
         seconds = round(time.monotonic() - self._started, 3)
         return IngestResult(
             **asdict(self._loaded), bytes=self._bytes, seconds=seconds, published=self._copies > 0
         )
 
-    def once(self) -> bool:
-        """Load everything that is new; say whether there was anything."""
-        segments, offsets = list_segments(self._settings.spool), self._warehouse.offsets()
-        self._alarms = list(vanished(self._settings.spool, offsets))
-        new = self._new(segments, offsets)
-        before, total = self._bytes, self._bytes + sum(new)
+    def once(self) -> None:
+        """Load everything that is new."""
+        self._load(self._look())
+
+    def _look(self) -> dict[Segment, int]:
+        """Return the segments that have to be read, and how many bytes of each were not loaded."""
+        offsets = self._warehouse.offsets()
+        self._gone = list(vanished(self._settings.spool, offsets))
+        listed = list_segments(self._settings.spool)
+        loaded = {segment: offsets.get(segment.name, 0) for segment in listed}
+        found = {
+            segment: _more(segment, offset)
+            for segment, offset in loaded.items()
+            if holds_more(segment, offset)
+        }
+        return {segment: max(more, 0) for segment, more in found.items() if more}
+
+    def _load(self, found: Mapping[Segment, int]) -> bool:
+        """Load what is new in some segments; say whether there was anything."""
+        self._unread = []
+        before, total = self._bytes, self._bytes + sum(found.values())
+        batches = self._batches(found)
         try:
-            with _Ahead(self._batches(segments), lambda some: parse(some, self._shapes)) as coming:
+            with _Ahead(batches, lambda some: parse(some, self._shapes)) as coming:
                 while self._load_some(coming, total):
                     pass
         finally:
@@ -159,18 +185,26 @@ class _Run:
         return False
 
     def on_and_on(self, stop: Callable[[], bool]) -> None:
-        """Load and publish what comes until ``stop()``."""
+        """Load and publish what comes until ``stop()``.
+
+        What would not be published yet is not loaded yet, unless it is much: each load has its
+        row in the ledger.
+        """
         self.publish()
         published_at, waiting = time.monotonic(), False
         while not stop():
-            news = self.once()
-            waiting = waiting or news
-            if waiting and time.monotonic() - published_at >= self._pause:
+            started = time.monotonic()
+            due = started - published_at >= self._pause
+            found = self._look()
+            looked = time.monotonic() - started
+            if found and (due or sum(found.values()) >= self._batch_bytes):
+                waiting = self._load(found) or waiting
+            if waiting and due:
                 self.publish()
                 published_at, waiting = time.monotonic(), False
-            if not news:
+            else:
                 self.retain()
-                time.sleep(POLL_SECONDS)
+            _rest(max(POLL_SECONDS, LOOKS_APART * looked), stop)
         self.once()
 
     def publish(self, anyway: bool = False) -> None:
@@ -186,7 +220,7 @@ class _Run:
 
     def retain(self) -> None:
         """Compress and expire what has been loaded to its end, now and then."""
-        if time.monotonic() - self._retained_at < RETAIN_SECONDS or self._alarms:
+        if time.monotonic() - self._retained_at < RETAIN_SECONDS or self._gone or self._unread:
             return
         self._retained_at = time.monotonic()
         with self._warehouse.sole("retain") as alone:
@@ -222,12 +256,7 @@ class _Run:
                 "without them."
             )
 
-    def _new(self, segments: list[Segment], offsets: Mapping[str, int]) -> Iterator[int]:
-        for segment in segments:
-            with suppress(SpoolError):  # told when it is read
-                yield max(segment_end(segment) - offsets.get(segment.name, 0), 0)
-
-    def _batches(self, segments: list[Segment]) -> Iterator[list[Block]]:
+    def _batches(self, segments: Iterable[Segment]) -> Iterator[list[Block]]:
         blocks: list[Block] = []
         size = 0
         for segment, loaded in self._warehouse.new(segments):
@@ -246,9 +275,23 @@ class _Run:
         try:
             data = read_block(segment, offset, limit)
         except SpoolError as error:
-            self._alarms.append(error)  # the other segments can be loaded all the same
+            self._unread.append(error)  # the other segments can be loaded all the same
             return None
         return Block(segment.name, offset, data) if data else None
+
+
+def _more(segment: Segment, offset: int) -> int:
+    """Return how many bytes were not loaded; less than none where the segment became shorter."""
+    try:
+        return segment_end(segment) - offset
+    except SpoolError:
+        return 1  # why, is told when it is read
+
+
+def _rest(seconds: float, stop: Callable[[], bool]) -> None:
+    until = time.monotonic() + seconds
+    while not stop() and (left := until - time.monotonic()) > 0:
+        time.sleep(min(left, POLL_SECONDS))
 
 
 class _Ahead:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
-from loader.errors import SpoolError, WarehouseError
+from loader.errors import WarehouseError
 from loader.lake import (
     NAME,
     PUBLISHED,
@@ -34,7 +34,7 @@ from loader.lake import (
     unreachable,
 )
 from loader.settings import Settings
-from loader.spool import Segment, segment_end
+from loader.spool import Segment, holds_more
 
 if TYPE_CHECKING:
     import psycopg
@@ -178,7 +178,7 @@ class LakeTarget:
         self._insist(lambda: self._side().execute("select pg_advisory_lock_shared(%s)", [_AT_WORK]))
         seen, known = self._known(offsets)
         for segment in segments:
-            if _holds_more(segment, known.get(segment.name, 0)) and self._claim(segment.name):
+            if holds_more(segment, known.get(segment.name, 0)) and self._claim(segment.name):
                 if self._is_shared_since(seen):  # whoever had it may have loaded it meanwhile
                     seen, known = self._known(offsets)
                 yield segment, known.get(segment.name, 0)
@@ -405,13 +405,6 @@ class LakeTarget:
 def _snapshot(con: duckdb.DuckDBPyConnection, which: str) -> int:
     row = con.execute(f"from {NAME}.{which}_snapshot()").fetchone()
     return -1 if row is None or row[0] is None else int(row[0])
-
-
-def _holds_more(segment: Segment, offset: int) -> bool:
-    try:
-        return segment_end(segment) != offset
-    except SpoolError:
-        return True  # told when it is read
 
 
 def _is_of_the_lake(error: Exception) -> bool:

@@ -13,7 +13,6 @@ import fcntl
 import os
 import re
 import secrets
-import stat
 import sys
 import threading
 import time
@@ -49,6 +48,7 @@ _FRAME = re.compile(
 )
 _SCAN = 1024 * 1024
 _PEEK = 4096
+_ENDINGS = (".jsonl", ".jsonl.zst")
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
@@ -467,9 +467,9 @@ def list_segments(spool: Path) -> list[Segment]:
     once. Raises ``SpoolError`` for a directory that cannot be read.
     """
     found: dict[str, Segment] = {}
-    for path in sorted(_files(spool)):  # x.jsonl before x.jsonl.zst
-        name = path.relative_to(spool).as_posix().removesuffix(".zst")
-        found.setdefault(name, Segment(name, path))
+    for place in sorted(_files(spool)):  # x.jsonl before x.jsonl.zst
+        name = place.removesuffix(".zst")
+        found.setdefault(name, Segment(name, spool / place))
     return sorted(found.values())
 
 
@@ -511,11 +511,25 @@ def segment_end(segment: Segment) -> int:
         if path is None:
             return 0
         if path.suffix == ".zst":
-            state = os.fstat(fd)
-            with _whole(segment):
-                return _uncompressed_size(path, state.st_ino, state.st_mtime_ns, state.st_size)
+            return _compressed_end(segment, path, os.fstat(fd))
         durable = _durable(path, fd)
         return _last_newline(fd, 0, durable)
+
+
+def holds_more(segment: Segment, offset: int) -> bool:
+    """Say whether ``segment`` may hold anything else than what was read up to ``offset``.
+
+    That costs a look at the file's size; of a compressed one, once in a process, at its frames.
+    It may be nothing that is durable yet, or no more than what a dead writer left to be sealed;
+    where the file cannot be looked at, reading it will tell.
+    """
+    try:
+        state = segment.path.stat()
+        if segment.path.suffix == ".zst":
+            return _compressed_end(segment, segment.path, state) != offset
+        return state.st_size != offset or _companion(segment.path).exists()
+    except (OSError, SpoolError):
+        return True
 
 
 def is_active(segment: Segment) -> bool:
@@ -529,23 +543,19 @@ def ends_whole(segment: Segment) -> bool:
         return path is not None and segment_end(segment) == os.fstat(fd).st_size
 
 
-def _files(spool: Path) -> Iterator[Path]:
-    def refuse(error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError):
-            raise SpoolError(f"{error.filename} cannot be read ({error.strerror}): mend it.")
-
-    for directory, _, names in os.walk(spool, onerror=refuse):
-        for name in names:
-            path = Path(directory, name)
-            if name.endswith((".jsonl", ".jsonl.zst")) and _is_plain_file(path):
-                yield path
-
-
-def _is_plain_file(path: Path) -> bool:
+def _files(spool: Path, inside: str = "") -> Iterator[str]:
+    """Yield where the plain files of segments are, relative to ``spool``."""
     try:
-        return stat.S_ISREG(path.lstat().st_mode)
+        with os.scandir(spool / inside) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    yield from _files(spool, f"{inside}{entry.name}/")
+                elif entry.name.endswith(_ENDINGS) and entry.is_file(follow_symlinks=False):
+                    yield inside + entry.name
     except FileNotFoundError:
-        return False  # compressed, or removed because it was empty, since the directory was read
+        return  # removed since the directory above it was read
+    except OSError as error:
+        raise SpoolError(f"{error.filename} cannot be read ({error.strerror}): mend it.") from None
 
 
 @contextmanager
@@ -730,6 +740,11 @@ def _stream_at(segment: Segment, path: Path, fd: int, offset: int) -> _Stream:
         if not stream.take(min(_SCAN, offset - stream.offset)):
             raise _shorter(segment, stream.offset, offset)
     return stream
+
+
+def _compressed_end(segment: Segment, path: Path, state: os.stat_result) -> int:
+    with _whole(segment):
+        return _uncompressed_size(path, state.st_ino, state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=100_000)

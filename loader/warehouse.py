@@ -99,6 +99,9 @@ class Warehouse:
 
     def offsets(self) -> dict[str, int]:
         """Return segment → offset up to which it has been loaded."""
+        return dict(self._offsets) if self._target.alone else self._ask_offsets()
+
+    def _ask_offsets(self) -> dict[str, int]:
         return self._target.ask(lambda con: _offsets(con, self._target.prefix))
 
     def elsewhere(self, present: Iterable[str]) -> int:
@@ -326,7 +329,7 @@ class Warehouse:
         self._tells = self._value("select count(*) from refresh_state") > 0
         told = "select count(*) from refresh_touched"
         self._touched = self._value(told) if self._tells else 0
-        self._offsets = self.offsets()
+        self._offsets = self._ask_offsets()
 
     def _commit(self, work: Callable[[], T]) -> T:
         def knowing() -> T:

@@ -16,6 +16,7 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
+import zstandard
 
 from loader import events, query, target
 from loader.errors import LoaderError, SpoolError, WarehouseBusy, WarehouseError
@@ -168,6 +169,43 @@ def test_readers_and_a_killed_loader_never_meet(tmp_path: Path) -> None:
         assert held.execute("select count(*) from delivered").fetchall() == [(0,)]
     assert failures == []
     assert count(where) == 240
+
+
+def test_following_loads_when_it_publishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes between two publications is one load: the ledger does not grow by the glance."""
+    where = home(tmp_path)
+    monkeypatch.setattr("loader.ingest.APART_SECONDS", 2.0)
+    monkeypatch.setattr("loader.ingest.POLL_SECONDS", 0.02)
+    began = time.monotonic()
+
+    def stop() -> bool:
+        with (where.spool / "a.jsonl").open("ab") as segment:
+            segment.write(line(moment(len(sent))))
+        sent.append(1)
+        return time.monotonic() > began + 5
+
+    sent: list[int] = []
+    result = ingest(where, follow=True, stop=stop)
+    with query.connect(where) as con:
+        loads, loaded = con.execute("select count(*), sum(read) from ingest_ledger").fetchall()[0]
+    assert loaded == result.read == len(sent) > 20
+    assert loads <= 4
+
+
+def test_what_was_loaded_is_not_read_again(tmp_path: Path) -> None:
+    """A loader that finds nothing new decompresses nothing; verify is who reads everything."""
+    where = home(tmp_path)
+    lines = b"".join(line(moment(number)) for number in range(500))
+    compressor = zstandard.ZstdCompressor(write_checksum=True)
+    path = drop(where, "a.jsonl.zst", compressor.compress(lines))
+    drop(where, "b.jsonl.zst", compressor.compress(line(OPEN)))
+    assert ingest(where).inserted == 501
+    state, data = path.stat(), bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert ingest(where).read == 0
+    assert verify(where, loaded_offsets(where))
 
 
 def test_follow_shows_new_events_and_stops_when_told(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -17,7 +18,15 @@ from hypothesis import strategies as st
 
 from loader import spool
 from loader.errors import SpoolError
-from loader.spool import Writer, frame, list_segments, read_block, segment_end, unframe
+from loader.spool import (
+    Writer,
+    frame,
+    holds_more,
+    list_segments,
+    read_block,
+    segment_end,
+    unframe,
+)
 from loader.strict_json import form
 
 NOW = datetime(2026, 11, 23, 7, 0, 0, 123456, UTC)
@@ -398,17 +407,32 @@ def test_listing(tmp_path: Path) -> None:
 
 
 def test_listing_while_names_come_and_go(tmp_path: Path) -> None:
-    """A name that goes between reading the directory and looking at it is simply not there."""
-    segment = _drop(tmp_path / "x.jsonl", b"one\n")
-    real = os.walk
+    """A directory that goes between reading the one above and looking into it is not there."""
+    segment = _drop(tmp_path / "2026-01-01" / "x.jsonl", b"one\n")
+    real = os.scandir
 
-    def late(*arguments: object, **named: object) -> Iterator[object]:
-        for found in real(*arguments, **named):  # type: ignore[call-overload]
-            segment.path.unlink(missing_ok=True)
-            yield found
+    def late(path: Path) -> Any:
+        if path != tmp_path:
+            segment.path.unlink()
+            segment.path.parent.rmdir()
+        return real(path)
 
-    with mock.patch.object(spool.os, "walk", late):
+    with mock.patch.object(spool.os, "scandir", late):
         assert list_segments(tmp_path) == []
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_what_is_left_to_read(tmp_path: Path, compressed: bool) -> None:
+    """A segment holds more until it was read to its end; then when it changes or goes."""
+    lines = b"one\ntwo\n"
+    segment = _drop(tmp_path / ("x.jsonl.zst" if compressed else "x.jsonl"), b"")
+    kept = zstandard.compress if compressed else bytes
+    segment.path.write_bytes(kept(lines))
+    assert [holds_more(segment, offset) for offset in (0, 4, 8, 9)] == [True, True, False, True]
+    segment.path.write_bytes(kept(lines + b"three\n"))
+    assert holds_more(segment, 8)
+    segment.path.unlink()
+    assert holds_more(segment, 8)
 
 
 def test_compressed_meanwhile(tmp_path: Path) -> None:

@@ -245,7 +245,7 @@ def _refused(
         rows.append(
             {
                 "reason": item.reason,
-                "line": item.line.decode("utf-8", "backslashreplace"),
+                "line": as_text(item.line),
                 "segment": blocks[block].segment,
                 "line_offset": blocks[block].offset + within,
                 "received_at": item.received_at,
@@ -253,6 +253,11 @@ def _refused(
             }
         )
     return pl.DataFrame(rows, schema=REFUSED)
+
+
+def as_text(line: bytes) -> str:
+    """Return a line as the table ``quarantine`` has it; what is not UTF-8 is escaped."""
+    return line.decode("utf-8", "backslashreplace")
 
 
 # ── by shape ─────────────────────────────────────────────────────────────────────────────────

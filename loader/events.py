@@ -201,12 +201,30 @@ def _elements(
     webhook: str | None,
     received_at: datetime | None,
 ) -> Iterator[Event | Refused]:
-    frame = {key: envelope[key] for key in ("received_at", "webhook") if key in envelope}
     for element in held:
         try:
             yield _event(element, webhook, received_at)
         except SetAside as aside:
-            yield Refused(aside.reason, orjson.dumps({**frame, "event": element}), received_at)
+            yield Refused(aside.reason, _own_line(envelope, element), received_at)
+
+
+def _own_line(envelope: Mapping[str, Any], element: dict[str, Any]) -> bytes:
+    frame = {key: envelope[key] for key in ("received_at", "webhook") if key in envelope}
+    return orjson.dumps({**frame, "event": element})
+
+
+def own_lines(line: bytes) -> list[bytes]:
+    """Return of each item of ``read_line(line)`` what ``Refused.line`` is of it, refused or not."""
+    try:
+        envelope = _document(line, DEEPEST + 1)
+        if not isinstance(envelope, dict) or len(holders := _holders(envelope)) != 1:
+            return [line]
+        held = _held(envelope, holders[0])
+    except SetAside:
+        return [line]
+    if isinstance(held, list) and all(isinstance(item, dict) for item in held):
+        return [_own_line(envelope, element) for element in held]
+    return [line]
 
 
 def _event(event: dict[str, Any], webhook: str | None, received_at: datetime | None) -> Event:

@@ -39,7 +39,7 @@ LOOKS_APART = 10
 APART_SECONDS = 1.0
 PARSERS = 2
 """Threads that parse what is loaded next."""
-COPIES_APART, REFRESHES_APART = 20, 2
+COPIES_APART, REFRESHES_APART = 20, 9
 """While following, at least so many times the seconds of the last copying, and of the last
 refresh of what marts keep, lie between two publications."""
 RETAIN_SECONDS = 60.0

@@ -57,7 +57,7 @@ def retry(settings: Settings) -> dict[str, Any]:
     ):
         before, done = warehouse.set_aside(), Loaded()
         for blocks in _batches(settings, warehouse):
-            done += warehouse.load_again(parse(blocks, Shapes()))
+            done += warehouse.load_again(blocks, parse(blocks, Shapes()))
         settle_ties(warehouse, settings.spool)
         warehouse.publish()
         left = warehouse.set_aside()

@@ -14,10 +14,10 @@ import duckdb
 import polars as pl
 
 from loader.assets import asset
-from loader.batch import PLACES, TIME, Parsed, schema, without
+from loader.batch import PLACES, TIME, Block, Parsed, as_text, schema, without
 from loader.dedupe import Decision, decide, net, replaced
 from loader.errors import SettingsError, WarehouseError
-from loader.events import SPECIFIC, TABLES
+from loader.events import SPECIFIC, TABLES, own_lines
 from loader.spool import Segment
 from loader.target import Target
 
@@ -150,14 +150,16 @@ class Warehouse:
         self._target.release(set(before) - {last})  # more of the last may be on its way
         return done
 
-    def load_again(self, parsed: Parsed) -> Loaded:
-        """Load lines that are in the quarantine, a line a block, in one transaction.
+    def load_again(self, blocks: Sequence[Block], parsed: Parsed) -> Loaded:
+        """Load lines that are in the quarantine, a line of the spool a block, in one transaction.
 
+        ``parsed`` is what ``blocks`` hold. Of an array only what was set aside counts: the rest
+        of it is read again too, and changes nothing.
         The ledger gets a row for each segment, in which ``quarantined`` is what has left the
         quarantine, as a negative number: so the sums of the ledger stay what the tables hold.
         """
         started = _now()
-        return self._commit(lambda: self._load_lines(parsed, started))
+        return self._commit(lambda: self._load_lines(blocks, parsed, started))
 
     def set_aside(self) -> int:
         """Return how many lines are in the quarantine."""
@@ -252,12 +254,18 @@ class Warehouse:
         self._write(left, decisions, lost, ledger)
         return done + _sums(ledger)
 
-    def _load_lines(self, parsed: Parsed, started: datetime) -> Loaded:
+    def _load_lines(self, blocks: Sequence[Block], parsed: Parsed, started: datetime) -> Loaded:
         decisions = self._decide([parsed])
-        ledger = _corrected(_ledger(parsed, decisions[0], started), self._take_back(parsed))
-        # What of an array was not set aside comes again with the rest of it.
+        aside = self._take_back(blocks)
+        was = aside.group_by("segment").agg(pl.len().cast(pl.Int64).alias("was"))
+        ledger = _corrected(_ledger(parsed, decisions[0], started), was)
+        again = _not_aside(blocks, aside)
         lost = [
-            (table, _first_of_line(part)) for table, one in _each(decisions) for part in one.lost
+            (table, part.join(again, on=again.columns, how="anti", maintain_order="left"))
+            if "element" in part.columns
+            else (table, part)
+            for table, one in _each(decisions)
+            for part in one.lost
         ]
         self._write([parsed], decisions, lost, ledger)
         return _sums(ledger)
@@ -339,25 +347,24 @@ class Warehouse:
 
         return self._target.commit(knowing)
 
-    def _take_back(self, parsed: Parsed) -> pl.DataFrame:
-        """Take lines out of the quarantine; return segment → how many (``was``)."""
+    def _take_back(self, blocks: Sequence[Block]) -> pl.DataFrame:
+        """Take lines out of the quarantine; return them: segment, line_offset, line."""
         places = pl.DataFrame(  # noqa: F841 - DuckDB sees it
-            [(self._named(block.segment), block.offset) for block in parsed.blocks],
+            [(self._named(block.segment), block.offset) for block in blocks],
             schema={"segment": pl.String, "line_offset": pl.Int64},
             orient="row",
         )
         query = """
-            select substr(segment, length($prefix) + 1) as segment, count(*) as was
+            select substr(segment, length($prefix) + 1) as segment, line_offset, line
             from quarantine
             semi join places using (segment, line_offset)
-            group by 1
         """
-        was = self._con.sql(query, params={"prefix": self._target.prefix}).pl()
+        aside = self._con.sql(query, params={"prefix": self._target.prefix}).pl()
         self._con.execute(
             "delete from quarantine using places where quarantine.segment = places.segment "
             "and quarantine.line_offset = places.line_offset"
         )
-        return was
+        return aside
 
     def _met(self, table: str, frames: Iterable[pl.DataFrame]) -> pl.DataFrame:
         # What occurred after everything that stands has no duplicate among it.
@@ -542,8 +549,24 @@ def _sums(ledger: pl.DataFrame) -> Loaded:
     return Loaded(*ledger.select("read", "inserted", "duplicates", "quarantined").sum().row(0))
 
 
-def _first_of_line(rows: pl.DataFrame) -> pl.DataFrame:
-    return rows.filter(pl.col("element") == 0) if "element" in rows.columns else rows
+def _not_aside(blocks: Sequence[Block], aside: pl.DataFrame) -> pl.DataFrame:
+    """Return line and element of the events of ``blocks`` that are not in ``aside``."""
+    known: dict[tuple[str, int], set[str]] = {}
+    for segment, offset, text in aside.rows():
+        known.setdefault((segment, offset), set()).add(text)
+    lines = (
+        (line, known.get((block.segment, block.offset), set()))
+        for block in blocks
+        for line in block.data.split(b"\n")[:-1]
+    )
+    found = [
+        (number, element)
+        for number, (line, texts) in enumerate(lines)
+        if as_text(line) not in texts
+        for element, own in enumerate(own_lines(line))
+        if as_text(own) not in texts
+    ]
+    return pl.DataFrame(found, {"line": pl.UInt32, "element": pl.UInt32}, orient="row")
 
 
 def apply_sql(con: duckdb.DuckDBPyConnection, timezone: str) -> None:

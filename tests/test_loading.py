@@ -30,6 +30,8 @@ from loader.status import loaded_offsets, sentences, status
 from loader.verify import verify
 from tests.provider import CLICK, DELIVERED, OPEN, bare, drop, home, line
 
+KEPT = ("open", "click", "duplicate_tally")
+
 
 def moment(number: int) -> dict[str, Any]:
     """A delivered event like no other."""
@@ -293,6 +295,7 @@ def test_retry_after_a_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     drop(where, "a.jsonl", line(OPEN), numbered, array, b"nope\n")
     ingest(where)
     assert told_quarantine(summary(where))[0].split()[:2] == ["2", "wrong_type:sender"]
+    retry(where)  # nothing was mended yet, and an array's other events are read again
     text = events._text
 
     def lenient(holder: Any, field: str, path: str = "") -> str:
@@ -306,9 +309,9 @@ def test_retry_after_a_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert [row["reason"] for row in found["reasons"]] == ["not_json"]
     assert query.ask(where, ledger).rows() == [(5, 3, 1, 1)]
     assert count(where, "open") == 2
-    kept = query.ask(where, "from open order by all").rows()
+    kept = [query.ask(where, f"from {table} order by all").rows() for table in KEPT]
     ingest(where, rebuild=True)
-    assert query.ask(where, "from open order by all").rows() == kept
+    assert [query.ask(where, f"from {table} order by all").rows() for table in KEPT] == kept
 
 
 def test_status_says_how_things_stand(tmp_path: Path) -> None:

@@ -261,11 +261,7 @@ class Warehouse:
         ledger = _corrected(_ledger(parsed, decisions[0], started), was)
         again = _not_aside(blocks, aside)
         lost = [
-            (table, part.join(again, on=again.columns, how="anti", maintain_order="left"))
-            if "element" in part.columns
-            else (table, part)
-            for table, one in _each(decisions)
-            for part in one.lost
+            (table, _except(part, again)) for table, one in _each(decisions) for part in one.lost
         ]
         self._write([parsed], decisions, lost, ledger)
         return _sums(ledger)
@@ -567,6 +563,12 @@ def _not_aside(blocks: Sequence[Block], aside: pl.DataFrame) -> pl.DataFrame:
         if as_text(own) not in texts
     ]
     return pl.DataFrame(found, {"line": pl.UInt32, "element": pl.UInt32}, orient="row")
+
+
+def _except(rows: pl.DataFrame, again: pl.DataFrame) -> pl.DataFrame:
+    if "element" not in rows.columns:
+        return rows  # they stood in a table
+    return rows.join(again, on=["line", "element"], how="anti", maintain_order="left")
 
 
 def apply_sql(con: duckdb.DuckDBPyConnection, timezone: str) -> None:

@@ -146,8 +146,9 @@ def _only_asks(query: str) -> bool:
     kinds = [statement.type for statement in duckdb.extract_statements(query)]
     if explained and kinds == [duckdb.StatementType.EXPLAIN]:
         return _only_asks(explained["query"])
-    if _PIVOT.match(query):  # DuckDB makes two statements of it
-        return kinds[-1:] == [duckdb.StatementType.SELECT] and len(kinds) <= 2
+    if _PIVOT.match(query):  # DuckDB makes two statements of it; DuckDB 2 one of many parts
+        last = kinds[-1:] == [duckdb.StatementType.SELECT]
+        return (last and len(kinds) <= 2) or kinds == [duckdb.StatementType.MULTI]
     return kinds == [duckdb.StatementType.SELECT]
 
 

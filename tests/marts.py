@@ -89,7 +89,7 @@ def refresh(con: duckdb.DuckDBPyConnection, part_events: int = PART_EVENTS) -> b
     con.begin()
     run_refresh(con, [(None, [*plan, full]), *others], part_events)
     con.commit()
-    return con.execute("from refreshed").fetchone()[0]
+    return con.execute("from refreshed").fetchall()[0][0]
 
 
 def rows(con: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:

@@ -179,7 +179,7 @@ def test_parts_equal_whole(events: list[dict[str, Any]], part_events: int) -> No
     con.execute("delete from refresh_state")
 
     assert refresh(con, part_events)
-    assert con.execute("select getvariable('refresh_parts')").fetchone()[0] > 1
+    assert con.execute("select getvariable('refresh_parts')").fetchall()[0][0] > 1
     assert kept(con) == whole
 
 

@@ -16,10 +16,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from loader.ingest import _Run
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)  # else this file would be taken for the package of the same name
@@ -111,8 +115,9 @@ def dlt(home: Path) -> None:
     pipeline.run(dlt.resource(events, name="events", table_name=lambda event: event["kind"]))
 
 
-def load(home: Path) -> None:
-    """Load what is new without publishing; print the seconds from the open warehouse on."""
+@contextmanager
+def opened(home: Path) -> Iterator["_Run"]:
+    """Yield a run of ``loader ingest`` on the open warehouse of ``home``."""
     from loader.ingest import _Run  # noqa: PLC0415
     from loader.settings import load_settings  # noqa: PLC0415
     from loader.target import target_of  # noqa: PLC0415
@@ -121,7 +126,12 @@ def load(home: Path) -> None:
     settings = load_settings({"LOADER_HOME": str(home)}, home)
     target = target_of(settings)
     with target.turn("bench"), closing(Warehouse(target, settings.timezone).open()) as warehouse:
-        run = _Run(settings, warehouse, lambda _events, _done, _total: None)
+        yield _Run(settings, warehouse, lambda _events, _done, _total: None)
+
+
+def load(home: Path) -> None:
+    """Load what is new without publishing; print the seconds from the open warehouse on."""
+    with opened(home) as run:
         started = time.perf_counter()
         run.once()
         print(time.perf_counter() - started)
@@ -129,15 +139,7 @@ def load(home: Path) -> None:
 
 def look(home: Path) -> None:
     """Load what is new; print the seconds of processor that looking for more takes then."""
-    from loader.ingest import _Run  # noqa: PLC0415
-    from loader.settings import load_settings  # noqa: PLC0415
-    from loader.target import target_of  # noqa: PLC0415
-    from loader.warehouse import Warehouse  # noqa: PLC0415
-
-    settings = load_settings({"LOADER_HOME": str(home)}, home)
-    target = target_of(settings)
-    with target.turn("bench"), closing(Warehouse(target, settings.timezone).open()) as warehouse:
-        run = _Run(settings, warehouse, lambda _events, _done, _total: None)
+    with opened(home) as run:
         run.once()
         started = time.process_time()
         for _ in range(LOOKS):

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from typing import Any
+from typing import Any, TypeGuard
 from uuid import UUID
 
 import orjson
@@ -168,7 +168,7 @@ def _read_envelope(
     held = _held(envelope, holders[0]) if holders else envelope
     if isinstance(held, dict):
         yield _event(held, webhook, received_at)
-    elif isinstance(held, list) and all(isinstance(item, dict) for item in held):
+    elif _is_array(held):
         yield from _elements(held, envelope, webhook, received_at)
     else:
         raise SetAside("not_an_object")
@@ -193,6 +193,10 @@ def _base64(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         raise SetAside("not_base64:body_base64") from None
+
+
+def _is_array(held: object) -> TypeGuard[list[dict[str, Any]]]:
+    return isinstance(held, list) and all(isinstance(item, dict) for item in held)
 
 
 def _elements(
@@ -222,9 +226,7 @@ def own_lines(line: bytes) -> list[bytes]:
         held = _held(envelope, holders[0])
     except SetAside:
         return [line]
-    if isinstance(held, list) and all(isinstance(item, dict) for item in held):
-        return [_own_line(envelope, element) for element in held]
-    return [line]
+    return [_own_line(envelope, element) for element in held] if _is_array(held) else [line]
 
 
 def _event(event: dict[str, Any], webhook: str | None, received_at: datetime | None) -> Event:

@@ -148,14 +148,12 @@ class _Run:
         """Return the segments that have to be read, and how many bytes of each were not loaded."""
         offsets = self._warehouse.offsets()
         self._gone = list(vanished(self._settings.spool, offsets))
-        listed = list_segments(self._settings.spool)
-        loaded = {segment: offsets.get(segment.name, 0) for segment in listed}
-        found = {
-            segment: _more(segment, offset)
-            for segment, offset in loaded.items()
-            if holds_more(segment, offset)
-        }
-        return {segment: max(more, 0) for segment, more in found.items() if more}
+        found = {}
+        for segment in list_segments(self._settings.spool):
+            offset = offsets.get(segment.name, 0)
+            if holds_more(segment, offset) and (more := _more(segment, offset)):
+                found[segment] = max(more, 0)
+        return found
 
     def _load(self, found: Mapping[Segment, int]) -> bool:
         """Load what is new in some segments; say whether there was anything."""

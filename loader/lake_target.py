@@ -265,7 +265,7 @@ class LakeTarget:
         try:
             is_new = published_snapshot(self._side()) is None
             # The first of all makes the catalog's tables.
-            self._con = attach(self._lake, turn=self._lock() if is_new else nullcontext())
+            self._con = attach(self._lake, turn=self._lock() if is_new else None)
             spill_into(self._con, self._home)
             if is_new:
                 with self._lock():

@@ -80,6 +80,8 @@ def replaced(rows: pl.DataFrame, standing: pl.DataFrame) -> tuple[pl.DataFrame, 
 
 
 _PAIR = ["message_key", "occurred_at"]
+_AT_ONCE = 2**14
+"""Events that are compared at once: meanwhile each is held several times, with what stands."""
 _SPECIFIC = sorted({name for names in SPECIFIC.values() for name in names})
 
 
@@ -106,13 +108,7 @@ def _decided(
     events: Mapping[str, pl.DataFrame], standing: Mapping[str, pl.DataFrame]
 ) -> dict[str, Decision]:
     rows = {table: _doubtful(frame, standing[table]) for table, frame in events.items()}
-    doubtful = {
-        table: events[table][rows[table]].with_columns(rows[table].alias("row"))
-        for table in events
-        if len(rows[table])
-    }
-    # Of all tables at once: these are few rows, and each step has its price.
-    best = _settled(doubtful, standing) if doubtful else {}
+    best = _settled(events, {table: some for table, some in rows.items() if len(some)}, standing)
     return {
         table: _decision(frame.drop("bytes"), rows[table], best.get(table), standing[table])
         for table, frame in events.items()
@@ -130,12 +126,33 @@ def _doubtful(frame: pl.DataFrame, standing: pl.DataFrame) -> pl.Series:
 
 
 def _settled(
-    doubtful: Mapping[str, pl.DataFrame], standing: Mapping[str, pl.DataFrame]
+    events: Mapping[str, pl.DataFrame],
+    rows: Mapping[str, pl.Series],
+    standing: Mapping[str, pl.DataFrame],
 ) -> dict[str, pl.DataFrame]:
-    """Return of each table the first of duplicates, and beside it the row that stands already."""
-    old = _together({table: standing[table] for table in doubtful})
-    best = _beside(first(_together(doubtful)), old)
-    return {str(table): part for (table,), part in best.partition_by("table", as_dict=True).items()}
+    """Return of each table's ``rows`` the first of duplicates, beside the row that stands already.
+
+    Those are left out that neither take its place nor are tied with it.
+    """
+    if not rows:
+        return {}
+    parts = 1 + sum(map(len, rows.values())) // _AT_ONCE
+    # A part has all the duplicates of its rows.
+    new = {table: events[table]["message_key"][some].hash() % parts for table, some in rows.items()}
+    old = {table: standing[table]["message_key"].hash() % parts for table in rows}
+    best = pl.concat(
+        _beside(
+            # Of all tables at once: these are few rows, and each step has its price.
+            first(_together({t: _numbered(events[t], rows[t].filter(new[t] == n)) for t in rows})),
+            _together({t: standing[t].filter(old[t] == n) for t in rows}),
+        ).filter(~pl.col("found") | pl.col("earlier") | pl.col("tied"))
+        for n in range(parts)
+    )
+    return {table: best.filter(table=table) for table in rows}
+
+
+def _numbered(frame: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
+    return frame[rows].with_columns(rows.alias("row"))
 
 
 def _together(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

@@ -24,6 +24,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+from loader import dedupe as deduping
 from loader import ingest as ingesting
 from loader.batch import Block, parse
 from loader.events import SPECIFIC, TABLES, Event, Refused, read_line
@@ -180,6 +181,7 @@ def test_order_and_batches_leave_no_trace(seed: int, born: Path, tmp_path: Path)
         loaded, count = loaded + len(part), count + 1
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ingesting, "BATCH_BYTES", chance.choice([1, 5000, 2**25]))
+            patch.setattr(deduping, "_AT_ONCE", chance.choice([1, 20, 2**14]))
             ingest(where)
 
         check(where, lines[:loaded])
@@ -248,11 +250,15 @@ class Loading(RuleBasedStateMachine):
         self.files += 1
         self.lines += lines
 
-    @rule(batch=st.sampled_from([1, 300, 2000, ingesting.BATCH_BYTES]))
-    def load(self, batch: int) -> None:
-        """The spool is loaded, in batches of any size."""
+    @rule(
+        batch=st.sampled_from([1, 300, 2000, ingesting.BATCH_BYTES]),
+        at_once=st.sampled_from([3, 2**14]),
+    )
+    def load(self, batch: int, at_once: int) -> None:
+        """The spool is loaded, in batches of any size, compared in any number of parts."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ingesting, "BATCH_BYTES", batch)
+            patch.setattr(deduping, "_AT_ONCE", at_once)
             ingest(self.where)
         self.loaded = list(self.lines)
         check(self.where, self.loaded)

@@ -50,6 +50,8 @@ REFUSED: dict[str, Any] = {
 
 _FEW = 256
 """Lines up to which reading one by one is quicker than looking for shapes."""
+_PORTION = 2**21
+"""Bytes of lines whose events are held as Python's objects: these are several times as large."""
 _MUCH = 2**29
 """Bytes from which on lines are read one by one: polars counts a text's bytes in 32 bits."""
 _NEWLINE = ord("\n")
@@ -93,6 +95,11 @@ class Lines:
         """Return some lines, without their newlines."""
         return self.rows.gather(numbers).bin.head(-1)
 
+    def texts_of(self, numbers: pl.Series) -> dict[int, bytes]:
+        """Return number → line, each once: an array of a thousand events is one line."""
+        some = numbers.unique()
+        return dict(zip(some, self.bytes_of(some), strict=True))
+
     def block_of(self, number: int) -> tuple[int, int]:
         """Return the block that holds a line, and the line's offset in it, in bytes."""
         block = bisect_right(self.starts, number) - 1
@@ -105,10 +112,10 @@ class Parsed:
 
     ``events`` has a frame per table: the columns of the table, ``message_key`` as text, and
     ``block``, ``line`` and ``element``, the places of the event's block in ``blocks``, of its
-    line in all of them, and of it in the line, and ``bytes``: the line itself, without its
-    newline, where another event of the frame may be a duplicate, else null. ``refused`` has a row
-    per event set aside, with the columns of the table ``quarantine`` and ``block``. ``read``
-    counts the events of each block.
+    line in all of them, and of it in the line, and ``rank``: where another event of the frame may
+    be a duplicate, the place of the line, without its newline, among others in the order of their
+    bytes, else null. ``refused`` has a row per event set aside, with the columns of the table
+    ``quarantine`` and ``block``. ``read`` counts the events of each block.
     """
 
     blocks: Sequence[Extent]
@@ -139,7 +146,7 @@ def parse_with_lines(blocks: Sequence[Block], shapes: Shapes) -> tuple[Parsed, L
             left[frame["line"].to_numpy()] = False
             frames[table].append(frame)
     extents = [Extent(block.segment, block.offset, len(block.data)) for block in blocks]
-    read, refused = _read_singly(lines, np.flatnonzero(left).tolist(), extents)
+    read, refused = _read_singly(lines, np.flatnonzero(left), extents)
     for table, frame in read.items():
         frames[table].append(frame)
     events = {table: _in_order(found, lines) for table, found in frames.items() if found}
@@ -176,10 +183,11 @@ def _contested(frame: pl.DataFrame, lines: Lines) -> pl.Series:
     # Whatever else makes two events duplicates, these two are equal.
     pair = frame["message_key"].hash() ^ frame["occurred_at"].hash(1)
     places = pair.is_duplicated().arg_true()
-    # Copied: a view would keep all the lines.
-    copied = pl.Series(lines.bytes_of(frame["line"][places]).to_list(), dtype=pl.Binary)
-    nothing = pl.repeat(None, frame.height, dtype=pl.Binary, eager=True)
-    return nothing.scatter(places, copied).alias("bytes")
+    texts = lines.texts_of(frame["line"][places])
+    ranks = {text: rank for rank, text in enumerate(sorted(set(texts.values())))}
+    mine = [ranks[texts[number]] for number in frame["line"][places]]
+    nothing = pl.repeat(None, frame.height, dtype=pl.UInt32, eager=True)
+    return nothing.scatter(places, pl.Series(mine, dtype=pl.UInt32)).alias("rank")
 
 
 def _tally(blocks: int, frames: Iterable[pl.DataFrame]) -> list[int]:
@@ -213,25 +221,40 @@ def _ends(data: bytes) -> Iterator[NDArray[np.int64]]:
 
 
 def _read_singly(
-    lines: Lines, numbers: Sequence[int], blocks: Sequence[Extent]
+    lines: Lines, numbers: NDArray[np.int64], blocks: Sequence[Extent]
 ) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
-    rows: dict[str, list[dict[str, Any]]] = {table: [] for table in TABLES}
+    read: dict[str, list[pl.DataFrame]] = {table: [] for table in TABLES}
+    refused = [pl.DataFrame(schema=REFUSED)]
+    for some in _portions(lines, numbers):
+        rows, aside = _items(lines, some)
+        for table, found in rows.items():
+            read[table].append(pl.DataFrame(found, schema=schema(table), orient="row"))
+        refused.append(_refused(aside, lines, blocks))
+    return {table: pl.concat(parts) for table, parts in read.items() if parts}, pl.concat(refused)
+
+
+def _portions(lines: Lines, numbers: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Return the numbers in portions of lines that have not many more bytes than ``_PORTION``."""
+    ends = np.cumsum(lines.offsets[numbers + 1] - lines.offsets[numbers])
+    return np.split(numbers, np.flatnonzero(np.diff(ends // _PORTION)) + 1)
+
+
+def _items(
+    lines: Lines, numbers: NDArray[np.int64]
+) -> tuple[dict[str, list[dict[str, Any]]], list[tuple[int, Refused]]]:
+    """Return the rows of each table that has some, and what is set aside, beside its line."""
+    rows: dict[str, list[dict[str, Any]]] = {}
     aside: list[tuple[int, Refused]] = []
     texts = lines.bytes_of(pl.Series(numbers, dtype=pl.UInt32))
-    for number, text in zip(numbers, texts, strict=True):
+    for number, text in zip(numbers.tolist(), texts, strict=True):
         for element, item in enumerate(read_line(text)):
             if isinstance(item, Event):
                 place = {"block": 0, "line": number, "element": element}
                 key = {"message_key": str(item.row["message_key"])}
-                rows[item.table].append({**item.row, **key, **place})
+                rows.setdefault(item.table, []).append({**item.row, **key, **place})
             else:
                 aside.append((number, item))
-    frames = {
-        table: pl.DataFrame(found, schema=schema(table), orient="row")
-        for table, found in rows.items()
-        if found
-    }
-    return frames, _refused(aside, lines, blocks)
+    return rows, aside
 
 
 def _refused(

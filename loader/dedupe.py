@@ -61,10 +61,10 @@ def net(decisions: Sequence[Decision]) -> tuple[pl.DataFrame, pl.DataFrame]:
 def first(rows: pl.DataFrame) -> pl.DataFrame:
     """Return of duplicates the one that stands.
 
-    ``rows`` have their line in ``bytes``, unless they are no duplicates; they are of one table, or
-    have the column ``table``.
+    ``rows`` have the ``rank`` of their line, unless they are no duplicates; they are of one table,
+    or have the column ``table``.
     """
-    order = ["received_at", "bytes", "element"]
+    order = ["received_at", "rank", "element"]
     ranked = _keyed(rows).sort(order, nulls_last=[True, False, False])
     return ranked.unique("dedupe_key", keep="first", maintain_order=True).drop("dedupe_key")
 
@@ -110,14 +110,14 @@ def _decided(
     rows = {table: _doubtful(frame, standing[table]) for table, frame in events.items()}
     best = _settled(events, {table: some for table, some in rows.items() if len(some)}, standing)
     return {
-        table: _decision(frame.drop("bytes"), rows[table], best.get(table), standing[table])
+        table: _decision(frame.drop("rank"), rows[table], best.get(table), standing[table])
         for table, frame in events.items()
     }
 
 
 def _doubtful(frame: pl.DataFrame, standing: pl.DataFrame) -> pl.Series:
     """Return the numbers of the rows that may have a duplicate, in the batch or in the table."""
-    doubtful = frame["bytes"].is_not_null()
+    doubtful = frame["rank"].is_not_null()
     if standing.height:
         numbered = frame.select(*_PAIR).with_row_index("row")
         met = numbered.join(standing, on=_PAIR, how="semi")["row"]

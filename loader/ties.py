@@ -6,6 +6,7 @@ events were received at that moment. That is rare, or else comes from files with
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
@@ -27,16 +28,40 @@ def settle_ties(warehouse: Warehouse, spool: Path) -> None:
     those that are left stands.
     """
     while (ties := warehouse.ties(TIES_AT_ONCE)).height:
-        found: dict[str, pl.DataFrame] = {}
+        found: dict[str, _Best] = {}
         for parsed, lines in _read(spool, warehouse.spans(ties)):
             for table, frame in parsed.events.items():
                 mine = ties.filter(pl.col("kind") == table)
                 met = frame.join(mine, on=["message_key", "occurred_at"], how="semi")
                 if met.height:
-                    known = [found[table]] if table in found else []
-                    met = met.with_columns(lines.bytes_of(met["line"]).alias("bytes"))
-                    found[table] = first(pl.concat([*known, met]))
-        warehouse.settle(ties, found)
+                    found[table] = _best(found.get(table), met, lines)
+        warehouse.settle(ties, {table: best.rows for table, best in found.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class _Best:
+    """The first of tied events so far; their ``rank`` is the place of their line in ``texts``."""
+
+    rows: pl.DataFrame
+    texts: list[bytes]
+
+
+def _best(known: _Best | None, met: pl.DataFrame, lines: Lines) -> _Best:
+    """Return the first of those ``known`` and of those ``met`` in ``lines``."""
+    old, new = known.texts if known else [], lines.texts_of(met["line"])
+    texts = sorted({*old, *new.values()})
+    place = {text: rank for rank, text in enumerate(texts)}
+    rows = [_placed(met, [place[new[line]] for line in met["line"]])]
+    if known:
+        rows.append(_placed(known.rows, [place[old[rank]] for rank in known.rows["rank"]]))
+    best = first(pl.concat(rows))
+    kept = sorted(set(best["rank"]))  # the others need not stay in memory
+    again = {rank: number for number, rank in enumerate(kept)}
+    return _Best(_placed(best, [again[rank] for rank in best["rank"]]), [texts[n] for n in kept])
+
+
+def _placed(rows: pl.DataFrame, ranks: list[int]) -> pl.DataFrame:
+    return rows.with_columns(pl.Series("rank", ranks, dtype=pl.UInt32))
 
 
 def _read(spool: Path, spans: list[Span]) -> Iterator[tuple[Parsed, Lines]]:

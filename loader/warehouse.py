@@ -313,7 +313,7 @@ class Warehouse:
         self._tally([(table, change[1], +1) for table, change in changes.items()])
         for table, (insert, delete) in changes.items():
             self._delete(table, delete)
-            self._insert(table, insert.drop(*PLACES, "bytes"))
+            self._insert(table, insert.drop(*PLACES, "rank"))
         self._con.execute(
             "delete from tie using ties where tie.kind = ties.kind "
             "and tie.message_key = ties.message_key::uuid "

@@ -180,6 +180,7 @@ def one_by_one(blocks: list[Block]) -> Parsed:
     """What the definition makes of the lines."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batching, "_FEW", 2**62)
+        patch.setattr(batching, "_PORTION", 2**40)
         return parse(blocks, Shapes())
 
 
@@ -199,6 +200,7 @@ def test_both_ways_of_reading_agree(
 ) -> None:
     """Of each generated line the quick way says what the definition says, or nothing."""
     monkeypatch.setattr(batching, "_FEW", 0)
+    monkeypatch.setattr(batching, "_PORTION", 5_000)
     monkeypatch.setattr(shaping, "_WORTH", 2)
     monkeypatch.setattr(shaping, "_MOST_SHAPES", 400)
     monkeypatch.setattr(shaping, "_TRIES", 100)
@@ -259,11 +261,11 @@ def test_an_answer_does_not_depend_on_the_batch(there: bytes, instead: bytes) ->
     odd = good.replace(there, instead)
     alone = parse([Block("a", 0, odd)], Shapes())
     among = parse([Block("a", 0, good * 500 + odd + good * 500)], Shapes())
-    mine = among.events["delivered"].filter(pl.col("line") == 500).drop("line", "bytes")
+    mine = among.events["delivered"].filter(pl.col("line") == 500).drop("line", "rank")
 
     assert among.refused["reason"].to_list() == alone.refused["reason"].to_list()
     assert mine.rows() == [
-        row for frame in alone.events.values() for row in frame.drop("line", "bytes").rows()
+        row for frame in alone.events.values() for row in frame.drop("line", "rank").rows()
     ]
 
 
@@ -304,6 +306,16 @@ def test_places_are_those_of_the_spool() -> None:
 
     assert places == [("a", 0, "\\xff"), ("b", start, "é"), ("b", start + 3, "nope")]
     assert parsed.read == [2, 3]
+
+
+def test_an_array_is_held_once() -> None:
+    """An array of which every event may be a duplicate is held once, not once an event."""
+    people = [DELIVERED | {"recipient": f"u{number % 500}@example.com"} for number in range(1000)]
+    text = line(people, key="events")
+    frame = parse([Block("a", 0, text)], Shapes()).events["delivered"]
+
+    assert frame["rank"].to_list() == [0] * 1000
+    assert frame.estimated_size() < 4 * len(text)
 
 
 def test_a_shape_is_learned_from_strict_json_only() -> None:

@@ -184,10 +184,15 @@ def _contested(frame: pl.DataFrame, lines: Lines) -> pl.Series:
     pair = frame["message_key"].hash() ^ frame["occurred_at"].hash(1)
     places = pair.is_duplicated().arg_true()
     texts = lines.texts_of(frame["line"][places])
-    ranks = {text: rank for rank, text in enumerate(sorted(set(texts.values())))}
+    ranks = ranks_of(texts.values())
     mine = [ranks[texts[number]] for number in frame["line"][places]]
     nothing = pl.repeat(None, frame.height, dtype=pl.UInt32, eager=True)
     return nothing.scatter(places, pl.Series(mine, dtype=pl.UInt32)).alias("rank")
+
+
+def ranks_of(texts: Iterable[bytes]) -> dict[bytes, int]:
+    """Return text → its place among them all in the order of their bytes."""
+    return {text: rank for rank, text in enumerate(sorted(set(texts)))}
 
 
 def _tally(blocks: int, frames: Iterable[pl.DataFrame]) -> list[int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from loader.batch import Block, Lines, Parsed, parse_with_lines
+from loader.batch import Block, Lines, Parsed, parse_with_lines, ranks_of
 from loader.dedupe import first
 from loader.shape import Shapes
 from loader.spool import Segment, list_segments, read_block
@@ -40,24 +40,22 @@ def settle_ties(warehouse: Warehouse, spool: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Best:
-    """The first of tied events so far; their ``rank`` is the place of their line in ``texts``."""
+    """The first of tied events so far, and the lines of their ranks."""
 
     rows: pl.DataFrame
-    texts: list[bytes]
+    texts: dict[int, bytes]
 
 
 def _best(known: _Best | None, met: pl.DataFrame, lines: Lines) -> _Best:
     """Return the first of those ``known`` and of those ``met`` in ``lines``."""
-    old, new = known.texts if known else [], lines.texts_of(met["line"])
-    texts = sorted({*old, *new.values()})
-    place = {text: rank for rank, text in enumerate(texts)}
-    rows = [_placed(met, [place[new[line]] for line in met["line"]])]
+    new, old = lines.texts_of(met["line"]), known.texts if known else {}
+    ranks = ranks_of([*new.values(), *old.values()])
+    rows = [_placed(met, [ranks[new[line]] for line in met["line"]])]
     if known:
-        rows.append(_placed(known.rows, [place[old[rank]] for rank in known.rows["rank"]]))
+        rows.append(_placed(known.rows, [ranks[old[rank]] for rank in known.rows["rank"]]))
     best = first(pl.concat(rows))
-    kept = sorted(set(best["rank"]))  # the others need not stay in memory
-    again = {rank: number for number, rank in enumerate(kept)}
-    return _Best(_placed(best, [again[rank] for rank in best["rank"]]), [texts[n] for n in kept])
+    kept = set(best["rank"])  # the others need not stay in memory
+    return _Best(best, {rank: text for text, rank in ranks.items() if rank in kept})
 
 
 def _placed(rows: pl.DataFrame, ranks: list[int]) -> pl.DataFrame:

@@ -33,6 +33,7 @@ from loader.events import (
 )
 from loader.moments import moments
 from loader.shape import Alike, Left, Shapes
+from loader.spool import BEGINNING, LONGEST_LINE, LongLine
 
 TIME = pl.Datetime("us")
 
@@ -52,8 +53,6 @@ _FEW = 256
 """Lines up to which reading one by one is quicker than looking for shapes."""
 _PORTION = 2**21
 """Bytes of lines whose events are held as Python's objects: these are several times as large."""
-_MUCH = 2**29
-"""Bytes from which on lines are read one by one: polars counts a text's bytes in 32 bits."""
 _NEWLINE = ord("\n")
 _AT_ONCE = 2**18
 """Bytes that stay in the processor's cache while they are looked at."""
@@ -69,6 +68,19 @@ class Block:
     segment: str
     offset: int
     data: bytes
+    left_out: int = 0
+    """Bytes of its one line, a long one, that ``data`` lacks."""
+
+    @classmethod
+    def of_long(cls, segment: str, offset: int, line: LongLine) -> "Block":
+        """Return a block of one long line: it holds how the line begins, as if that were it."""
+        data = line.beginning + b"\n"
+        return cls(segment, offset, data, line.size - len(data))
+
+    @property
+    def size(self) -> int:
+        """Return how many bytes of the segment it is."""
+        return len(self.data) + self.left_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +102,8 @@ class Lines:
     """Where each line starts, were all blocks one, and where the last one ends."""
     starts: Sequence[int]
     """Of each block, the number of its first line."""
+    long: Set[int]
+    """The numbers of the lines that are longer than what is read."""
 
     def bytes_of(self, numbers: pl.Series) -> pl.Series:
         """Return some lines, without their newlines."""
@@ -141,11 +155,11 @@ def parse_with_lines(blocks: Sequence[Block], shapes: Shapes) -> tuple[Parsed, L
     lines = _lines(blocks)
     frames: dict[str, list[pl.DataFrame]] = {table: [] for table in TABLES}
     left = np.ones(len(lines.rows), np.bool_)
-    if len(left) > _FEW and lines.offsets[-1] < _MUCH:
+    if len(left) > _FEW:
         for table, frame in _read_by_shape(lines, shapes).items():
             left[frame["line"].to_numpy()] = False
             frames[table].append(frame)
-    extents = [Extent(block.segment, block.offset, len(block.data)) for block in blocks]
+    extents = [Extent(block.segment, block.offset, block.size) for block in blocks]
     read, refused = _read_singly(lines, np.flatnonzero(left), extents)
     for table, frame in read.items():
         frames[table].append(frame)
@@ -212,7 +226,9 @@ def _lines(blocks: Sequence[Block]) -> Lines:
     starts = np.searchsorted(offsets, np.cumsum([0, *(len(block.data) for block in blocks[:-1])]))
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
     rows = pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
-    return Lines(pl.Series(pl.from_arrow(rows)), offsets, starts.tolist())
+    long = np.flatnonzero(np.diff(offsets) > LONGEST_LINE + 1).tolist()
+    cut = [start for start, block in zip(starts, blocks, strict=True) if block.left_out]
+    return Lines(pl.Series(pl.from_arrow(rows)), offsets, starts.tolist(), {*long, *cut})
 
 
 def _ends(data: bytes) -> Iterator[NDArray[np.int64]]:
@@ -252,7 +268,8 @@ def _items(
     aside: list[tuple[int, Refused]] = []
     texts = lines.bytes_of(pl.Series(numbers, dtype=pl.UInt32))
     for number, text in zip(numbers.tolist(), texts, strict=True):
-        for element, item in enumerate(read_line(text)):
+        items = [_too_long(text)] if number in lines.long else read_line(text)
+        for element, item in enumerate(items):
             if isinstance(item, Event):
                 place = {"block": 0, "line": number, "element": element}
                 key = {"message_key": str(item.row["message_key"])}
@@ -260,6 +277,10 @@ def _items(
             else:
                 aside.append((number, item))
     return rows, aside
+
+
+def _too_long(line: bytes) -> Refused:
+    return Refused("too_long", line[:BEGINNING], None)
 
 
 def _refused(
@@ -300,7 +321,10 @@ _PATHS: dict[str, tuple[str, ...]] = {
 
 
 def _read_by_shape(lines: Lines, shapes: Shapes) -> dict[str, pl.DataFrame]:
-    parts = [part for alike in shapes.alike(_texts(lines.rows)) for part in _fields(alike)]
+    texts = _texts(lines.rows)
+    if lines.long:
+        texts = texts.scatter(list(lines.long), None)
+    parts = [part for alike in shapes.alike(texts) for part in _fields(alike)]
     if not parts:
         return {}
     rows = _checked(pl.concat(parts, rechunk=True).sort("line"))

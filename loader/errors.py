@@ -21,6 +21,10 @@ class WarehouseError(LoaderError):
     """The warehouse cannot be opened, loaded or published."""
 
 
+class LacksMemory(WarehouseError):
+    """DuckDB needs more memory than it was given for what is loaded, refreshed or written."""
+
+
 class WarehouseBusy(WarehouseError):
     """Another process is loading this warehouse; the sentence names it."""
 

@@ -12,12 +12,13 @@ from types import FrameType
 from typing import Any
 
 from loader.batch import Block, Parsed, parse
-from loader.errors import SpoolError, WarehouseError
+from loader.errors import LacksMemory, SpoolError, WarehouseError
 from loader.lake import described
 from loader.retention import retain
 from loader.settings import Settings
 from loader.shape import Shapes
 from loader.spool import (
+    LongLine,
     Segment,
     holds_more,
     list_segments,
@@ -159,11 +160,17 @@ class _Run:
         """Load what is new in some segments; say whether there was anything."""
         self._unread = []
         before, total = self._bytes, self._bytes + sum(found.values())
+        had_memory = self._warehouse.has_memory
         batches = self._batches(found)
         try:
             with _Ahead(batches, lambda some: parse(some, self._shapes)) as coming:
                 while self._load_some(coming, total):
                     pass
+        except LacksMemory:
+            if had_memory:
+                raise
+            self._warehouse.take_memory()
+            return self._load(self._look()) or self._bytes > before
         finally:
             self._warehouse.release()
         return self._bytes > before
@@ -173,13 +180,19 @@ class _Run:
         before = self._bytes - coming.taken
         enough = self._bytes + TOGETHER_BYTES
         ready = coming.ready if self._warehouse.takes_turns else tuple  # which takes memory
-        with self._warehouse.together():
-            for parsed in coming:
-                self._loaded += self._warehouse.load(parsed, ready)
-                self._bytes = before + coming.taken
-                self._progress(self._loaded.read, self._bytes, max(total, self._bytes))
-                if self._bytes >= enough:
-                    return True
+        done = self._loaded, self._bytes
+        try:
+            with self._warehouse.together():
+                for parsed in coming:
+                    self._loaded += self._warehouse.load(parsed, ready)
+                    self._bytes = before + coming.taken
+                    self._progress(self._loaded.read, self._bytes, max(total, self._bytes))
+                    if self._bytes >= enough:
+                        return True
+        except LacksMemory:
+            if not self._warehouse.takes_turns:  # else each load was a transaction of its own
+                self._loaded, self._bytes = done
+            raise
         return False
 
     def on_and_on(self, stop: Callable[[], bool]) -> None:
@@ -236,6 +249,7 @@ class _Run:
         self._warehouse.rebuild(self._load_all)
 
     def _load_all(self) -> None:
+        self._loaded, self._bytes = Loaded(), 0
         self.once()
         settle_ties(self._warehouse, self._settings.spool)
 
@@ -262,7 +276,7 @@ class _Run:
             while block := self._block(segment, offset, self._batch_bytes - size):
                 blocks.append(block)
                 size += len(block.data)
-                offset += len(block.data)
+                offset += block.size
                 if size + BATCH_BYTES // 2 >= self._batch_bytes:
                     yield blocks
                     blocks, size = [], 0
@@ -272,6 +286,8 @@ class _Run:
     def _block(self, segment: Segment, offset: int, limit: int) -> Block | None:
         try:
             data = read_block(segment, offset, limit)
+        except LongLine as line:
+            return Block.of_long(segment.name, offset, line)
         except SpoolError as error:
             self._unread.append(error)  # the other segments can be loaded all the same
             return None

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
-from loader.errors import WarehouseError
+from loader.errors import LacksMemory, WarehouseError
 from loader.lake import (
     NAME,
     PUBLISHED,
@@ -33,6 +33,7 @@ from loader.lake import (
     spill_into,
     unreachable,
 )
+from loader.memory import default_memory, lacked_memory
 from loader.settings import Settings
 from loader.spool import Segment, holds_more
 
@@ -89,6 +90,7 @@ class LakeTarget:
         self._prefix = segment_prefix(settings)
         self._working = self._opened = False
         self._con: duckdb.DuckDBPyConnection | None = None
+        self._memory = ""
         self._mine = -1
         self._own: set[int] = set()
         self._turns: psycopg.Connection[Any] | None = None
@@ -229,6 +231,10 @@ class LakeTarget:
             self._con = self._turns = self._claims = None
             self._claimed.clear()
 
+    def take_memory(self) -> None:
+        """Let both loading and refreshing have it."""
+        self._memory = default_memory()
+
     # ── connections ──────────────────────────────────────────────────────────────────────────
 
     def _insist(self, work: Callable[[], T]) -> T:
@@ -240,6 +246,8 @@ class LakeTarget:
             except Exception as error:
                 if not _is_of_the_lake(error):
                     raise
+                if lacked_memory(error):
+                    raise _told(error) from None
                 is_conflict = isinstance(error, duckdb.TransactionException)
                 conflicts, failures = conflicts + is_conflict, failures + (not is_conflict)
                 if conflicts > MOST_CONFLICTS or failures > MOST_FAILURES:
@@ -267,6 +275,8 @@ class LakeTarget:
             # The first of all makes the catalog's tables.
             self._con = attach(self._lake, turn=self._lock() if is_new else None)
             spill_into(self._con, self._home)
+            if self._memory:
+                self._con.execute(f"set memory_limit = '{self._memory}'")
             if is_new:
                 with self._lock():
                     self._choose_format()
@@ -417,6 +427,11 @@ def _is_of_the_lake(error: Exception) -> bool:
 
 def _told(error: Exception) -> WarehouseError:
     # DuckDB's own words may quote a value or the DSN: addresses, a password.
+    if lacked_memory(error):
+        return LacksMemory(
+            "the lake cannot be loaded: DuckDB wants more memory than it takes on this machine; "
+            "end other programs or load it on a larger machine, then ingest again."
+        )
     return WarehouseError(
         f"the lake cannot be loaded ({type(error).__name__}): look at PostgreSQL's log and at the "
         "space for its files, then ingest again."

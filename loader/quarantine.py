@@ -8,11 +8,12 @@ from typing import Any
 
 from loader.batch import Block, parse
 from loader.errors import SpoolError
+from loader.events import REASONS
 from loader.lake import described
 from loader.query import connect
 from loader.settings import Settings
 from loader.shape import Shapes
-from loader.spool import list_segments, read_block
+from loader.spool import LongLine, list_segments, read_block
 from loader.target import target_of, told
 from loader.ties import settle_ties
 from loader.warehouse import Loaded, Warehouse
@@ -22,7 +23,7 @@ _PLACES = 3
 
 
 def summary(settings: Settings) -> dict[str, Any]:
-    """Return ``total`` and ``reasons``: of each reason its lines, and where some of them stand.
+    """Return ``total`` and ``reasons``: of each its meaning, its lines, and where some stand.
 
     Raises ``WarehouseError`` when there is no warehouse yet.
     """
@@ -39,6 +40,8 @@ def summary(settings: Settings) -> dict[str, Any]:
     """
     with connect(settings) as con:
         reasons = con.sql(query).pl().to_dicts()
+    for row in reasons:
+        row["meaning"] = _meaning(row["reason"])
     return {"total": sum(row["lines"] for row in reasons), "reasons": reasons}
 
 
@@ -65,6 +68,11 @@ def retry(settings: Settings) -> dict[str, Any]:
     return {"retried": counts, **summary(settings)}
 
 
+def _meaning(reason: str) -> str:
+    word, _, field = reason.partition(":")
+    return REASONS.get(reason) or REASONS.get(f"{word}:<field>" if field else word, "")
+
+
 def sentences(found: dict[str, Any]) -> list[str]:
     """Return the lines that tell a person what ``summary`` or ``retry`` found."""
     lines = []
@@ -79,6 +87,7 @@ def sentences(found: dict[str, Any]) -> list[str]:
     for row in found["reasons"]:
         places = "; ".join(row["places"])
         lines.append(f"{row['lines']:>9,}  {row['reason']:<28}  {places}")
+        lines.append(f"{'':>9}  {row['meaning']}")
     return lines
 
 
@@ -102,10 +111,11 @@ def _blocks(spool: Path, warehouse: Warehouse) -> Iterator[Block]:
         segment = segments.get(name)
         try:
             data = read_block(segment, offset, 1) if segment else b""
+        except LongLine:
+            continue  # as long as before
         except SpoolError:
             data = b""
         if data:
             yield Block(name, offset, data)
-        else:
-            lines = warehouse.lines_set_aside(name, offset)
+        elif lines := warehouse.lines_set_aside(name, offset):
             yield Block(name, offset, b"".join(line.encode() + b"\n" for line in lines))

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -22,7 +23,6 @@ from loader.spool import (
     ends_whole,
     is_active,
     list_segments,
-    read_block,
     segment_end,
     sync_directory,
 )
@@ -151,14 +151,11 @@ def _compress(segment: Segment) -> int:
 
 
 def _expire(spool: Path, segment: Segment, now: datetime) -> None:
-    digest, size = hashlib.sha256(), 0
-    while block := read_block(segment, size, _BLOCK):
-        digest.update(block)
-        size += len(block)
+    size = segment_end(segment)
     receipt = {
         "segment": segment.name,
         "bytes": size,
-        "sha256": digest.hexdigest(),
+        "sha256": _digest(segment.path, size),
         "expired_at": now.astimezone(UTC).isoformat(),
     }
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
@@ -180,11 +177,13 @@ def _other_form(path: Path) -> Path:
     return path.with_name(path.name + ".zst")
 
 
-def _digest(path: Path) -> bytes:
+def _digest(path: Path, size: int = sys.maxsize) -> str:
+    """Return the SHA-256 of the first ``size`` bytes, uncompressed."""
     digest = hashlib.sha256()
     with path.open("rb") as source:
         reader = zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True)
-        stream = reader if path.suffix == ".part" else source
-        while part := stream.read(_BLOCK):
+        stream = source if path.suffix == ".jsonl" else reader
+        while part := stream.read(min(_BLOCK, size)):
             digest.update(part)
-    return digest.digest()
+            size -= len(part)
+    return digest.hexdigest()

@@ -57,6 +57,9 @@ class Settings:
         return self.home / "reports"
 
 
+LARGEST_BODY = 5 * 1024 * 1024
+"""Bytes of the largest ``LOADER_MAX_BODY``: its line is read, were every byte of it escaped."""
+
 _KEYS = {
     "LOADER_HOME": "data",
     "LOADER_SECRETS": "",
@@ -96,7 +99,7 @@ def load_settings(environ: Mapping[str, str], directory: Path) -> Settings:
         timezone=_timezone(text["LOADER_TIMEZONE"]),
         warehouse=text["LOADER_WAREHOUSE"] or str(home / "warehouse.duckdb"),
         lake_data=text["LOADER_LAKE_DATA"] or None,
-        max_body_bytes=_whole(text, "LOADER_MAX_BODY", least=1),
+        max_body_bytes=_whole(text, "LOADER_MAX_BODY", least=1, most=LARGEST_BODY),
         workers=_whole(text, "LOADER_WORKERS", least=1),
         threads=_whole(text, "LOADER_THREADS", least=1),
         retain_days=_whole(text, "LOADER_RETAIN_DAYS", least=0)
@@ -193,8 +196,9 @@ def _timezone(name: str) -> str:
     return name
 
 
-def _whole(text: Mapping[str, str], key: str, least: int) -> int:
-    if not re.fullmatch("[0-9]{1,18}", text[key]) or int(text[key]) < least:
-        shown = repr(text[key][:40])
-        raise SettingsError(f"{key} is {shown}; a whole number from {least} is wanted.")
-    return int(text[key])
+def _whole(text: Mapping[str, str], key: str, least: int, most: int | None = None) -> int:
+    value = int(text[key]) if re.fullmatch("[0-9]{1,18}", text[key]) else -1
+    if value < least or (most is not None and value > most):
+        shown, wanted = repr(text[key][:40]), f"from {least}" + f" to {most}" * (most is not None)
+        raise SettingsError(f"{key} is {shown}; a whole number {wanted} is wanted.")
+    return value

@@ -39,6 +39,12 @@ RESERVE_BYTES = 64 * 1024 * 1024
 """Free bytes below which nothing more is stored (but never more than 5 % of the disk)."""
 RESERVE_FILES = 100
 
+LONGEST_LINE = 32 * 1024 * 1024
+"""Bytes up to which a line is read: one of the largest body that is taken, with every byte of it
+escaped, is shorter, so what is longer is none of ours."""
+BEGINNING = 4096
+"""Bytes of a longer line that are read all the same."""
+
 Key = Literal["event", "events", "body", "body_base64"]
 
 _FRAME = re.compile(
@@ -48,11 +54,24 @@ _FRAME = re.compile(
 )
 _SCAN = 1024 * 1024
 _PEEK = 4096
+_NEWLINE = ord("\n")
 _ENDINGS = (".jsonl", ".jsonl.zst")
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
 # ── lines ────────────────────────────────────────────────────────────────────────────────────
+
+
+class LongLine(SpoolError):
+    """The next line of a segment is longer than ``LONGEST_LINE``."""
+
+    def __init__(self, name: str, offset: int, beginning: bytes, size: int) -> None:
+        """``size`` counts its newline; of ``beginning`` the first ``BEGINNING`` bytes are kept."""
+        super().__init__(
+            f"segment {name} has a line of {size - 1} bytes at {offset}; one of up to "
+            f"{LONGEST_LINE} is read, so put one event on a line."
+        )
+        self.beginning, self.size = beginning[:BEGINNING], size
 
 
 @dataclass(frozen=True, slots=True)
@@ -489,7 +508,8 @@ def read_block(segment: Segment, offset: int, limit: int) -> bytes:
     to be on disk, nor from a last line without its newline; ``b""`` when there is nothing.
     Offsets count uncompressed bytes. Reading a compressed segment from where the last block
     ended costs no more than the block. Raises ``SpoolError`` when the segment is shorter than
-    ``offset``, or cannot be read.
+    ``offset``, or cannot be read; ``LongLine`` where a line is longer than ``limit`` and
+    ``LONGEST_LINE``.
     """
     with _readable(segment) as (fd, path):
         if path is None and offset:
@@ -641,6 +661,8 @@ def _read_plain(segment: Segment, path: Path, fd: int, offset: int, limit: int) 
     end = _last_newline(fd, offset, min(offset + limit, durable))
     if end == offset:
         end = _next_newline(fd, offset, durable)
+        if end - offset > LONGEST_LINE + 1:
+            raise LongLine(segment.name, offset, _pread(fd, BEGINNING, offset), end - offset)
     return _pread(fd, end - offset, offset)
 
 
@@ -708,14 +730,35 @@ def _read_compressed(segment: Segment, path: Path, fd: int, offset: int, limit: 
     global _stream  # noqa: PLW0603
     with _stream_lock, _whole(segment):
         stream, _stream = _stream_at(segment, path, fd, offset), None
-        data = stream.take(limit)
-        end = data.rfind(b"\n") + 1
-        while not end and (more := stream.take(_SCAN)):
-            end = len(data) + more.find(b"\n") + 1 if b"\n" in more else 0
-            data += more
-        stream.give_back(data[end:])
+        data, size = _take_lines(stream, limit)
         _stream = stream  # only now: after an error its place would be unknown
-    return data[:end]
+    if size > len(data):
+        raise LongLine(segment.name, offset, data, size)
+    return data
+
+
+def _take_lines(stream: _Stream, limit: int) -> tuple[bytes, int]:
+    """Take lines of ``limit`` bytes at most, or one line; return them, and their size.
+
+    Of a line that is longer than ``LONGEST_LINE`` only how it begins is returned.
+    """
+    data = stream.take(limit)
+    end = data.rfind(b"\n") + 1
+    if end:
+        stream.give_back(data[end:])
+        return data[:end], end
+    size = len(data)
+    while more := stream.take(_SCAN):
+        end = more.find(b"\n") + 1 or len(more)
+        stream.give_back(more[end:])
+        size += end
+        if size <= LONGEST_LINE + 1:
+            data += more[:end]
+        if more[end - 1] == _NEWLINE:
+            return data, size
+    if size == len(data):
+        stream.give_back(data)
+    return b"", 0
 
 
 @contextmanager

@@ -14,8 +14,9 @@ from typing import Protocol, TypeVar
 
 import duckdb
 
-from loader.errors import WarehouseError
+from loader.errors import LacksMemory, WarehouseError
 from loader.lock import sole_loader
+from loader.memory import default_memory, lacked_memory
 from loader.publication import (
     beside,
     private_path,
@@ -69,7 +70,7 @@ class Target(Protocol):
         """Run ``work`` in one transaction and return what it does.
 
         ``work`` may be run again after a conflict or a lost connection, until the commit is
-        known to have happened. Raises ``WarehouseError``.
+        known to have happened. Raises ``WarehouseError``; ``LacksMemory`` where that was it.
         """
 
     def together(self) -> AbstractContextManager[None]:
@@ -121,6 +122,9 @@ class Target(Protocol):
     def close(self) -> None:
         """Let go of it."""
 
+    def take_memory(self) -> None:
+        """Let DuckDB have as much memory as it takes by default, once it is opened again."""
+
 
 def target_of(settings: Settings) -> Target:
     """Return where ``settings`` say the warehouse stands. Raises ``SettingsError``."""
@@ -154,6 +158,7 @@ class FileTarget:
         self._con: duckdb.DuckDBPyConnection | None = None
         self._file = -1
         self._together = False
+        self._memory = ""
 
     @property
     def con(self) -> duckdb.DuckDBPyConnection:
@@ -218,10 +223,10 @@ class FileTarget:
 
     def publish(self, refresh: Callable[[], None]) -> float:
         """Refresh, checkpoint, and copy the private file over the published one."""
-        self.con.execute(REFRESHING)
+        self._set(REFRESHING)
         self.commit(refresh)
         self._checkpoint()
-        self.con.execute(LOADING)
+        self._set(LOADING)
         started = time.monotonic()
         publish(self._file, self._published)
         return time.monotonic() - started
@@ -286,11 +291,20 @@ class FileTarget:
             os.close(self._file)
             self._file = -1
 
+    def take_memory(self) -> None:
+        """Let both loading and refreshing have it."""
+        self._memory = default_memory()
+
+    def _set(self, settings: str) -> None:
+        self.con.execute(settings)
+        if self._memory:
+            self.con.execute(f"set memory_limit = '{self._memory}'")
+
     def _connect(self, path: Path, prepare: Callable[[], None]) -> None:
         before = os.umask(0o077)
         try:
             self._con = duckdb.connect(str(path), config=CONFIG)
-            self._con.execute(LOADING)
+            self._set(LOADING)
             # Kept open as long as DuckDB has the file: closing any descriptor of a file gives up
             # every POSIX lock that this process holds on it, DuckDB's among them.
             self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -355,6 +369,11 @@ def _install(aside: Path, path: Path) -> None:
 
 def _told(path: Path | str, error: Exception) -> WarehouseError:
     # DuckDB's own words may quote a value, and values are addresses.
+    if lacked_memory(error):
+        return LacksMemory(
+            f"{path} cannot be loaded: DuckDB wants more memory than it takes on this machine; "
+            "end other programs or move the warehouse to a larger machine, then ingest again."
+        )
     return WarehouseError(
         f"{path} cannot be loaded ({type(error).__name__}): free space or mend the disk, then "
         "ingest again; if it stays, loader ingest --rebuild makes it anew from the spool."

@@ -14,7 +14,7 @@ import polars as pl
 from loader.batch import Block, Lines, Parsed, parse_with_lines, ranks_of
 from loader.dedupe import first
 from loader.shape import Shapes
-from loader.spool import Segment, list_segments, read_block
+from loader.spool import LongLine, Segment, list_segments, read_block
 from loader.warehouse import Span, Warehouse
 
 TIES_AT_ONCE = 200_000
@@ -73,7 +73,11 @@ def _read(spool: Path, spans: list[Span]) -> Iterator[tuple[Parsed, Lines]]:
 def _blocks(segment: Segment, span: Span) -> Iterator[Block]:
     offset = span.start
     while offset < span.stop:
-        data = read_block(segment, offset, min(_BLOCK_BYTES, span.stop - offset))
+        try:
+            data = read_block(segment, offset, min(_BLOCK_BYTES, span.stop - offset))
+        except LongLine as line:
+            offset += line.size
+            continue
         if not data:
             return
         yield Block(segment.name, offset, data)

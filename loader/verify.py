@@ -11,7 +11,7 @@ from loader import signature
 from loader.errors import SpoolError
 from loader.retention import expired, is_ours
 from loader.settings import Settings
-from loader.spool import Segment, list_segments, read_block, segment_end, unframe
+from loader.spool import LongLine, Segment, list_segments, read_block, segment_end, unframe
 
 _BLOCK = 8 * 1024 * 1024
 
@@ -85,13 +85,12 @@ def _check_segment(
     on_border = loaded == 0
     try:
         segment_end(segment)  # of a compressed one that was cut, reading alone does not tell
-        while block := read_block(segment, offset, _BLOCK):
-            for line in _lines(block):
-                problem = _problem(line, secrets, is_ours(segment.name))
-                if problem is not None:
-                    yield Finding(segment.name, offset, problem)
-                offset += len(line)
-                on_border = on_border or offset == loaded
+        for line, size in _lines(segment):
+            problem = _problem(line, secrets, is_ours(segment.name))
+            if problem is not None:
+                yield Finding(segment.name, offset, problem)
+            offset += size
+            on_border = on_border or offset == loaded
     except SpoolError as error:
         yield Finding(segment.name, offset, str(error))
         return
@@ -102,9 +101,22 @@ def _check_segment(
         yield Finding(segment.name, loaded, "the ledger's offset is in the middle of a line")
 
 
-def _lines(block: bytes) -> list[bytes]:
-    # Not splitlines: a JSON line ends at a newline only, never at a carriage return.
-    return [line + b"\n" for line in block.split(b"\n")[:-1]]
+def _lines(segment: Segment) -> Iterator[tuple[bytes, int]]:
+    """Yield each line and its size; of one that is too long, how it begins."""
+    offset = 0
+    while True:
+        try:
+            block = read_block(segment, offset, _BLOCK)
+        except LongLine as line:
+            yield line.beginning, line.size
+            offset += line.size
+            continue
+        if not block:
+            return
+        # Not splitlines: a JSON line ends at a newline only, never at a carriage return.
+        for text in block.split(b"\n")[:-1]:
+            yield text + b"\n", len(text) + 1
+        offset += len(block)
 
 
 def _problem(line: bytes, secrets: Mapping[str, tuple[str, ...]], signed: bool) -> str | None:

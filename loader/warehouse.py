@@ -16,7 +16,7 @@ import polars as pl
 from loader.assets import asset
 from loader.batch import PLACES, TIME, Block, Parsed, as_text, schema, without
 from loader.dedupe import Decision, decide, net, replaced
-from loader.errors import SettingsError, WarehouseError
+from loader.errors import LacksMemory, SettingsError, WarehouseError
 from loader.events import SPECIFIC, TABLES, own_lines
 from loader.spool import Segment
 from loader.target import Target
@@ -84,8 +84,8 @@ class Warehouse:
         """Nothing is opened yet; ``timezone`` is the zone in which reports cut days."""
         self._target = target
         self._timezone = timezone
-        self._wants_memory = False
         self._refreshing = refresh_steps()  # now: meanwhile another version may be installed
+        self.has_memory = False
         self.batch_scale, self.takes_turns = target.batch_scale, not target.alone
 
     def open(self) -> "Warehouse":
@@ -171,8 +171,13 @@ class Warehouse:
         return [(self._here(segment), offset) for segment, offset in self._rows(query)]
 
     def lines_set_aside(self, segment: str, offset: int) -> list[str]:
-        """Return the lines that the quarantine keeps of one line of the spool."""
-        query = "select line from quarantine where segment = ? and line_offset = ? order by all"
+        """Return the lines that the quarantine keeps, whole, of one line of the spool."""
+        query = """
+            select line
+            from quarantine
+            where segment = ? and line_offset = ? and reason <> 'too_long'
+            order by all
+        """
         return [line for (line,) in self._rows(query, self._named(segment), offset)]
 
     def ties(self, most: int) -> pl.DataFrame:
@@ -195,18 +200,19 @@ class Warehouse:
 
     def publish(self) -> float:
         """Refresh what marts keep, and show it to readers; return the seconds of the copying."""
-        try:
-            return self._target.publish(self._refresh)
-        except WarehouseError:
-            if not self._wants_memory:
-                raise
-        self._target.close()
-        self.open()
-        return self._target.publish(self._refresh)
+        return self._with_memory(lambda: self._target.publish(self._refresh))
+
+    def take_memory(self) -> None:
+        """Open it anew with the memory that DuckDB takes by default, unless it has that."""
+        if not self.has_memory:
+            self.has_memory = True
+            self._target.take_memory()
+            self._target.close()
+            self.open()
 
     def rebuild(self, load: Callable[[], None]) -> None:
         """Build it anew, out of readers' sight: it is opened, and ``load`` finds it empty."""
-        self._target.rebuild(self.open, self._empty, load)
+        self._with_memory(lambda: self._target.rebuild(self.open, self._empty, load))
 
     def close(self) -> None:
         """Let go of it."""
@@ -341,7 +347,17 @@ class Warehouse:
                 self._recall()
             return work()
 
-        return self._target.commit(knowing)
+        return self._with_memory(lambda: self._target.commit(knowing))
+
+    def _with_memory(self, work: Callable[[], T]) -> T:
+        had = self.has_memory
+        try:
+            return work()
+        except LacksMemory:
+            if had:
+                raise
+        self.take_memory()
+        return work()
 
     def _take_back(self, blocks: Sequence[Block]) -> pl.DataFrame:
         """Take lines out of the quarantine; return them: segment, line_offset, line."""
@@ -491,13 +507,7 @@ class Warehouse:
         self._insert(table, rows.with_columns(named))
 
     def _refresh(self) -> None:
-        if self._wants_memory:
-            self._con.execute(f"set memory_limit = '{_default_memory()}'")
-        try:
-            refresh(self._con, self._refreshing)
-        except duckdb.OutOfMemoryException:
-            self._wants_memory = True
-            raise
+        refresh(self._con, self._refreshing)
         self._touched, self._tells = 0, True
 
     def _value(self, query: str) -> Any:
@@ -585,12 +595,6 @@ def apply_sql(con: duckdb.DuckDBPyConnection, timezone: str) -> None:
     _apply_in_any_order(con, files)
     _put(con, "report_settings", timezone)
     _put(con, "schema_state", fingerprint)
-
-
-def _default_memory() -> str:
-    """Return how much DuckDB takes where nobody says, of this machine's memory."""
-    with duckdb.connect() as con:
-        return str(con.execute("select current_setting('memory_limit')").fetchall()[0][0])
 
 
 def refresh_steps() -> list[RefreshStep]:

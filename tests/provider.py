@@ -1,6 +1,7 @@
 """The provider's payloads, from its guide, repaired by hand into valid JSON; and spool lines."""
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +90,8 @@ def drop(settings: Settings, name: str, *lines: bytes) -> Path:
     with path.open("ab") as file:
         file.write(b"".join(lines))
     return path
+
+
+def large(number: int) -> dict[str, Any]:
+    """An event of a kind nobody knows yet, with a text of 64 kB that does not compress."""
+    return DELIVERED | {"kind": "inbound", "text": random.Random(number).randbytes(32_000).hex()}

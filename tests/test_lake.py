@@ -38,6 +38,7 @@ from tests.lake import (
     settings_of,
     start_loader,
 )
+from tests.provider import large, line
 
 pytestmark = pytest.mark.lake
 
@@ -102,6 +103,19 @@ def test_every_command_works_on_a_lake(
     assert shown["spool"]["lag_bytes"] == 0
     assert PASSWORD not in json.dumps(shown, default=str)
     assert verify(settings, loaded_offsets(settings)) == []
+
+
+def test_a_load_has_the_memory_it_needs(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts too large for the memory of a load are loaded with that of the machine, and once."""
+    settings = settings_of(tmp_path, postgres.database(), str(tmp_path / "files"))
+    spread(tmp_path / "spool", [line(large(n)) for n in range(400)], 1)
+    monkeypatch.setitem(lake.LOADING, "memory_limit", "30MB")
+    found = ingest(settings)
+
+    assert (found.read, found.inserted) == (400, 400)
+    assert query.ask(settings, "select count(*) from other_event").item() == 400
 
 
 def test_follow_shows_what_comes_and_stops_when_told(

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,11 @@ from loader.lock import sole_loader
 from loader.publication import beside, private_path, wal
 from loader.quarantine import retry, summary
 from loader.quarantine import sentences as told_quarantine
-from loader.settings import Settings
+from loader.settings import LARGEST_BODY, Settings
+from loader.spool import BEGINNING, LONGEST_LINE, frame
 from loader.status import loaded_offsets, sentences, status
 from loader.verify import verify
-from tests.provider import CLICK, DELIVERED, OPEN, bare, drop, home, line
+from tests.provider import CLICK, DELIVERED, OPEN, bare, drop, home, large, line
 
 KEPT = ("open", "click", "duplicate_tally")
 
@@ -447,6 +449,51 @@ def test_a_refresh_has_the_memory_it_needs(tmp_path: Path, monkeypatch: pytest.M
 
     assert ingest(where).published
     assert query.ask(where, "select attempted from recipient_health").rows() == [(20_000,)]
+
+
+@pytest.mark.parametrize("rebuild", [False, True])
+def test_a_load_has_the_memory_it_needs(
+    rebuild: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts too large for the memory of a load are loaded with that of the machine, and counted."""
+    where = home(tmp_path)
+    drop(where, "a.jsonl", *(line(large(n)) for n in range(400)), b"\0" * 1_000_000 + b"\n")
+    monkeypatch.setattr(target, "LOADING", "set memory_limit = '16MB'")
+    found = ingest(where, rebuild=rebuild)
+
+    assert (found.read, found.inserted, found.quarantined) == (401, 400, 1)
+    assert query.ask(where, "select min(length(event)) from other_event").item() > 64_000
+    assert query.ask(where, "select length(line) from quarantine").item() == 1_000_000
+    assert ingest(where).read == 0
+
+
+def test_a_line_that_is_too_long_is_set_aside(tmp_path: Path) -> None:
+    """However it is come upon, such a line is set aside by how it begins; the rest is loaded."""
+    where, long = home(tmp_path), LONGEST_LINE + 1
+    good, cut = line(DELIVERED), line(OPEN)[:-1].ljust(BEGINNING)
+    drop(where, "a.jsonl", good, cut.ljust(long) + b"\n", cut.ljust(2 * long) + b"\n", line(CLICK))
+    packed = zstandard.compress((where.spool / "a.jsonl").read_bytes())
+    (where.spool / "b.jsonl.zst").write_bytes(packed)
+    found = ingest(where)
+    aside = query.ask(where, "select * exclude received_at from quarantine order by all").rows()
+
+    assert (found.read, found.inserted, found.duplicates, found.quarantined) == (8, 2, 2, 4)
+    assert found.bytes == 2 * (where.spool / "a.jsonl").stat().st_size
+    assert aside == [
+        ("too_long", cut.decode(), segment, offset)
+        for segment in ("a.jsonl", "b.jsonl")
+        for offset in (len(good), len(good) + long + 1)
+    ]
+    assert retry(where)["retried"]["quarantined"] == 4
+    found = {finding.offset for finding in verify(where, loaded_offsets(where))}
+    assert found == {0, len(good) + 3 * long + 2}  # the others, which no secret here verifies
+
+
+def test_the_largest_body_is_not_too_long() -> None:
+    """The line of the largest body that a receiver can be told to take is one that is read."""
+    assert (
+        len(frame(datetime.now(UTC), "w" * 100, "s", "body", b"\1" * LARGEST_BODY)) < LONGEST_LINE
+    )
 
 
 def test_what_a_killed_rebuild_left_is_removed(tmp_path: Path) -> None:

@@ -95,6 +95,7 @@ def test_a_secret_is_never_printed(tmp_path: Path) -> None:
         ({"LOADER_API_KEY": "no colon here"}, ""),
         ({"LOADER_MAX_BODY": "-5"}, ""),
         ({"LOADER_MAX_BODY": "9" * 5000}, ""),
+        ({"LOADER_MAX_BODY": "5242881"}, ""),
         ({"LOADER_WORKERS": "0"}, ""),
         ({"LOADER_RETAIN_DAYS": "a week"}, ""),
         ({"LOADER_CONFIG": "nowhere.toml"}, ""),

@@ -344,6 +344,27 @@ def test_torn_tail_is_left_for_later(tmp_path: Path, compressed: bool) -> None:
 
 
 @pytest.mark.parametrize("compressed", [False, True])
+def test_a_long_line_is_told_and_not_read(tmp_path: Path, compressed: bool) -> None:
+    """Of a line beyond what is read there are size and beginning; what follows it is read."""
+    for name, size in (("longest", spool.LONGEST_LINE), ("longer", spool.LONGEST_LINE + 1)):
+        text = b"one\n" + b"\xff" * size + b"\ntwo\n" + b"x" * (size + 9)
+        data = zstandard.compress(text) if compressed else text
+        segment = _drop(tmp_path / f"{name}.jsonl{'.zst' * compressed}", data)
+        after = 4 + size + 1
+
+        assert read_block(segment, 0, 100) == b"one\n"
+        if name == "longest":
+            assert len(read_block(segment, 4, 100)) == size + 1
+        else:
+            with pytest.raises(spool.LongLine, match="33554433 bytes at 4") as told:
+                read_block(segment, 4, 100)
+            assert told.value.size == size + 1
+            assert told.value.beginning == b"\xff" * spool.BEGINNING
+        assert read_block(segment, after, 100) == b"two\n"
+        assert read_block(segment, after + 4, 100) == b""  # torn, however long
+
+
+@pytest.mark.parametrize("compressed", [False, True])
 def test_shorter_than_what_was_read_is_an_alarm(tmp_path: Path, compressed: bool) -> None:
     """A segment that holds less than was read from it raises, and says so."""
     data = zstandard.compress(b"one\n") if compressed else b"one\n"

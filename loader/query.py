@@ -94,7 +94,7 @@ def to_table(frame: pl.DataFrame) -> str:
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name, kind in frame.schema.items():
         table.add_column(_printable(name), justify="right" if kind.is_numeric() else "left")
-    for row in frame.rows():
+    for row in _rows(frame):
         table.add_row(*(Text(_printable(_shown(value))) for value in row))
     out = io.StringIO()
     # As wide as it needs to be: a terminal wraps, a pager scrolls, nothing is cut off.
@@ -122,8 +122,18 @@ def to_csv(frame: pl.DataFrame) -> str:
 
 def to_json(frame: pl.DataFrame) -> str:
     """Return one JSON object: ``columns``, and ``rows`` as objects. NaN and infinity are null."""
-    answer = {"columns": frame.columns, "rows": frame.to_dicts()}
+    rows = [dict(zip(frame.columns, row, strict=True)) for row in _rows(frame)]
+    answer = {"columns": frame.columns, "rows": rows}
     return orjson.dumps(_plain(answer), default=str).decode()
+
+
+def _rows(frame: pl.DataFrame) -> list[tuple[Any, ...]]:
+    try:
+        return frame.rows()
+    except (ValueError, OverflowError):
+        raise LoaderError(
+            "the answer has a time outside of the years 1 to 9999: cast that column to varchar."
+        ) from None
 
 
 def write_parquet(frame: pl.DataFrame, path: Path) -> None:
@@ -176,7 +186,9 @@ def _starts(name: str) -> pl.Expr:
 
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:
     nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
-    texts = {name: [_nested_text(value) for value in frame[name].to_list()] for name in nested}
+    texts = {
+        name: [_nested_text(value) for (value,) in _rows(frame.select(name))] for name in nested
+    }
     return frame.with_columns(pl.Series(name, text, pl.String) for name, text in texts.items())
 
 

@@ -487,7 +487,8 @@ def list_segments(spool: Path) -> list[Segment]:
     """
     found: dict[str, Segment] = {}
     for place in sorted(_files(spool)):  # x.jsonl before x.jsonl.zst
-        name = place.removesuffix(".zst")
+        # A file's name may be no UTF-8, and the tables hold nothing else.
+        name = os.fsencode(place.removesuffix(".zst")).decode("utf-8", "backslashreplace")
         found.setdefault(name, Segment(name, spool / place))
     return sorted(found.values())
 

@@ -38,7 +38,7 @@ from tests.lake import (
     settings_of,
     start_loader,
 )
-from tests.provider import large, line
+from tests.provider import DELIVERED, large, line
 
 pytestmark = pytest.mark.lake
 
@@ -103,6 +103,25 @@ def test_every_command_works_on_a_lake(
     assert shown["spool"]["lag_bytes"] == 0
     assert PASSWORD not in json.dumps(shown, default=str)
     assert verify(settings, loaded_offsets(settings)) == []
+
+
+@pytest.mark.parametrize("events", [3, 30])
+def test_a_lake_holds_every_character(events: int, postgres: Postgres, tmp_path: Path) -> None:
+    """Texts that PostgreSQL has no place for come to no harm, in the catalog or in files."""
+    odd = "\0 \x01 \u2028 \U0001f600 \uffff ' \" \\ \\x00 \\0"
+    named = DELIVERED | {"campaign": {"id": odd, "name": odd}, "more": odd}
+    several = [named | {"recipient": f"{odd}{n}@example.com"} for n in range(events)]
+    spread(tmp_path / "spool", [line(event) for event in several], 1)
+    in_lake = settings_of(tmp_path, postgres.database(), str(tmp_path / "files"))
+    in_file = file_settings(tmp_path)
+    found = ingest(in_lake), ingest(in_file)
+    spread(tmp_path / "again", [line(event) for event in several], 1)
+    (tmp_path / "again").rename(tmp_path / "spool" / "again")
+    again = ingest(in_lake), ingest(in_file)
+
+    assert [one.inserted for one in found] == [events, events]
+    assert [one.duplicates for one in again] == [events, events]
+    assert differences(in_lake, in_file) == []
 
 
 def test_a_load_has_the_memory_it_needs(

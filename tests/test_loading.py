@@ -394,6 +394,39 @@ def test_an_error_of_a_query_shows_no_address(tmp_path: Path) -> None:
     assert "example.com" not in str(caught.value)
 
 
+def test_a_time_beyond_what_can_be_shown_is_told(tmp_path: Path) -> None:
+    """An answer with a year beyond 9999 gets a sentence in every form that cannot show it."""
+    where = home(tmp_path)
+    ingest(where)
+    found = query.ask(where, "select [timestamp '12000-01-01'] as several")
+    for form in (query.to_table, query.to_json, query.to_csv):
+        with pytest.raises(LoaderError, match="years 1 to 9999"):
+            form(found)
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Los_Angeles"])
+def test_every_moment_has_a_day(zone: str, tmp_path: Path) -> None:
+    """Events at the ends of the calendar stop no page, east or west of Greenwich."""
+    where = replace(home(tmp_path), timezone=zone)
+    for moment in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"):
+        drop(where, "a.jsonl", *(line(e | {"timestamp": moment}) for e in (DELIVERED, OPEN, CLICK)))
+    ingest(where)
+    with query.connect(where) as con:
+        views = con.execute("select view_name from duckdb_views() where not internal").fetchall()
+        for (view,) in views:
+            con.sql(f"from {view}").pl().rows()
+
+
+def test_a_file_may_have_any_name(tmp_path: Path) -> None:
+    """A file whose name is no UTF-8 is loaded like any other, once."""
+    where = home(tmp_path)
+    drop(where, "a.jsonl", line(DELIVERED))
+    (where.spool / "a.jsonl").rename(os.fsdecode(bytes(where.spool) + b"/\xe9.jsonl"))
+
+    assert [ingest(where).inserted, ingest(where).read] == [1, 0]
+    assert loaded_offsets(where) == {"\\xe9.jsonl": len(line(DELIVERED))}
+
+
 def test_another_file_is_never_replaced(tmp_path: Path) -> None:
     """Where LOADER_WAREHOUSE names something that is no warehouse, that stands as it was."""
     other, folder = tmp_path / "notes.txt", tmp_path / "folder"

@@ -484,12 +484,13 @@ def _day_axis(days: pl.Series) -> alt.Axis:
 
 
 def _campaign_ticks(campaigns: pl.DataFrame) -> alt.Chart:
+    told = ["campaign_name", "sent_date", "attempted"]
     drawn: alt.Chart = (
-        alt.Chart(campaigns)
+        alt.Chart(campaigns.select(told))
         .mark_tick(color=INK, thickness=1.5, size=9)
         .encode(
             alt.X("sent_date:T", axis=None),
-            tooltip=_tips(campaigns, "campaign_name", "sent_date", "attempted"),
+            tooltip=_tips(campaigns, *told),
         )
         .properties(width=WIDTH - 60, height=12)
     )
@@ -508,6 +509,8 @@ def _whole(chart: Any) -> Drawn:
 
 _OUTSIDE = {"no": COLOUR["accepted"], "95": COLOUR["block"], "998": COLOUR["hard"]}
 _BAND = {"no": "inside", "95": "outside 95 %", "998": "outside 99.8 %"}
+_MOST_DOTS = 2000
+"""As many as a page draws quickly, and more than an eye tells apart."""
 
 
 def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame, measure: str) -> Drawn:
@@ -524,17 +527,28 @@ def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame, measure: str) -> 
         return note(f"No message of any campaign was {_WORD[measure]}.")
     first = known.row(0, named=True)
     word = _WORD[measure]
-    odd = known.filter(pl.col("outside") == "998")
+    odd, drawn = known.filter(pl.col("outside") == "998"), _most_telling(known)
     title = _title(
         _unlike(known, odd, measure),
         f"{word} against size; middle line: pooled rate {wording.percent(first['pooled_rate'])}",
-        "dashed: 95 % of campaigns alike lie within, solid: 99.8 %",
+        "dashed: 95 % of campaigns alike lie within, solid: 99.8 %"
+        + f"; {_telling(drawn)}" * (drawn.height < known.height),
     )
-    named = known.with_columns(band=pl.col("outside").replace_strict(_BAND))
+    named = drawn.with_columns(band=pl.col("outside").replace_strict(_BAND))
     x = _size(known, "attempted" if measure == "bounce" else "accepted")
     lines = _limit_lines(limits.filter(pl.col("measure") == measure), first["pooled_rate"], x)
     layers = [*lines, _dots(named, x, word), *_names(known, odd, x)]
     return _whole(alt.layer(*layers, title=title).properties(width=WIDTH - 90, height=270))
+
+
+def _most_telling(known: pl.DataFrame) -> pl.DataFrame:
+    """Return the campaigns to draw: those beyond the limits come first, then the largest."""
+    band = pl.col("outside").replace_strict({"998": 0, "95": 1, "no": 2})
+    return known.sort(band, -pl.col("size"), maintain_order=True).head(_MOST_DOTS)
+
+
+def _telling(drawn: pl.DataFrame) -> str:
+    return f"drawn: the {wording.count(drawn.height)} farthest out or largest"
 
 
 def _unlike(known: pl.DataFrame, odd: pl.DataFrame, measure: str) -> str:
@@ -544,8 +558,8 @@ def _unlike(known: pl.DataFrame, odd: pl.DataFrame, measure: str) -> str:
     farthest = _farthest(odd).row(0, named=True)
     verb = f"has a {rate}" if odd.height == 1 else f"have {rate}s"
     return (
-        f"{odd.height} of {wording.plural(known.height, 'campaign')} {verb} unlike the rest, "
-        f"beyond chance; farthest: {wording.short(farthest['campaign_name'], 40)} "
+        f"{wording.count(odd.height)} of {wording.plural(known.height, 'campaign')} {verb} "
+        f"unlike the rest, beyond chance; farthest: {wording.short(farthest['campaign_name'], 40)} "
         f"({wording.percent(farthest['rate'])})"
     )
 
@@ -623,8 +637,9 @@ _LIMIT = "#97a3af"
 
 def _dots(named: pl.DataFrame, x: alt.X, word: str) -> alt.Chart:
     colours = {_BAND[name]: colour for name, colour in _OUTSIDE.items()}
+    told = ["campaign_name", "rate", "rate_lo", "rate_hi", "size", "band"]
     dots: alt.Chart = (
-        alt.Chart(named)
+        alt.Chart(named.select(told))
         .mark_circle(size=64, opacity=0.85, stroke="white", strokeWidth=0.6)
         .encode(
             x,
@@ -635,7 +650,7 @@ def _dots(named: pl.DataFrame, x: alt.X, word: str) -> alt.Chart:
                 axis=alt.Axis(format="~%", tickCount=6),
             ),
             _by("band", colours, legend=_top_legend()),
-            tooltip=_tips(named, "campaign_name", "rate", "rate_lo", "rate_hi", "size", "band"),
+            tooltip=_tips(named, *told),
         )
     )
     return dots

@@ -17,6 +17,8 @@ from loader.page import Html, note
 from loader.settings import Settings, load_settings
 from loader.warehouse import apply_sql
 
+OFFERED = 1000
+"""Campaigns that a list to choose from has."""
 _open: dict[str, duckdb.DuckDBPyConnection] = {}
 
 
@@ -132,7 +134,7 @@ panel.sessionContext.session.kernel.requestExecute({code: code, silent: true}).d
 
 
 def pick(warehouse: Warehouse, campaign: str | None, age_hours: float = 0) -> Picker:
-    """Offer every campaign to choose from; choosing one runs the cells below again with it.
+    """Offer campaigns to choose from; choosing one runs the cells below again with it.
 
     ``campaign`` is what the parameters say: an id, a name, or empty for the newest whose last
     delivery is ``age_hours`` old (for the newest of all where none is).
@@ -140,15 +142,25 @@ def pick(warehouse: Warehouse, campaign: str | None, age_hours: float = 0) -> Pi
     listed = _listed(warehouse)
     ripe = listed.filter(pl.col("age_hours") >= age_hours)
     chosen = _meant(listed if campaign or not age_hours else ripe, campaign) or _meant(listed, "")
-    options = "".join(_option(row, chosen) for row in listed.iter_rows(named=True))
+    offered = listed.filter((pl.col("campaign_id") == chosen) | (pl.int_range(pl.len()) < OFFERED))
+    options = "".join(_option(row, chosen) for row in offered.iter_rows(named=True))
     fallback = " Here, write the campaign's id into the parameters cell and run all cells."
     markup = (
         '<label style="font:14px system-ui,sans-serif">Campaign: '
         f'<select class="ld-pick" style="font:inherit;max-width:560px;padding:3px" '
         f'onchange="{html.escape(_CHANGE)}">{options}</select>'
-        f"<span hidden>{fallback}</span></label>"
+        f"<span hidden>{fallback}</span>{_others(listed.height)}</label>"
     )
     return Picker(markup, f"{wording.plural(listed.height, 'campaign')} to choose from", chosen)
+
+
+def _others(campaigns: int) -> str:
+    if campaigns <= OFFERED:
+        return ""
+    return (
+        f" The newest {wording.count(OFFERED)} of {wording.count(campaigns)}; of another, write "
+        "the id or name into the parameters cell."
+    )
 
 
 def _option(row: Mapping[str, object], chosen: str | None) -> str:

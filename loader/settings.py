@@ -97,7 +97,7 @@ def load_settings(environ: Mapping[str, str], directory: Path) -> Settings:
         home=home,
         webhooks=_webhooks(text, document),
         timezone=_timezone(text["LOADER_TIMEZONE"]),
-        warehouse=text["LOADER_WAREHOUSE"] or str(home / "warehouse.duckdb"),
+        warehouse=_warehouse(text["LOADER_WAREHOUSE"] or str(home / "warehouse.duckdb")),
         lake_data=text["LOADER_LAKE_DATA"] or None,
         max_body_bytes=_whole(text, "LOADER_MAX_BODY", least=1, most=LARGEST_BODY),
         workers=_whole(text, "LOADER_WORKERS", least=1),
@@ -194,6 +194,15 @@ def _timezone(name: str) -> str:
             f"LOADER_TIMEZONE is {name!r}; an IANA zone such as Europe/Berlin is wanted."
         ) from None
     return name
+
+
+def _warehouse(place: str) -> str:
+    if "?" in place and not place.startswith("ducklake:"):
+        raise SettingsError(
+            f"the warehouse would be {place}, and DuckDB takes a question mark for the end of a "
+            "file's name: choose another LOADER_HOME or LOADER_WAREHOUSE."
+        )
+    return place
 
 
 def _whole(text: Mapping[str, str], key: str, least: int, most: int | None = None) -> int:

@@ -4,6 +4,7 @@
 loader, and publishing copies. In a lake there are many, and the commit itself publishes.
 """
 
+import glob
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -175,7 +176,7 @@ class FileTarget:
 
     def open(self, prepare: Callable[[], None]) -> None:
         """Open the private file."""
-        for stale in self._path.parent.glob(f"{self._path.name}.rebuild*"):
+        for stale in self._path.parent.glob(f"{glob.escape(self._path.name)}.rebuild*"):
             stale.unlink()  # of a rebuild that was killed
         if not self._path.exists():
             self._give_birth(prepare)

@@ -4,6 +4,7 @@ import math
 from itertools import pairwise
 
 import duckdb
+import numpy as np
 import polars as pl
 import pytest
 from scipy import stats
@@ -82,18 +83,46 @@ def _p_value(row: dict[str, float]) -> float:
     return float(2 * stats.norm.sf(abs(row["difference"]) / error)) if error else 1.0
 
 
-def test_limits_are_those_of_a_binomial_around_the_pooled_rate(
-    con: duckdb.DuckDBPyConnection,
-) -> None:
-    """Funnel and control limits stand 1.96 and 3.09 standard errors from the pooled rate."""
-    for row in con.sql("from funnel_limit").pl().iter_rows(named=True):
-        pooled = row["pooled_rate"]
-        error = math.sqrt(pooled * (1 - pooled) / row["size"])
-        for share, name in ((0.95, "95"), (0.998, "998")):
-            z = stats.norm.ppf(0.5 + share / 2)
+RATES = [0.0001, 0.0005, 0.003, 0.022, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 0.9995]
+SIZES = sorted({round(10 ** (step / 40)) for step in range(220)})
 
-            assert row[f"limit_lo_{name}"] == pytest.approx(max(0, pooled - z * error))
-            assert row[f"limit_hi_{name}"] == pytest.approx(min(1, pooled + z * error))
+
+@pytest.mark.parametrize("tail", [0.025, 0.001])
+def test_chance_goes_no_further_than_a_binomial(
+    con: duckdb.DuckDBPyConnection, tail: float
+) -> None:
+    """Campaigns alike lie beyond a funnel's line no oftener than it says, of one message or many.
+
+    Nor is a line farther out than the exact one by more than a message, or than five tell.
+    """
+    z = stats.norm.isf(tail)
+    query = """
+        select p, n, n * chance_lo(p, n, $z), n * chance_hi(p, n, $z)
+        from (select unnest($rates) as p) cross join (select unnest($sizes) as n)
+    """
+    asked = con.sql(query, params={"z": z, "rates": RATES, "sizes": SIZES})
+    p, n, low, high = (column.to_numpy() for column in asked.pl())
+    low, high = np.ceil(low - 1e-6), np.floor(high + 1e-6)
+    least, most = stats.binom.ppf(tail, n, p), stats.binom.isf(tail, n, p)
+
+    assert len(n) == len(RATES) * len(SIZES) > 1500
+    assert (stats.binom.cdf(low - 1, n, p) <= tail).all()
+    assert (stats.binom.sf(high, n, p) <= tail).all()
+    assert (np.minimum(least, np.maximum(n - 5, 0)) - low <= 1).all()
+    assert (high - np.maximum(most, np.minimum(n, 5)) <= 1).all()
+
+
+def test_a_funnel_draws_what_it_judges_by(con: duckdb.DuckDBPyConnection) -> None:
+    """The lines of a funnel plot are the limits that its campaigns are held against."""
+    for row in con.sql("from funnel_limit").pl().iter_rows(named=True):
+        for name in ("95", "998"):
+            z = stats.norm.ppf(0.975 if name == "95" else 0.999)
+            asked = con.sql(
+                "select chance_lo($p, $n, $z), chance_hi($p, $n, $z)",
+                params={"p": row["pooled_rate"], "n": row["size"], "z": z},
+            )
+            limits = row[f"limit_lo_{name}"], row[f"limit_hi_{name}"]
+            assert limits == pytest.approx(asked.fetchall()[0])
 
 
 def test_days_are_judged_by_how_much_days_differ(con: duckdb.DuckDBPyConnection) -> None:

@@ -295,3 +295,21 @@ def test_few_opens_tell_no_hour_and_no_haste() -> None:
 
     assert "Too few opens to tell a good hour; no campaign has opens enough" in few
     assert "on Mondays from 9 to 10 h; half of the 4,000 first opens of older came within" in told
+
+
+def test_many_campaigns_stop_no_page(tmp_path: Path) -> None:
+    """Of thousands of campaigns those are drawn that stand out, and the newest are offered."""
+    small = [e for n in range(5200) for e in sent(f"small {n}", 1, n // 100, bounced=n % 50 == 0)]
+    home = loaded_home(tmp_path, [*small, *sent("broken", 40, 0, bounced=30)])
+    opened = notebook.open_warehouse(kernel_environment(home, {}))
+    plotted, limits = opened.frame("from funnel_plot"), opened.frame("from funnel_limit")
+    drawn = charts.funnel_plot(plotted, limits, "bounce").to_dict()
+    picker = notebook.pick(opened, "broken")
+    assert charts.outside(plotted, "bounce")["campaign_id"].to_list() == ["broken"]
+    dots = max(drawn["datasets"].values(), key=len)
+
+    assert "1 of 5,201 campaigns has a bounce rate unlike" in str(drawn["title"])
+    assert (len(dots), dots[0]["campaign_name"]) == (2000, "Broken")
+    assert picker.campaign_id == "broken"
+    assert picker.markup.count("<option") == 1001
+    assert "newest 1,000 of 5,201" in picker.markup

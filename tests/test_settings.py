@@ -96,6 +96,8 @@ def test_a_secret_is_never_printed(tmp_path: Path) -> None:
         ({"LOADER_MAX_BODY": "-5"}, ""),
         ({"LOADER_MAX_BODY": "9" * 5000}, ""),
         ({"LOADER_MAX_BODY": "5242881"}, ""),
+        ({"LOADER_HOME": "what?"}, ""),
+        ({"LOADER_WAREHOUSE": "what?.duckdb"}, ""),
         ({"LOADER_WORKERS": "0"}, ""),
         ({"LOADER_RETAIN_DAYS": "a week"}, ""),
         ({"LOADER_CONFIG": "nowhere.toml"}, ""),

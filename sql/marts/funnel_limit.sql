@@ -24,8 +24,8 @@ select distinct
     measure,
     size,
     pooled_rate,
-    limit_lo(pooled_rate, size, normal_z()) as limit_lo_95,
-    limit_hi(pooled_rate, size, normal_z()) as limit_hi_95,
-    limit_lo(pooled_rate, size, normal_z_998()) as limit_lo_998,
-    limit_hi(pooled_rate, size, normal_z_998()) as limit_hi_998,
+    chance_lo(pooled_rate, size, normal_z()) as limit_lo_95,
+    chance_hi(pooled_rate, size, normal_z()) as limit_hi_95,
+    chance_lo(pooled_rate, size, normal_z_998()) as limit_lo_998,
+    chance_hi(pooled_rate, size, normal_z_998()) as limit_hi_998,
 from step;

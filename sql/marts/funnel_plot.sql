@@ -22,12 +22,12 @@ select
     pooled.measure,
     case
         when pooled.rate not between
-            limit_lo(pooled.pooled_rate, pooled.size, normal_z_998())
-            and limit_hi(pooled.pooled_rate, pooled.size, normal_z_998())
+            chance_lo(pooled.pooled_rate, pooled.size, normal_z_998())
+            and chance_hi(pooled.pooled_rate, pooled.size, normal_z_998())
             then '998'
         when pooled.rate not between
-            limit_lo(pooled.pooled_rate, pooled.size, normal_z())
-            and limit_hi(pooled.pooled_rate, pooled.size, normal_z())
+            chance_lo(pooled.pooled_rate, pooled.size, normal_z())
+            and chance_hi(pooled.pooled_rate, pooled.size, normal_z())
             then '95'
         else 'no'
     end as outside,

@@ -1,7 +1,8 @@
 -- grain: day with a delivery or a bounce: its bounce rate with 99.8 % control limits around
 -- the pooled rate for the day's size, widened by how much days differ beyond chance anyway
 -- (Laney's p' chart, 2002: mean moving range of the z values of the days that are not small
--- / 1.128, at least 1), so that a large sender's ordinary day is not an alarm
+-- / 1.128, at least 1), so that a large sender's ordinary day is not an alarm; nor is a small
+-- sender's, of which chance alone makes more (chance_hi)
 create or replace view daily_bounce_limit as
 with pooled as (
     select
@@ -32,21 +33,34 @@ moved as (
 spread as (
     select greatest(1.0, coalesce(avg(moving_range) / 1.128, 1.0)) as factor
     from moved
+),
+
+limited as (
+    select
+        pooled.*,
+        spread.factor as spread,
+        least(
+            limit_lo(pooled.pooled_rate, pooled.attempted, normal_z_998() * spread.factor),
+            chance_lo(pooled.pooled_rate, pooled.attempted, normal_z_998())
+        ) as limit_lo_998,
+        greatest(
+            limit_hi(pooled.pooled_rate, pooled.attempted, normal_z_998() * spread.factor),
+            chance_hi(pooled.pooled_rate, pooled.attempted, normal_z_998())
+        ) as limit_hi_998,
+    from pooled
+    cross join spread
 )
 
 select
-    pooled.day,
-    pooled.attempted,
-    pooled.bounced,
-    pooled.bounce_rate,
-    pooled.pooled_rate,
-    spread.factor as spread,
-    limit_lo(pooled.pooled_rate, pooled.attempted, normal_z_998() * spread.factor)
-        as limit_lo_998,
-    limit_hi(pooled.pooled_rate, pooled.attempted, normal_z_998() * spread.factor)
-        as limit_hi_998,
-    not pooled.is_small and pooled.bounce_rate not between limit_lo_998 and limit_hi_998
+    day,
+    attempted,
+    bounced,
+    bounce_rate,
+    pooled_rate,
+    spread,
+    limit_lo_998,
+    limit_hi_998,
+    not is_small and bounce_rate not between limit_lo_998 and limit_hi_998
         as is_out_of_control,
-    pooled.is_small,
-from pooled
-cross join spread;
+    is_small,
+from limited;

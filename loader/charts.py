@@ -517,7 +517,8 @@ def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame, measure: str) -> 
     """Draw a measure (bounce, open, click …) of every campaign against its size, with limits.
 
     Columns (``funnel_plot``): campaign_name, measure, size, rate, rate_lo, rate_hi, pooled_rate,
-    outside (no, 95, 998); of ``limits`` (``funnel_limit``): size and limit_lo_95 to limit_hi_998.
+    spread, outside (no, 95, 998); of ``limits`` (``funnel_limit``): size and limit_lo_95 to
+    limit_hi_998.
     Only campaigns outside 99.8 % are labelled, at most five, where there is room.
     """
     known = campaigns.filter(pl.col("measure") == measure, pl.col("rate").is_not_null())
@@ -531,7 +532,7 @@ def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame, measure: str) -> 
     title = _title(
         _unlike(known, odd, measure),
         f"{word} against size; middle line: pooled rate {wording.percent(first['pooled_rate'])}",
-        "dashed: 95 % of campaigns alike lie within, solid: 99.8 %"
+        f"dashed: 95 % of campaigns alike lie within, solid: 99.8 %{_as_wide(first['spread'])}"
         + f"; {_telling(drawn)}" * (drawn.height < known.height),
     )
     named = drawn.with_columns(band=pl.col("outside").replace_strict(_BAND))
@@ -547,6 +548,13 @@ def _most_telling(known: pl.DataFrame) -> pl.DataFrame:
     return known.sort(band, -pl.col("size"), maintain_order=True).head(_MOST_DOTS)
 
 
+def _as_wide(spread: float) -> str:
+    """Say where limits are wider than chance makes them."""
+    return (
+        f"; {spread:.1f} times as far out as by chance: so campaigns differ" if spread > 1 else ""
+    )
+
+
 def _telling(drawn: pl.DataFrame) -> str:
     return f"drawn: the {wording.count(drawn.height)} farthest out or largest"
 
@@ -554,12 +562,12 @@ def _telling(drawn: pl.DataFrame) -> str:
 def _unlike(known: pl.DataFrame, odd: pl.DataFrame, measure: str) -> str:
     rate = f"{measure} rate"
     if odd.is_empty():
-        return f"No campaign's {rate} differs from the rest beyond chance"
+        return f"No campaign's {rate} is unlike the rest"
     farthest = _farthest(odd).row(0, named=True)
     verb = f"has a {rate}" if odd.height == 1 else f"have {rate}s"
     return (
         f"{wording.count(odd.height)} of {wording.plural(known.height, 'campaign')} {verb} "
-        f"unlike the rest, beyond chance; farthest: {wording.short(farthest['campaign_name'], 40)} "
+        f"unlike the rest; farthest: {wording.short(farthest['campaign_name'], 40)} "
         f"({wording.percent(farthest['rate'])})"
     )
 

@@ -112,17 +112,26 @@ def test_chance_goes_no_further_than_a_binomial(
     assert (high - np.maximum(most, np.minimum(n, 5)) <= 1).all()
 
 
-def test_a_funnel_draws_what_it_judges_by(con: duckdb.DuckDBPyConnection) -> None:
-    """The lines of a funnel plot are the limits that its campaigns are held against."""
-    for row in con.sql("from funnel_limit").pl().iter_rows(named=True):
-        for name in ("95", "998"):
-            z = stats.norm.ppf(0.975 if name == "95" else 0.999)
-            asked = con.sql(
-                "select chance_lo($p, $n, $z), chance_hi($p, $n, $z)",
-                params={"p": row["pooled_rate"], "n": row["size"], "z": z},
-            )
-            limits = row[f"limit_lo_{name}"], row[f"limit_hi_{name}"]
-            assert limits == pytest.approx(asked.fetchall()[0])
+def test_campaigns_are_judged_by_how_much_campaigns_differ(con: duckdb.DuckDBPyConnection) -> None:
+    """A funnel's lines are a binomial's, widened by Spiegelhalter's spread of what is not small."""
+    z = stats.norm.ppf(0.999)
+    query = "select *, chance_hi(pooled_rate, size, normal_z_998()) as chance from funnel_limit"
+    lines, spreads = con.sql(query).pl(), set()
+    for (measure,), plotted in con.sql("from funnel_plot").pl().group_by("measure"):
+        pooled, own = plotted["pooled_rate"][0], lines.filter(measure=measure)
+        error = (pooled * (1 - pooled) / own["size"].to_numpy()) ** 0.5
+        large = plotted.filter(pl.col("size") >= 200)
+        scores = (large["rate"] - pooled) / (pooled * (1 - pooled) / large["size"]).sqrt()
+        bounded = np.clip(scores, *np.quantile(scores, [0.1, 0.9]))
+        spread = max(1.0, math.sqrt((bounded**2).mean())) if large.height >= 10 else 1.0
+        farthest = np.maximum(pooled + z * spread * error, own["chance"].to_numpy())
+        beyond = large.filter((scores.abs() > z * spread) & (large["outside"] != "998"))
+        spreads.add(spread)
+
+        assert plotted["spread"].to_list() == pytest.approx([spread] * plotted.height)
+        assert own["limit_hi_998"].to_numpy() == pytest.approx(np.minimum(farthest, 1))
+        assert beyond.filter(pl.col("size") * pooled > 10).is_empty()
+    assert max(spreads) > 1.5
 
 
 def test_days_are_judged_by_how_much_days_differ(con: duckdb.DuckDBPyConnection) -> None:

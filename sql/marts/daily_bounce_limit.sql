@@ -39,14 +39,10 @@ limited as (
     select
         pooled.*,
         spread.factor as spread,
-        least(
-            limit_lo(pooled.pooled_rate, pooled.attempted, normal_z_998() * spread.factor),
-            chance_lo(pooled.pooled_rate, pooled.attempted, normal_z_998())
-        ) as limit_lo_998,
-        greatest(
-            limit_hi(pooled.pooled_rate, pooled.attempted, normal_z_998() * spread.factor),
-            chance_hi(pooled.pooled_rate, pooled.attempted, normal_z_998())
-        ) as limit_hi_998,
+        limit_lo(pooled.pooled_rate, pooled.attempted, normal_z_998(), spread.factor)
+            as limit_lo_998,
+        limit_hi(pooled.pooled_rate, pooled.attempted, normal_z_998(), spread.factor)
+            as limit_hi_998,
     from pooled
     cross join spread
 )

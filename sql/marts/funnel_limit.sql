@@ -5,6 +5,7 @@ with extent as (
     select
         measure,
         any_value(pooled_rate) as pooled_rate,
+        any_value(spread) as spread,
         min(size) as least,
         max(size) as greatest,
     from funnel_plot
@@ -15,6 +16,7 @@ step as (
     select
         measure,
         pooled_rate,
+        spread,
         cast(round(least * pow(cast(greatest as double) / least, unnest(range(61)) / 60.0))
             as bigint) as size,
     from extent
@@ -24,8 +26,9 @@ select distinct
     measure,
     size,
     pooled_rate,
-    chance_lo(pooled_rate, size, normal_z()) as limit_lo_95,
-    chance_hi(pooled_rate, size, normal_z()) as limit_hi_95,
-    chance_lo(pooled_rate, size, normal_z_998()) as limit_lo_998,
-    chance_hi(pooled_rate, size, normal_z_998()) as limit_hi_998,
+    spread,
+    limit_lo(pooled_rate, size, normal_z(), spread) as limit_lo_95,
+    limit_hi(pooled_rate, size, normal_z(), spread) as limit_hi_95,
+    limit_lo(pooled_rate, size, normal_z_998(), spread) as limit_lo_998,
+    limit_hi(pooled_rate, size, normal_z_998(), spread) as limit_hi_998,
 from step;

@@ -1,10 +1,13 @@
 -- grain: campaign × measure: rate against size beside the limits around the pooled rate of
--- all campaigns; outside says beyond which of them it lies (no, 95, 998)
+-- all campaigns, as wide as chance makes them, or, of ten campaigns and more that are not
+-- small, as they differ anyway: spread = root of the mean square of their z values, winsorised
+-- at 10 % (Spiegelhalter 2005), at least 1; outside says beyond which limits it lies (no, 95, 998)
 create or replace view funnel_plot as
 with pooled as (
     select
         campaign_id,
         measure,
+        is_small,
         denominator as size,
         rate,
         rate_lo,
@@ -14,28 +17,64 @@ with pooled as (
     from measured_rate
     where age_hours is null and rate is not null
     window all_of_it as (partition by measure)
+),
+
+scored as (
+    select
+        measure,
+        (rate - pooled_rate) / nullif(sqrt(pooled_rate * (1 - pooled_rate) / size), 0) as z,
+    from pooled
+    where not is_small
+),
+
+edge as (
+    select
+        measure,
+        count(z) >= threshold('least_campaigns') as is_known,
+        quantile_cont(z, 0.1) as low,
+        quantile_cont(z, 0.9) as high,
+    from scored
+    group by measure
+),
+
+spread as (
+    select
+        scored.measure,
+        greatest(1.0, sqrt(avg(pow(least(edge.high, greatest(edge.low, scored.z)), 2))))
+            as factor,
+    from scored
+    inner join edge on scored.measure = edge.measure
+    where edge.is_known
+    group by scored.measure
+),
+
+wide as (
+    select pooled.*, coalesce(spread.factor, 1.0) as spread
+    from pooled
+    left join spread on pooled.measure = spread.measure
 )
 
 select
-    pooled.campaign_id,
+    wide.campaign_id,
     named.campaign_name,
-    pooled.measure,
+    wide.measure,
     case
-        when pooled.rate not between
-            chance_lo(pooled.pooled_rate, pooled.size, normal_z_998())
-            and chance_hi(pooled.pooled_rate, pooled.size, normal_z_998())
+        when wide.rate not between
+            limit_lo(wide.pooled_rate, wide.size, normal_z_998(), wide.spread)
+            and limit_hi(wide.pooled_rate, wide.size, normal_z_998(), wide.spread)
             then '998'
-        when pooled.rate not between
-            chance_lo(pooled.pooled_rate, pooled.size, normal_z())
-            and chance_hi(pooled.pooled_rate, pooled.size, normal_z())
+        when wide.rate not between
+            limit_lo(wide.pooled_rate, wide.size, normal_z(), wide.spread)
+            and limit_hi(wide.pooled_rate, wide.size, normal_z(), wide.spread)
             then '95'
         else 'no'
     end as outside,
-    pooled.size,
-    pooled.rate,
-    pooled.rate_lo,
-    pooled.rate_hi,
-    pooled.pooled_rate,
+    wide.size,
+    wide.rate,
+    wide.rate_lo,
+    wide.rate_hi,
+    wide.pooled_rate,
+    wide.spread,
     cast(report_time(named.first_delivered_at) as date) as sent_date,
-from pooled
-left join campaign_counts as named on pooled.campaign_id = named.campaign_id;
+from wide
+left join campaign_counts as named on wide.campaign_id = named.campaign_id;

@@ -1,5 +1,4 @@
--- upper control limit around a pooled rate for a group of `trials`, z standard errors away,
--- never above 1 (a day's control limits)
-create or replace macro limit_hi(pooled_rate, trials, z) as (
-    least(1.0, pooled_rate + z * sqrt(pooled_rate * (1 - pooled_rate) / nullif(trials, 0)))
+-- upper limit around a pooled rate for a group of `trials`: limit_lo of those that did not
+create or replace macro limit_hi(pooled_rate, trials, z, spread) as (
+    1 - limit_lo(1 - pooled_rate, trials, z, spread)
 );

@@ -550,9 +550,7 @@ def _most_telling(known: pl.DataFrame) -> pl.DataFrame:
 
 def _as_wide(spread: float) -> str:
     """Say where limits are wider than chance makes them."""
-    return (
-        f"; {spread:.1f} times as far out as by chance: so campaigns differ" if spread > 1 else ""
-    )
+    return f"; widened {spread:.1f} times, as campaigns differ" if spread > 1 else ""
 
 
 def _telling(drawn: pl.DataFrame) -> str:

@@ -390,6 +390,20 @@ def test_a_gap_is_told(con: duckdb.DuckDBPyConnection) -> None:
     assert "2026-03-01 17:15 UTC" in sentence
 
 
+def test_warnings_of_one_kind_are_few(con: duckdb.DuckDBPyConnection) -> None:
+    """Of words nobody knows the five commonest are named, and how many more there are is said."""
+    for number in range(9):
+        for again in range(1 + (number == 7)):
+            fields = {"id": f"b{number}-{again}", "at": "2026-03-30 10:00:00", "campaign_id": "A"}
+            put(con, "bounce", bounce_category=f"word-{number}", dsn_status="550 5.1.1", **fields)
+    refresh(con)
+    query = "select sentence from warnings where topic = 'unknown words'"
+    *named, last = [sentence for (sentence,) in con.execute(query).fetchall()]
+
+    assert (len(named), last) == (5, "unknown_words lists 4 more that are not known.")
+    assert any("word-7 in bounce_category is not known here (2 events" in one for one in named)
+
+
 def test_reports_run_on_nothing(empty: duckdb.DuckDBPyConnection) -> None:
     """Every view gives an answer on an empty warehouse, with the same columns."""
     names = empty.sql("select view_name from duckdb_views() where not internal").fetchall()

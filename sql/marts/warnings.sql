@@ -109,7 +109,16 @@ warning as (
         'Sender domain ' || coalesce(shown_word(sender_domain), '(none given)') || ' has '
         || delivered_events || ' deliveries and never an async bounce: the MX of its '
         || 'bounce domain is probably missing.' as sentence,
+    from (select * from sender order by delivered_events desc, sender_domain limit 5)
+    union all
+    select
+        4 as number,
+        'warning' as severity,
+        'no async bounce' as topic,
+        'Sender domains without any async bounce either: ' || count(*) - 5 || ' more.'
+            as sentence,
     from sender
+    having count(*) > 5
     union all
     select
         5 as number,
@@ -131,7 +140,15 @@ warning as (
         'The word ' || word || ' in ' || field || ' is not known here (' || events
         || ' events, first on ' || strftime(report_time(first_seen_at), '%Y-%m-%d')
         || '): it is kept, and bounces with it are classed by their DSN.' as sentence,
+    from (select * from unknown_words order by events desc, field, word limit 5)
+    union all
+    select
+        6 as number,
+        'warning' as severity,
+        'unknown words' as topic,
+        'unknown_words lists ' || count(*) - 5 || ' more that are not known.' as sentence,
     from unknown_words
+    having count(*) > 5
     union all
     select
         7 as number,

@@ -53,6 +53,8 @@ _FEW = 256
 """Lines up to which reading one by one is quicker than looking for shapes."""
 _PORTION = 2**21
 """Bytes of lines whose events are held as Python's objects: these are several times as large."""
+_LEAST = 256
+"""Bytes that a line counts in a portion at least."""
 _NEWLINE = ord("\n")
 _AT_ONCE = 2**18
 """Bytes that stay in the processor's cache while they are looked at."""
@@ -256,7 +258,8 @@ def _read_singly(
 
 def _portions(lines: Lines, numbers: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """Return the numbers in portions of lines that have not many more bytes than ``_PORTION``."""
-    ends = np.cumsum(lines.offsets[numbers + 1] - lines.offsets[numbers])
+    sizes = lines.offsets[numbers + 1] - lines.offsets[numbers]
+    ends = np.cumsum(np.maximum(sizes, _LEAST))
     return np.split(numbers, np.flatnonzero(np.diff(ends // _PORTION)) + 1)
 
 

@@ -21,7 +21,7 @@ import zstandard
 
 from loader import events, query, target
 from loader.errors import LoaderError, SpoolError, WarehouseBusy, WarehouseError
-from loader.ingest import ingest
+from loader.ingest import LINE_BYTES, ingest
 from loader.lock import sole_loader
 from loader.publication import beside, private_path, wal
 from loader.quarantine import retry, summary
@@ -520,6 +520,19 @@ def test_a_line_that_is_too_long_is_set_aside(tmp_path: Path) -> None:
     assert retry(where)["retried"]["quarantined"] == 4
     found = {finding.offset for finding in verify(where, loaded_offsets(where))}
     assert found == {0, len(good) + 3 * long + 2}  # the others, which no secret here verifies
+
+
+def test_short_lines_are_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch has a bounded number of lines, however short these are: each has a row."""
+    where = home(tmp_path)
+    drop(where, "a.jsonl", b"7\n" * 5000, line(DELIVERED))
+    monkeypatch.setattr("loader.ingest.BATCH_BYTES", 9600)
+    found = ingest(where)
+    most = query.ask(where, "select max(read), count(*) from ingest_ledger").row(0)
+
+    assert (found.read, found.inserted, found.quarantined) == (5001, 1, 5000)
+    assert most[0] <= 3 * 9600 // LINE_BYTES + 1
+    assert most[1] > 10
 
 
 def test_the_largest_body_is_not_too_long() -> None:

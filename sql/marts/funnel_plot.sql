@@ -37,11 +37,13 @@ edge as (
     group by measure
 ),
 
+-- summed in one order, so that every run gives the same bits
 spread as (
     select
         scored.measure,
-        greatest(1.0, sqrt(avg(pow(least(edge.high, greatest(edge.low, scored.z)), 2))))
-            as factor,
+        greatest(1.0, sqrt(list_avg(list(
+            pow(least(edge.high, greatest(edge.low, scored.z)), 2) order by scored.z
+        )))) as factor,
     from scored
     inner join edge on scored.measure = edge.measure
     where edge.is_known

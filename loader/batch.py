@@ -51,10 +51,8 @@ REFUSED: dict[str, Any] = {
 
 _FEW = 256
 """Lines up to which reading one by one is quicker than looking for shapes."""
-_PORTION = 2**21
-"""Bytes of lines whose events are held as Python's objects: these are several times as large."""
-_LEAST = 256
-"""Bytes that a line counts in a portion at least."""
+_HELD = 2**13
+"""Events that are held as Python's objects at once."""
 _NEWLINE = ord("\n")
 _AT_ONCE = 2**18
 """Bytes that stay in the processor's cache while they are looked at."""
@@ -248,38 +246,45 @@ def _read_singly(
 ) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
     read: dict[str, list[pl.DataFrame]] = {table: [] for table in TABLES}
     refused = [pl.DataFrame(schema=REFUSED)]
-    for some in _portions(lines, numbers):
-        rows, aside = _items(lines, some)
+    for rows, aside in _items(lines, numbers):
         for table, found in rows.items():
             read[table].append(pl.DataFrame(found, schema=schema(table), orient="row"))
         refused.append(_refused(aside, lines, blocks))
     return {table: pl.concat(parts) for table, parts in read.items() if parts}, pl.concat(refused)
 
 
-def _portions(lines: Lines, numbers: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    """Return the numbers in portions of lines that have not many more bytes than ``_PORTION``."""
-    sizes = lines.offsets[numbers + 1] - lines.offsets[numbers]
-    ends = np.cumsum(np.maximum(sizes, _LEAST))
-    return np.split(numbers, np.flatnonzero(np.diff(ends // _PORTION)) + 1)
+Rows = dict[str, list[dict[str, Any]]]
 
 
 def _items(
     lines: Lines, numbers: NDArray[np.int64]
-) -> tuple[dict[str, list[dict[str, Any]]], list[tuple[int, Refused]]]:
-    """Return the rows of each table that has some, and what is set aside, beside its line."""
-    rows: dict[str, list[dict[str, Any]]] = {}
+) -> Iterator[tuple[Rows, list[tuple[int, Refused]]]]:
+    """Yield the rows of each table that has some, and what is set aside, beside its line.
+
+    Not all at once: as Python's objects they are several times as large as in frames.
+    """
+    rows: Rows = {}
     aside: list[tuple[int, Refused]] = []
+    for held, (number, element, item) in enumerate(_each(lines, numbers), start=1):
+        if isinstance(item, Event):
+            place = {"block": 0, "line": number, "element": element}
+            key = {"message_key": str(item.row["message_key"])}
+            rows.setdefault(item.table, []).append({**item.row, **key, **place})
+        else:
+            aside.append((number, item))
+        if held % _HELD == 0:
+            yield rows, aside
+            rows, aside = {}, []
+    yield rows, aside
+
+
+def _each(lines: Lines, numbers: NDArray[np.int64]) -> Iterator[tuple[int, int, Event | Refused]]:
+    """Yield number of the line, number of the element in it, and what it is."""
     texts = lines.bytes_of(pl.Series(numbers, dtype=pl.UInt32))
     for number, text in zip(numbers.tolist(), texts, strict=True):
         items = [_too_long(text)] if number in lines.long else read_line(text)
         for element, item in enumerate(items):
-            if isinstance(item, Event):
-                place = {"block": 0, "line": number, "element": element}
-                key = {"message_key": str(item.row["message_key"])}
-                rows.setdefault(item.table, []).append({**item.row, **key, **place})
-            else:
-                aside.append((number, item))
-    return rows, aside
+            yield number, element, item
 
 
 def _too_long(line: bytes) -> Refused:

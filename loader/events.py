@@ -65,7 +65,7 @@ REASONS: Mapping[str, str] = {
     "long_integer": "an integer needs more than 64 bits",
     "lone_surrogate": "an escape is half of a surrogate pair",
     "too_deep": "the value is nested too deeply",
-    "too_long": "the line has over 32 MiB, of which 4,096 bytes are kept: put one event on it",
+    "too_long": "the line has over 16 MiB, of which 4,096 bytes are kept: put one event on it",
     "empty": "the signed body was empty",
     "not_an_object": "the line, or the body in it, is neither an object nor an array of objects",
     "not_base64:body_base64": "the kept body is not base64",

@@ -57,7 +57,7 @@ class Settings:
         return self.home / "reports"
 
 
-LARGEST_BODY = 5 * 1024 * 1024
+LARGEST_BODY = 2560 * 1024
 """Bytes of the largest ``LOADER_MAX_BODY``: its line is read, were every byte of it escaped."""
 
 _KEYS = {

@@ -39,7 +39,7 @@ RESERVE_BYTES = 64 * 1024 * 1024
 """Free bytes below which nothing more is stored (but never more than 5 % of the disk)."""
 RESERVE_FILES = 100
 
-LONGEST_LINE = 32 * 1024 * 1024
+LONGEST_LINE = 16 * 1024 * 1024
 """Bytes up to which a line is read: one of the largest body that is taken, with every byte of it
 escaped, is shorter, so what is longer is none of ours."""
 BEGINNING = 4096

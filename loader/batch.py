@@ -51,8 +51,8 @@ REFUSED: dict[str, Any] = {
 
 _FEW = 256
 """Lines up to which reading one by one is quicker than looking for shapes."""
-_HELD = 2**13
-"""Events that are held as Python's objects at once."""
+_HELD, _PORTION = 2**12, 2**20
+"""Events, and bytes of lines, that are held as Python's objects at once, about."""
 _NEWLINE = ord("\n")
 _AT_ONCE = 2**18
 """Bytes that stay in the processor's cache while they are looked at."""
@@ -280,11 +280,13 @@ def _items(
 
 def _each(lines: Lines, numbers: NDArray[np.int64]) -> Iterator[tuple[int, int, Event | Refused]]:
     """Yield number of the line, number of the element in it, and what it is."""
-    texts = lines.bytes_of(pl.Series(numbers, dtype=pl.UInt32))
-    for number, text in zip(numbers.tolist(), texts, strict=True):
-        items = [_too_long(text)] if number in lines.long else read_line(text)
-        for element, item in enumerate(items):
-            yield number, element, item
+    ends = np.cumsum(lines.offsets[numbers + 1] - lines.offsets[numbers])
+    for portion in np.split(numbers, np.flatnonzero(np.diff(ends // _PORTION)) + 1):
+        some = pl.Series(portion, dtype=pl.UInt32)
+        for number, text in zip(some, lines.bytes_of(some), strict=True):
+            items = [_too_long(text)] if number in lines.long else read_line(text)
+            for element, item in enumerate(items):
+                yield number, element, item
 
 
 def _too_long(line: bytes) -> Refused:

@@ -181,6 +181,7 @@ def one_by_one(blocks: list[Block]) -> Parsed:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batching, "_FEW", 2**62)
         patch.setattr(batching, "_HELD", 2**40)
+        patch.setattr(batching, "_PORTION", 2**40)
         return parse(blocks, Shapes())
 
 
@@ -201,6 +202,7 @@ def test_both_ways_of_reading_agree(
     """Of each generated line the quick way says what the definition says, or nothing."""
     monkeypatch.setattr(batching, "_FEW", 0)
     monkeypatch.setattr(batching, "_HELD", 20)
+    monkeypatch.setattr(batching, "_PORTION", 5_000)
     monkeypatch.setattr(shaping, "_WORTH", 2)
     monkeypatch.setattr(shaping, "_MOST_SHAPES", 400)
     monkeypatch.setattr(shaping, "_TRIES", 100)

@@ -241,6 +241,10 @@ def _ends(data: bytes) -> Iterator[NDArray[np.int64]]:
 # ── one by one ───────────────────────────────────────────────────────────────────────────────
 
 
+Rows = dict[str, list[dict[str, Any]]]
+"""Table → rows, a value for each of its columns."""
+
+
 def _read_singly(
     lines: Lines, numbers: NDArray[np.int64], blocks: Sequence[Extent]
 ) -> tuple[dict[str, pl.DataFrame], pl.DataFrame]:
@@ -251,9 +255,6 @@ def _read_singly(
             read[table].append(pl.DataFrame(found, schema=schema(table), orient="row"))
         refused.append(_refused(aside, lines, blocks))
     return {table: pl.concat(parts) for table, parts in read.items() if parts}, pl.concat(refused)
-
-
-Rows = dict[str, list[dict[str, Any]]]
 
 
 def _items(

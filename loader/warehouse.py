@@ -86,6 +86,7 @@ class Warehouse:
         self._timezone = timezone
         self._refreshing = refresh_steps()  # now: meanwhile another version may be installed
         self.has_memory = False
+        """Whether DuckDB has the memory that it takes by default."""
         self.batch_scale, self.takes_turns = target.batch_scale, not target.alone
 
     def open(self) -> "Warehouse":
@@ -350,6 +351,7 @@ class Warehouse:
         return self._with_memory(lambda: self._target.commit(knowing))
 
     def _with_memory(self, work: Callable[[], T]) -> T:
+        """Run ``work``; once more with more memory, where that was what it lacked."""
         had = self.has_memory
         try:
             return work()

@@ -160,22 +160,22 @@ class _Run:
 
     def _load(self, found: Mapping[Segment, int]) -> bool:
         """Load what is new in some segments; say whether there was anything."""
+        before = self._bytes
+        self._warehouse.with_memory(
+            lambda: self._load_found(found), again=lambda: self._load_found(self._look())
+        )
+        return self._bytes > before
+
+    def _load_found(self, found: Mapping[Segment, int]) -> None:
         self._unread = []
-        before, total = self._bytes, self._bytes + sum(found.values())
-        had_memory = self._warehouse.has_memory
+        total = self._bytes + sum(found.values())
         batches = self._batches(found)
         try:
             with _Ahead(batches, lambda some: parse(some, self._shapes)) as coming:
                 while self._load_some(coming, total):
                     pass
-        except LacksMemory:
-            if had_memory:
-                raise
-            self._warehouse.take_memory()
-            return self._load(self._look()) or self._bytes > before
         finally:
             self._warehouse.release()
-        return self._bytes > before
 
     def _load_some(self, coming: "_Ahead", total: int) -> bool:
         """Load as much of ``coming`` as one transaction holds; say whether more may be left."""

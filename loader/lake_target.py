@@ -33,7 +33,7 @@ from loader.lake import (
     spill_into,
     unreachable,
 )
-from loader.memory import default_memory, lacked_memory
+from loader.memory import lacked_memory
 from loader.settings import Settings
 from loader.spool import Segment, holds_more
 
@@ -90,7 +90,7 @@ class LakeTarget:
         self._prefix = segment_prefix(settings)
         self._working = self._opened = False
         self._con: duckdb.DuckDBPyConnection | None = None
-        self._memory = ""
+        self.memory = ""
         self._mine = -1
         self._own: set[int] = set()
         self._turns: psycopg.Connection[Any] | None = None
@@ -231,10 +231,6 @@ class LakeTarget:
             self._con = self._turns = self._claims = None
             self._claimed.clear()
 
-    def take_memory(self) -> None:
-        """Let both loading and refreshing have it."""
-        self._memory = default_memory()
-
     # ── connections ──────────────────────────────────────────────────────────────────────────
 
     def _insist(self, work: Callable[[], T]) -> T:
@@ -275,8 +271,8 @@ class LakeTarget:
             # The first of all makes the catalog's tables.
             self._con = attach(self._lake, turn=self._lock() if is_new else None)
             spill_into(self._con, self._home)
-            if self._memory:
-                self._con.execute(f"set memory_limit = '{self._memory}'")
+            if self.memory:
+                self._con.execute(f"set memory_limit = '{self.memory}'")
             if is_new:
                 with self._lock():
                     self._choose_format()

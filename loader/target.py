@@ -17,7 +17,7 @@ import duckdb
 
 from loader.errors import LacksMemory, WarehouseError
 from loader.lock import sole_loader
-from loader.memory import default_memory, lacked_memory
+from loader.memory import lacked_memory
 from loader.publication import (
     beside,
     private_path,
@@ -52,6 +52,9 @@ class Target(Protocol):
 
     batch_scale: int
     """How many times the usual batch a load had best be: a commit costs more in a lake."""
+
+    memory: str
+    """What DuckDB may take once it is opened again; empty for the little that loads need."""
 
     @property
     def prefix(self) -> str:
@@ -123,9 +126,6 @@ class Target(Protocol):
     def close(self) -> None:
         """Let go of it."""
 
-    def take_memory(self) -> None:
-        """Let DuckDB have as much memory as it takes by default, once it is opened again."""
-
 
 def target_of(settings: Settings) -> Target:
     """Return where ``settings`` say the warehouse stands. Raises ``SettingsError``."""
@@ -159,7 +159,7 @@ class FileTarget:
         self._con: duckdb.DuckDBPyConnection | None = None
         self._file = -1
         self._together = False
-        self._memory = ""
+        self.memory = ""
 
     @property
     def con(self) -> duckdb.DuckDBPyConnection:
@@ -292,14 +292,10 @@ class FileTarget:
             os.close(self._file)
             self._file = -1
 
-    def take_memory(self) -> None:
-        """Let both loading and refreshing have it."""
-        self._memory = default_memory()
-
     def _set(self, settings: str) -> None:
         self.con.execute(settings)
-        if self._memory:
-            self.con.execute(f"set memory_limit = '{self._memory}'")
+        if self.memory:
+            self.con.execute(f"set memory_limit = '{self.memory}'")
 
     def _connect(self, path: Path, prepare: Callable[[], None]) -> None:
         before = os.umask(0o077)

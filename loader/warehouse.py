@@ -18,6 +18,7 @@ from loader.batch import PLACES, TIME, Block, Parsed, as_text, schema, without
 from loader.dedupe import Decision, decide, net, replaced
 from loader.errors import LacksMemory, SettingsError, WarehouseError
 from loader.events import SPECIFIC, TABLES, own_lines
+from loader.memory import default_memory
 from loader.spool import Segment
 from loader.target import Target
 
@@ -85,8 +86,6 @@ class Warehouse:
         self._target = target
         self._timezone = timezone
         self._refreshing = refresh_steps()  # now: meanwhile another version may be installed
-        self.has_memory = False
-        """Whether DuckDB has the memory that it takes by default."""
         self.batch_scale, self.takes_turns = target.batch_scale, not target.alone
 
     def open(self) -> "Warehouse":
@@ -201,19 +200,28 @@ class Warehouse:
 
     def publish(self) -> float:
         """Refresh what marts keep, and show it to readers; return the seconds of the copying."""
-        return self._with_memory(lambda: self._target.publish(self._refresh))
+        return self.with_memory(lambda: self._target.publish(self._refresh))
 
-    def take_memory(self) -> None:
-        """Open it anew with the memory that DuckDB takes by default, unless it has that."""
-        if not self.has_memory:
-            self.has_memory = True
-            self._target.take_memory()
+    def with_memory(self, work: Callable[[], T], again: Callable[[], T] | None = None) -> T:
+        """Run ``work``; where memory was what it lacked, once more, or ``again``, with more.
+
+        More is what DuckDB takes by default; the warehouse is opened anew for it, and keeps it.
+        """
+        had = self._target.memory
+        try:
+            return work()
+        except LacksMemory:
+            if had:
+                raise
+        if not self._target.memory:
+            self._target.memory = default_memory()
             self._target.close()
             self.open()
+        return (again or work)()
 
     def rebuild(self, load: Callable[[], None]) -> None:
         """Build it anew, out of readers' sight: it is opened, and ``load`` finds it empty."""
-        self._with_memory(lambda: self._target.rebuild(self.open, self._empty, load))
+        self.with_memory(lambda: self._target.rebuild(self.open, self._empty, load))
 
     def close(self) -> None:
         """Let go of it."""
@@ -348,18 +356,7 @@ class Warehouse:
                 self._recall()
             return work()
 
-        return self._with_memory(lambda: self._target.commit(knowing))
-
-    def _with_memory(self, work: Callable[[], T]) -> T:
-        """Run ``work``; once more with more memory, where that was what it lacked."""
-        had = self.has_memory
-        try:
-            return work()
-        except LacksMemory:
-            if had:
-                raise
-        self.take_memory()
-        return work()
+        return self.with_memory(lambda: self._target.commit(knowing))
 
     def _take_back(self, blocks: Sequence[Block]) -> pl.DataFrame:
         """Take lines out of the quarantine; return them: segment, line_offset, line."""

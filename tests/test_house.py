@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "lake": "settings spill errors",
     "lake_target": "lake memory settings spool errors",
     "target": "lake lake_target lock memory publication settings spool errors",
-    "warehouse": "assets batch dedupe events spool target errors",
+    "warehouse": "assets batch dedupe events memory spool target errors",
     "ties": "batch dedupe shape spool warehouse",
     "query": "lake settings spill errors",
     "ingest": "batch lake retention settings shape spool target ties warehouse errors",

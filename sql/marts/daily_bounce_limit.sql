@@ -19,8 +19,7 @@ with pooled as (
 scored as (
     select
         day,
-        (bounce_rate - pooled_rate)
-        / nullif(sqrt(pooled_rate * (1 - pooled_rate) / attempted), 0) as z,
+        standard_score(bounce_rate, pooled_rate, attempted) as z,
     from pooled
     where not is_small
 ),

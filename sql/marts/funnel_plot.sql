@@ -22,7 +22,7 @@ with pooled as (
 scored as (
     select
         measure,
-        (rate - pooled_rate) / nullif(sqrt(pooled_rate * (1 - pooled_rate) / size), 0) as z,
+        standard_score(rate, pooled_rate, size) as z,
     from pooled
     where not is_small
 ),

@@ -380,14 +380,18 @@ def _decoded(alike: Alike) -> pl.DataFrame:
     rows, places = alike.rows, alike.rows["escaped"].arg_true()
     if not len(places):
         return rows
-    return rows.with_columns(
-        rows[name].scatter(places, _unescaped(rows[name].gather(places)))
-        for name in map(str, alike.shape.places)
-    )
+    names = map(str, alike.shape.places)
+    return rows.with_columns(_unescaped(rows[name], places) for name in names)
 
 
-def _unescaped(texts: pl.Series) -> pl.Series:
-    return pl.Series(orjson.loads('["' + '","'.join(texts) + '"]'), dtype=pl.String)
+def _unescaped(texts: pl.Series, places: pl.Series) -> pl.Series:
+    """Return ``texts``, of which at most those at ``places`` have an escape in them, decoded."""
+    some = texts.gather(places)
+    has = some.str.contains("\\", literal=True)
+    if not has.any():
+        return texts
+    meant = orjson.loads('["' + '","'.join(some.filter(has)) + '"]')
+    return texts.scatter(places.filter(has), pl.Series(meant, dtype=pl.String))
 
 
 def _value(number: int | None) -> pl.Expr:

@@ -283,12 +283,12 @@ def migrate(source: Path, as_json: bool) -> None:
 def verify(as_json: bool) -> None:
     """Check every signature in the spool again, and every segment against the ledger."""
     from loader.progress import shown
-    from loader.status import loaded_offsets
+    from loader.status import published_offsets
     from loader.verify import verify
 
     settings = _settings()
     with shown("Verifying") as report:
-        findings = verify(settings, loaded_offsets(settings), report)
+        findings = verify(settings, published_offsets(settings), report)
     listed = [str(finding) for finding in findings]
     _answer(as_json, {"findings": listed}, "\n".join(listed) or "everything holds")
     sys.exit(1 if findings else 0)

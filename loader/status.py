@@ -7,6 +7,7 @@ import duckdb
 from loader.errors import SpoolError
 from loader.events import TABLES
 from loader.lake import described, segment_prefix
+from loader.ledger import loaded_offsets
 from loader.query import connect, published_at
 from loader.settings import Settings
 from loader.spool import list_segments, segment_end, vanished
@@ -34,7 +35,7 @@ def status(settings: Settings) -> dict[str, Any]:
             "notes": [],
         }
     with connect(settings) as con:
-        offsets = _offsets(con, segment_prefix(settings))
+        offsets = loaded_offsets(con, segment_prefix(settings))
         return {
             "warehouse": described(settings),
             "spool": _spool(settings, offsets),
@@ -53,12 +54,12 @@ def status(settings: Settings) -> dict[str, Any]:
         }
 
 
-def loaded_offsets(settings: Settings) -> dict[str, int]:
+def published_offsets(settings: Settings) -> dict[str, int]:
     """Return segment → offset up to which the published warehouse holds it."""
     if published_at(settings) is None:
         return {}
     with connect(settings) as con:
-        return _offsets(con, segment_prefix(settings))
+        return loaded_offsets(con, segment_prefix(settings))
 
 
 def sentences(found: dict[str, Any]) -> list[str]:
@@ -92,16 +93,6 @@ def _row(con: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any] | None:
     names = [column[0] for column in cursor.description or []]
     rows = cursor.fetchall()
     return dict(zip(names, rows[0], strict=True)) if rows else None
-
-
-def _offsets(con: duckdb.DuckDBPyConnection, prefix: str) -> dict[str, int]:
-    query = """
-        select substr(segment, length($prefix) + 1), max(to_offset)
-        from ingest_ledger
-        where starts_with(segment, $prefix)
-        group by all
-    """
-    return dict(con.execute(query, {"prefix": prefix}).fetchall())
 
 
 def _spool(settings: Settings, offsets: dict[str, int]) -> dict[str, int]:

@@ -18,6 +18,7 @@ from loader.batch import PLACES, TIME, Block, Parsed, as_text, schema, without
 from loader.dedupe import Decision, decide, net, replaced
 from loader.errors import LacksMemory, SettingsError, WarehouseError
 from loader.events import SPECIFIC, TABLES, own_lines
+from loader.ledger import loaded_offsets
 from loader.memory import default_memory
 from loader.spool import Segment
 from loader.target import Target
@@ -102,7 +103,7 @@ class Warehouse:
         return dict(self._offsets) if self._target.alone else self._ask_offsets()
 
     def _ask_offsets(self) -> dict[str, int]:
-        return self._target.ask(lambda con: _offsets(con, self._target.prefix))
+        return self._target.ask(lambda con: loaded_offsets(con, self._target.prefix))
 
     def elsewhere(self, present: Iterable[str]) -> int:
         """Return how many segments have been loaded that are not ``present`` in this spool."""
@@ -112,7 +113,7 @@ class Warehouse:
 
     def new(self, segments: Iterable[Segment]) -> Iterator[tuple[Segment, int]]:
         """Yield the segments that are this loader's to load, and from which offset on."""
-        return self._target.claimed(segments, lambda con: _offsets(con, self._target.prefix))
+        return self._target.claimed(segments, lambda con: loaded_offsets(con, self._target.prefix))
 
     def release(self) -> None:
         """Let other loaders have what ``new`` yielded."""
@@ -639,16 +640,6 @@ def _applied(con: duckdb.DuckDBPyConnection) -> str | None:
 def _state(con: duckdb.DuckDBPyConnection) -> tuple[object, ...]:
     rows = con.execute("select count(*), max(finished_at) from ingest_ledger").fetchall()
     return (_applied(con), *rows[0])
-
-
-def _offsets(con: duckdb.DuckDBPyConnection, prefix: str) -> dict[str, int]:
-    query = """
-        select substr(segment, length($prefix) + 1), max(to_offset)
-        from ingest_ledger
-        where starts_with(segment, $prefix)
-        group by all
-    """
-    return dict(con.execute(query, {"prefix": prefix}).fetchall())
 
 
 def _apply_in_any_order(con: duckdb.DuckDBPyConnection, files: Mapping[Path, str]) -> None:

@@ -28,7 +28,7 @@ from loader.quarantine import retry, summary
 from loader.quarantine import sentences as told_quarantine
 from loader.settings import LARGEST_BODY, Settings
 from loader.spool import BEGINNING, LONGEST_LINE, frame
-from loader.status import loaded_offsets, sentences, status
+from loader.status import published_offsets, sentences, status
 from loader.verify import verify
 from tests.provider import CLICK, DELIVERED, OPEN, bare, drop, home, large, line
 
@@ -73,7 +73,7 @@ def test_loading_twice_changes_nothing(tmp_path: Path) -> None:
 
     assert (first.read, first.inserted, first.duplicates, first.quarantined) == (3, 1, 1, 1)
     assert (second.read, second.published) == (0, False)
-    assert loaded_offsets(where) == {"a.jsonl": 2 * len(line(DELIVERED)) + 5}
+    assert published_offsets(where) == {"a.jsonl": 2 * len(line(DELIVERED)) + 5}
 
 
 def test_a_torn_line_is_loaded_once_it_is_whole(tmp_path: Path) -> None:
@@ -209,7 +209,7 @@ def test_what_was_loaded_is_not_read_again(tmp_path: Path) -> None:
     path.write_bytes(data)
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
     assert ingest(where).read == 0
-    assert verify(where, loaded_offsets(where))
+    assert verify(where, published_offsets(where))
 
 
 def test_follow_shows_new_events_and_stops_when_told(tmp_path: Path) -> None:
@@ -424,7 +424,7 @@ def test_a_file_may_have_any_name(tmp_path: Path) -> None:
     (where.spool / "a.jsonl").rename(os.fsdecode(bytes(where.spool) + b"/\xe9.jsonl"))
 
     assert [ingest(where).inserted, ingest(where).read] == [1, 0]
-    assert loaded_offsets(where) == {"\\xe9.jsonl": len(line(DELIVERED))}
+    assert published_offsets(where) == {"\\xe9.jsonl": len(line(DELIVERED))}
 
 
 def test_another_file_is_never_replaced(tmp_path: Path) -> None:
@@ -518,7 +518,7 @@ def test_a_line_that_is_too_long_is_set_aside(tmp_path: Path) -> None:
         for offset in (len(good), len(good) + long + 1)
     ]
     assert retry(where)["retried"]["quarantined"] == 4
-    found = {finding.offset for finding in verify(where, loaded_offsets(where))}
+    found = {finding.offset for finding in verify(where, published_offsets(where))}
     assert found == {0, len(good) + 5 * long + 2}  # the others, which no secret here verifies
 
 

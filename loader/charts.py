@@ -6,6 +6,7 @@ it chooses, orders and words what the mart holds.
 """
 
 import math
+from collections.abc import Mapping
 from copy import deepcopy
 from textwrap import wrap
 from typing import Any, TypeAlias
@@ -154,10 +155,11 @@ _STAGE_COLOUR = {
 }
 
 
-def funnel(stages: pl.DataFrame) -> Drawn:
+def funnel(stages: pl.DataFrame, report: pl.DataFrame) -> Drawn:
     """Draw what became of the messages (``campaign_funnel``).
 
-    Columns: stage_number, stage, messages, share_of_attempted, share_of_previous.
+    Columns: stage_number, stage, messages, share_of_attempted, share_of_previous; of ``report``,
+    the campaign's row of ``campaign_list``: unattributed_nearby.
     """
     if stages.is_empty():
         return note("No message of this campaign has arrived yet.")
@@ -170,7 +172,7 @@ def funnel(stages: pl.DataFrame) -> Drawn:
     tracked = reacted["messages"] is not None
     title = _title(
         _became(accepted, reacted),
-        f"messages, of {wording.count(said['attempted']['messages'])} attempted",
+        f"messages, of {wording.count(said['attempted']['messages'])} attempted{_perhaps(report)}",
         "machine opens and clicks stay in the third bar and are out of the fourth"
         if tracked
         else "nothing is known of opens, clicks and unsubscribes",
@@ -185,6 +187,12 @@ def funnel(stages: pl.DataFrame) -> Drawn:
     return _whole(
         alt.layer(bars, text, title=title).properties(width=WIDTH - 110, height=38 * stages.height)
     )
+
+
+def _perhaps(report: pl.DataFrame) -> str:
+    """How many more may have bounced."""
+    nearby = int(report["unattributed_nearby"].sum())
+    return f" and up to {wording.plural(nearby, 'unattributed bounce')} more" if nearby else ""
 
 
 def _became(accepted: dict[str, Any], reacted: dict[str, Any]) -> str:
@@ -223,12 +231,14 @@ def curve(points: pl.DataFrame, campaign: str | None) -> Drawn:
     """Draw how opens and clicks by people grew in ``campaign`` (an id), over its peers in grey.
 
     Columns (``campaign_curve`` of the campaign and its peers): campaign_id, campaign_name,
-    age_hours, accepted, opened_human, clicked_human, open_human_rate and click_human_rate with
-    _lo and _hi.
+    age_hours, accepted, opened, clicked, opened_human, clicked_human, open_human_rate and
+    click_human_rate with _lo and _hi.
     """
     own = points.filter(pl.col("campaign_id") == campaign).sort("age_hours")
-    if own.is_empty() or not own["opened_human"].max():
-        return note("No open has been tracked yet, so there is no curve to draw.")
+    if own.is_empty():
+        return note("The curve begins eight minutes after a campaign's last delivery.")
+    if not max(own["opened_human"].max(), own["clicked_human"].max()):  # type: ignore[type-var]
+        return note(_no_curve(own))
     last = own.row(-1, named=True)
     others = points["campaign_id"].n_unique() - 1
     title = _title(
@@ -241,6 +251,12 @@ def curve(points: pl.DataFrame, campaign: str | None) -> Drawn:
     )
     sides = [_curve(points, campaign, measure) for measure in ("open", "click")]
     return _whole(alt.hconcat(*sides, spacing=34).properties(title=title))
+
+
+def _no_curve(own: pl.DataFrame) -> str:
+    if max(own["opened"].max(), own["clicked"].max()):  # type: ignore[type-var]
+        return "Only machines have opened or clicked yet: there is no curve of people to draw."
+    return "No open or click has been tracked yet, so there is no curve to draw."
 
 
 def _curve(points: pl.DataFrame, campaign: str | None, measure: str) -> Any:
@@ -307,8 +323,8 @@ def bounces(categories: pl.DataFrame, report: pl.DataFrame | None = None) -> Dra
     top = _best(categories, "bounced")
     whole = int(categories["bounced"].sum())
     title = _title(
-        f"{_reason(top['bounce_category'])}: "
-        f"{wording.count(top['bounced'])} of {wording.plural(whole, 'bounce')}",
+        f"{_reason(categories)}: {wording.count(top['bounced'])} of "
+        f"{wording.plural(whole, 'bounce')}",
         "bounced messages by category and class, and their share of attempted messages",
         _without_campaign(categories),
     )
@@ -337,10 +353,14 @@ def bounces(categories: pl.DataFrame, report: pl.DataFrame | None = None) -> Dra
     return _whole(alt.layer(bars, text, title=title).properties(width=WIDTH - 60, height=26 * rows))
 
 
-def _reason(category: str) -> str:
-    if category == "no category":
+def _reason(categories: pl.DataFrame) -> str:
+    most = categories.filter(pl.col("bounced") == categories["bounced"].max())
+    first, *others = most["bounce_category"].unique().sort()
+    if others:
+        return f"{first} and {wording.plural(len(others), 'other reason')} are the commonest, each"
+    if first == "no category":
         return "Commonest are those that name no category"
-    return f"{category} is the commonest reason"
+    return f"{first} is the commonest reason"
 
 
 def _without_campaign(categories: pl.DataFrame) -> str:
@@ -365,9 +385,8 @@ def _bounce_label(row: dict[str, Any]) -> str:
 
 def _order(frame: pl.DataFrame, name: str, by: str) -> list[str]:
     """Names by their sum, the largest first: layered charts keep no order but a list."""
-    return (
-        frame.group_by(name).agg(pl.col(by).sum()).sort(by, name, descending=True)[name].to_list()
-    )
+    summed = frame.group_by(name).agg(pl.col(by).sum())
+    return summed.sort(by, name, descending=[True, False])[name].to_list()
 
 
 def links(clicked: pl.DataFrame) -> Drawn:
@@ -438,13 +457,19 @@ def volume(days: pl.DataFrame, campaigns: pl.DataFrame) -> Drawn:
         f"{wording.count(int(days['messages'].sum()))} messages on "
         f"{wording.plural(totals.height, 'day')}; most on {busiest['day']:%a %d %b %Y}: "
         f"{wording.count(busiest['messages'])}",
-        "messages attempted, by day and outcome; each tick below is a campaign",
+        f"messages attempted, by day and outcome, {_from_to(days)}; each tick below is a campaign",
     )
     panels = [_days(days)]
     if campaigns.height:
         panels.append(_campaign_ticks(campaigns))
     stacked = alt.vconcat(*panels, spacing=2, title=title)
     return _whole(stacked.resolve_scale(x="shared", color="independent"))
+
+
+def _from_to(days: pl.DataFrame) -> str:
+    """The days that a chart shows, which may be the newest of more."""
+    first, last = days.select(pl.col("day").min(), last=pl.col("day").max()).row(0)
+    return f"{first:%d %b %Y} to {last:%d %b %Y}"
 
 
 def _days(days: pl.DataFrame) -> alt.Chart:
@@ -509,6 +534,7 @@ def _whole(chart: Any) -> Drawn:
 
 _OUTSIDE = {"no": COLOUR["accepted"], "95": COLOUR["block"], "998": COLOUR["hard"]}
 _BAND = {"no": "inside", "95": "outside 95 %", "998": "outside 99.8 %"}
+_FEW = "too few to tell"
 _MOST_DOTS = 2000
 """As many as a page draws quickly, and more than an eye tells apart."""
 
@@ -517,13 +543,13 @@ def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame, measure: str) -> 
     """Draw a measure (bounce, open, click …) of every campaign against its size, with limits.
 
     Columns (``funnel_plot``): campaign_name, measure, size, rate, rate_lo, rate_hi, pooled_rate,
-    spread, outside (no, 95, 998); of ``limits`` (``funnel_limit``): size and limit_lo_95 to
-    limit_hi_998.
+    spread, is_small, urls, outside (no, 95, 998); of ``limits`` (``funnel_limit``): size and
+    limit_lo_95 to limit_hi_998.
     Only campaigns outside 99.8 % are labelled, at most five, where there is room.
     """
     known = campaigns.filter(pl.col("measure") == measure, pl.col("rate").is_not_null())
     if known.is_empty():
-        return note(f"No campaign has a share that {_WORD[measure]} yet.")
+        return note(f"No campaign has a final share that {_WORD[measure]} yet.")
     if not known["rate"].max():
         return note(f"No message of any campaign was {_WORD[measure]}.")
     first = known.row(0, named=True)
@@ -531,15 +557,23 @@ def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame, measure: str) -> 
     odd, drawn = known.filter(pl.col("outside") == "998"), _most_telling(known)
     title = _title(
         _unlike(known, odd, measure),
-        f"{word} against size; middle line: pooled rate {wording.percent(first['pooled_rate'])}",
+        f"{word} against size{_ripe(measure)}; "
+        f"middle line: pooled rate {wording.percent(first['pooled_rate'])}",
         f"dashed: 95 % of campaigns alike lie within, solid: 99.8 %{_as_wide(first['spread'])}"
         + f"; {_telling(drawn)}" * (drawn.height < known.height),
     )
-    named = drawn.with_columns(band=pl.col("outside").replace_strict(_BAND))
+    small = pl.col("is_small") & (pl.col("outside") == "no")
+    band = pl.when(small).then(pl.lit(_FEW)).otherwise(pl.col("outside").replace_strict(_BAND))
+    named = drawn.with_columns(band=band)
     x = _size(known, "attempted" if measure == "bounce" else "accepted")
     lines = _limit_lines(limits.filter(pl.col("measure") == measure), first["pooled_rate"], x)
-    layers = [*lines, _dots(named, x, word), *_names(known, odd, x)]
+    layers = [*lines, _dots(named, x, word, _top_of(known)), *_names(known, odd, x)]
     return _whole(alt.layer(*layers, title=title).properties(width=WIDTH - 90, height=270))
+
+
+def _ripe(measure: str) -> str:
+    """Which campaigns a plot holds: those whose rate no longer rises."""
+    return "" if measure in ("delivery", "bounce") else ", campaigns older than 72 h"
 
 
 def _most_telling(known: pl.DataFrame) -> pl.DataFrame:
@@ -565,8 +599,8 @@ def _unlike(known: pl.DataFrame, odd: pl.DataFrame, measure: str) -> str:
     verb = f"has a {rate}" if odd.height == 1 else f"have {rate}s"
     return (
         f"{wording.count(odd.height)} of {wording.plural(known.height, 'campaign')} {verb} "
-        f"unlike the rest; farthest: {wording.short(farthest['campaign_name'], 40)} "
-        f"({wording.percent(farthest['rate'])})"
+        f"unlike the rest; farthest: {wording.short(farthest['campaign_name'], 40)}"
+        f"{_one_link(farthest, measure)}, {wording.percent(farthest['rate'])}"
     )
 
 
@@ -596,19 +630,24 @@ def _size(known: pl.DataFrame, unit: str) -> alt.X:
     )
 
 
-_STEPS = ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(number / 10 for number in range(10, 100)))
+_STEPS = ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7))
 
 
 def _steps(low: float, high: float) -> list[float]:
-    """Round numbers from ``low`` to ``high`` for a log axis, at least four where there are any."""
+    """Round numbers from ``low`` to ``high`` for a log axis, about four to a dozen."""
     found: list[float] = []
     for steps in _STEPS:
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         round_ones = [round(step * 10.0**decade, 6) for decade in decades for step in steps]
         found = [number for number in round_ones if low <= number <= high]
         if len(found) >= 4:
-            break
-    return found
+            return found
+    step = next(s for s in _SPACES if high / s - low / s <= 6)
+    return [step * number for number in range(math.ceil(low / step), int(high / step) + 1)]
+
+
+_SPACES = [part * 10**power for power in range(9) for part in (1, 2, 5)]
+"""Distances of the ticks of a short axis."""
 
 
 _DASH = {"95": [4, 3], "998": [1, 0]}
@@ -641,8 +680,15 @@ _LIMIT = "#97a3af"
 """The grey of limits: fainter than what they judge, and still seen in print."""
 
 
-def _dots(named: pl.DataFrame, x: alt.X, word: str) -> alt.Chart:
+def _top_of(known: pl.DataFrame) -> float:
+    """The top of the axis: campaigns too small to judge do not stretch it, and lie at its edge."""
+    judged = known.filter(~pl.col("is_small") | (pl.col("outside") != "no"))
+    return 1.3 * float((judged if judged["rate"].max() else known)["rate"].max())  # type: ignore[arg-type]
+
+
+def _dots(named: pl.DataFrame, x: alt.X, word: str, top: float) -> alt.Chart:
     colours = {_BAND[name]: colour for name, colour in _OUTSIDE.items()}
+    colours |= {_FEW: FAINT} if _FEW in set(named["band"]) else {}
     told = ["campaign_name", "rate", "rate_lo", "rate_hi", "size", "band"]
     dots: alt.Chart = (
         alt.Chart(named.select(told))
@@ -652,7 +698,7 @@ def _dots(named: pl.DataFrame, x: alt.X, word: str) -> alt.Chart:
             alt.Y(
                 "rate:Q",
                 title=word,
-                scale=alt.Scale(domainMin=0),
+                scale=alt.Scale(domain=[0, top], clamp=True),
                 axis=alt.Axis(format="~%", tickCount=6),
             ),
             _by("band", colours, legend=_top_legend()),
@@ -725,19 +771,21 @@ def forest(rates: pl.DataFrame, measure: str, reference: str | None, age: str) -
     """Draw a rate with its interval for the 40 newest campaigns at one age (``measured_rate``).
 
     Columns: campaign_id, campaign_name, sent_date, measure, denominator, rate, rate_lo, rate_hi,
-    newest first. ``reference`` is the id that the others are read against; ``age`` is in words.
+    is_small, urls, newest first. ``reference`` is the id that the others are read against;
+    ``age`` is in words.
     """
     whole = rates.filter(pl.col("measure") == measure, pl.col("rate").is_not_null())
     own = pl.col("campaign_id") == reference
     known = pl.concat([whole.head(40), whole.slice(40).filter(own)])
     if known.is_empty():
         return note(f"No campaign has reached {age} yet, or nothing is tracked.")
-    name = wording.short(_best(known, "rate")["campaign_name"], 40)
+    told = known.filter(~pl.col("is_small"))
     title = _title(
-        _highest(known, "rate", f"{name} was {_WORD[measure]} most", _WORD[measure]),
+        _most(told, measure) if told.height else "Too few messages in any campaign to tell",
         f"{_WORD[measure]} by people, of accepted messages, {age} after delivery",
         f"{wording.plural(known.height, 'campaign')}, 95 % intervals",
         "dark and dashed: the reference" if known.filter(own).height else "",
+        "grey: too few to tell" if told.height < known.height else "",
     )
     named = known.with_columns(
         label=pl.Series(_distinct([_dated(row) for row in known.iter_rows(named=True)])),
@@ -746,7 +794,13 @@ def forest(rates: pl.DataFrame, measure: str, reference: str | None, age: str) -
     y = alt.Y("label:N", sort=None, title=None, axis=alt.Axis(ticks=False, labelLimit=300))
     tips = ("campaign_name", "sent_date", "numerator", "denominator", *_bounds("rate"))
     base = alt.Chart(named).encode(y=y, tooltip=_tips(named, *tips))
-    strong = alt.condition("datum.is_reference", alt.value(INK), alt.value(_REACTION[measure]))
+    strong: Any = {
+        "condition": [
+            {"test": "datum.is_reference", "value": INK},
+            {"test": "datum.is_small", "value": FAINT},
+        ],
+        "value": _REACTION[measure],
+    }
     spans = base.mark_rule(strokeWidth=2).encode(
         _rates("rate_lo:Q", f"{_WORD[measure]} of accepted"), x2="rate_hi:Q", color=strong
     )
@@ -754,6 +808,17 @@ def forest(rates: pl.DataFrame, measure: str, reference: str | None, age: str) -
     line = alt.Chart(named.filter(pl.col("is_reference"))).mark_rule(color=MUTED, strokeDash=[3, 3])
     layers = alt.layer(line.encode(x="rate:Q"), spans, dots, title=title)
     return _whole(layers.properties(width=WIDTH - 260, height=20 * known.height))
+
+
+def _most(told: pl.DataFrame, measure: str) -> str:
+    top = _best(told, "rate")
+    name = f"{wording.short(top['campaign_name'], 40)}{_one_link(top, measure)}"
+    return _highest(told, "rate", f"{name} was {_WORD[measure]} most", _WORD[measure])
+
+
+def _one_link(campaign: Mapping[str, Any], measure: str) -> str:
+    """A word of caution: a scanner that follows the only link looks like a person."""
+    return " (one link)" if measure == "click" and campaign["urls"] == 1 else ""
 
 
 def _highest(frame: pl.DataFrame, rate: str, finding: str, word: str) -> str:
@@ -777,16 +842,20 @@ def _dated(row: dict[str, Any]) -> str:
 def control(days: pl.DataFrame) -> Drawn:
     """Draw the daily bounce rate with its control limits (``daily_bounce_limit``).
 
-    Columns: day, attempted, bounced, bounce_rate, pooled_rate, limit_lo_998, limit_hi_998,
-    is_small, is_out_of_control. Small days are left out: their limits span everything.
+    Columns: day, attempted, delivered, bounced, bounce_rate, pooled_rate, limit_lo_998,
+    limit_hi_998,
+    is_small, is_out_of_control. Small days are left out: their limits span everything; so are
+    those without a delivery, of which all bounced.
     """
-    days = days.filter(~pl.col("is_small"))
+    alone = days.filter(pl.col("delivered") == 0)
+    days = days.filter(~pl.col("is_small"), pl.col("delivered") > 0)
     if days.is_empty():
         return note("No day has enough mail to judge its bounces.")
     title = _title(
         _odd_days(days),
         f"bounced of attempted, by day; pooled rate {wording.percent(days['pooled_rate'][0])}",
         "bars: 99.8 % limits for a day of its size among days that differ as these do",
+        _left_out(alone),
     )
     tips = ("day", "bounce_rate", "bounced", "attempted", "limit_lo_998", "limit_hi_998")
     base = alt.Chart(days).encode(
@@ -803,6 +872,13 @@ def control(days: pl.DataFrame) -> Drawn:
     middle = base.mark_line(color=MUTED, strokeWidth=1).encode(y="pooled_rate:Q")
     layers = alt.layer(limits, middle, dots, title=title)
     return _whole(layers.properties(width=WIDTH - 60, height=220))
+
+
+def _left_out(alone: pl.DataFrame) -> str:
+    if alone.is_empty():
+        return ""
+    bounced = wording.plural(int(alone["bounced"].sum()), "bounce")
+    return f"left out: {bounced} on {wording.plural(alone.height, 'day')} without a delivery"
 
 
 def _odd_days(days: pl.DataFrame) -> str:
@@ -861,12 +937,13 @@ _DELAYS = [1 / 60, 1 / 12, 0.25, 0.5, 1, 2, 4, 8, 24, 72, 168, 336]
 
 
 def _soon(told: pl.DataFrame, kind: str) -> str:
-    """What the newest campaign that has enough reactions says."""
+    """What the newest campaign that has enough reactions says, one that is ripe if there is."""
     if told.is_empty():
         return f"Too few first {kind}s in any campaign to tell how soon they come"
-    row = told.row(0, named=True)
+    row = told.sort(pl.col("maturity") != "comparable", maintain_order=True).row(0, named=True)
     return (
-        f"Half of {wording.short(row['campaign_name'], 26)}'s first {kind}s came within "
+        f"Half of {wording.short(row['campaign_name'], 26)}'s first {kind}s"
+        f"{' so far' * (row['maturity'] != 'comparable')} came within "
         f"{wording.age(row['p50_hours'])}, 90 % within {wording.age(row['p90_hours'])}"
     )
 
@@ -883,7 +960,8 @@ DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 def hours(cells: pl.DataFrame, kind: str, zone: str) -> Drawn:
     """Draw weekdays and hours of opens or clicks by people (``weekday_hour_report``).
 
-    Columns: weekday (1 = Monday), hour, opens_human, clicks_human, delivered and the shares.
+    Columns: weekday (1 = Monday), hour, opens_human, clicks_human, delivered, the shares, and
+    open_is_small or click_is_small.
     ``kind`` is open or click; ``zone`` is the name of the report zone.
     """
     counted, share = f"{kind}s_human", f"{kind}_human_share"
@@ -895,7 +973,7 @@ def hours(cells: pl.DataFrame, kind: str, zone: str) -> Drawn:
         day=pl.col("weekday").replace_strict(days, return_dtype=pl.Utf8),
     )
     top = _best(named, counted)
-    few = whole < wording.TOO_FEW
+    few = bool(cells[f"{kind}_is_small"][0])
     title = _title(
         f"Only {wording.plural(whole, kind)} by people: too few to tell a good hour"
         if few
@@ -1021,10 +1099,15 @@ def soft_runs(groups: pl.DataFrame) -> Drawn:
         named,
         ("in_a_row", "recipients", None),
         f"{wording.plural(last['recipients'], 'recipient')} bounced "
-        f"{last['soft_bounces_in_a_row']} times in a row, the most",
+        f"{_times(last['soft_bounces_in_a_row'])}, the most",
         "recipients by soft bounces since their last accepted mail or reaction",
         COLOUR["soft"],
     )
+
+
+def _times(run: int) -> str:
+    """So many times in a row; the mart counts to 7."""
+    return "once" if run == 1 else f"{run}{' or more' * (run == 7)} times in a row"
 
 
 def set_aside(groups: pl.DataFrame) -> Drawn:
@@ -1079,7 +1162,7 @@ def arrivals(days: pl.DataFrame) -> Drawn:
     title = _title(
         f"{wording.count(whole)} events on {wording.plural(days['day'].n_unique(), 'day')} "
         f"from {wording.plural(named['sender_domain'].n_unique(), 'sender domain')}",
-        "events by day of the event; white is a day without any",
+        f"events by day of the event, {_from_to(days)}; white is a day without any",
     )
     rows = [_arrived(named, domain, domain == order[-1]) for domain in order]
     return _whole(alt.vconcat(*rows, spacing=8, title=title).resolve_scale(x="shared"))
@@ -1090,19 +1173,24 @@ def _arrived(named: pl.DataFrame, domain: str, is_last: bool) -> alt.Chart:
     own = named.filter(pl.col("sender_domain") == domain)
     most = max(1, *own["events"])
     scale = alt.Scale(domain=[0, most], nice=False)
+    seen = own.with_columns(shown=pl.max_horizontal("events", pl.lit(most * _LEAST_SEEN)))
     heading = f"{wording.short(domain, 60)}: up to {wording.plural(most, 'event')} a day"
     axis = _day_axis(named["day"]) if is_last else None
     drawn: alt.Chart = (
-        alt.Chart(own, title=_heading(heading))
+        alt.Chart(seen, title=_heading(heading))
         .mark_bar(color=COLOUR["accepted"])
         .encode(
             alt.X("day:T", timeUnit="yearmonthdate", title=None, axis=axis),
-            alt.Y("events:Q", title=None, scale=scale, axis=_ends(most)),
+            alt.Y("shown:Q", title=None, scale=scale, axis=_ends(most)),
             tooltip=_tips(own, "day", "sender_domain", "events"),
         )
         .properties(width=WIDTH - 60, height=56)
     )
     return drawn
+
+
+_LEAST_SEEN = 0.04
+"""The least height of a bar, of the highest: a day of few events is not a day without any."""
 
 
 def _heading(text: str) -> alt.TitleParams:

@@ -25,9 +25,10 @@ def campaign(report: pl.DataFrame, measures: pl.DataFrame, providers: pl.DataFra
             f"Accepted {wording.percent(row['delivery_rate'])} of "
             f"{wording.count(row['attempted'])}",
             _reactions(row),
-            _bounced(row, providers),
+            _bounced(row, providers, _stands_out(measures, "bounce")),
         ]
-    lead = "; ".join(sentences) + "." + _against_peers(measures)
+    few = " Too few to tell its rates apart from others." if row["is_small"] else ""
+    lead = "; ".join(sentences) + "." + few + _against_peers(measures)
     return page.head(
         row["campaign_name"] or row["campaign_id"], lead, meta=_meta(row), badge=row["maturity"]
     )
@@ -47,10 +48,12 @@ def _reactions(row: Mapping[str, Any]) -> str:
     return f"people opened {opened} of those and clicked {clicked}"
 
 
-def _bounced(row: Mapping[str, Any], providers: pl.DataFrame) -> str:
-    odd = providers.filter(
-        pl.col("bounce_stands_out"), pl.col("bounce_rate") > row["bounce_rate"]
-    ).sort("bounce_rate", descending=True)
+def _stands_out(measures: pl.DataFrame, measure: str) -> bool:
+    return bool(measures.filter(pl.col("measure") == measure, pl.col("stands_out")).height)
+
+
+def _bounced(row: Mapping[str, Any], providers: pl.DataFrame, stands_out: bool) -> str:
+    odd = providers.filter("bounce_is_unusual").sort("bounce_rate", descending=True)
     if (row["unattributed_nearby"] or 0) > row["bounced"]:
         known = f"{wording.percent(row['bounce_rate'])} are" if row["bounced"] else "none is"
         return (
@@ -61,6 +64,9 @@ def _bounced(row: Mapping[str, Any], providers: pl.DataFrame) -> str:
         )
     if not row["bounced"]:
         return "nothing bounced"
+    if odd.height and stands_out:
+        rate = wording.percent(row["bounce_rate"])
+        return f"{rate} bounced, most unlike the usual at {_places(odd)}"
     if odd.height:
         return f"bounces are ordinary, except at {_places(odd)}"
     if providers["is_small"].all():
@@ -121,7 +127,7 @@ def _meta(row: Mapping[str, Any]) -> str:
     when = f"sent {sent:%a %d %b %Y %H:%M}"
     if last is not None and (last - sent).total_seconds() > 3600:
         when += f" to {last:%H:%M}" if last.date() == sent.date() else f" to {last:%a %d %b %H:%M}"
-    old = f"{wording.age(row['age_hours'])} old"
+    old = f"last delivered {wording.ago(row['age_hours'])}"
     return " · ".join((f"{when} {row['timezone']}", old, f"id {row['campaign_id']}"))
 
 
@@ -135,7 +141,12 @@ def campaign_limits(limits: pl.DataFrame) -> Html:
 
 def _ripeness(row: Mapping[str, Any]) -> list[str]:
     said = []
-    if row["maturity"] in ("preliminary", "maturing"):
+    if row["maturity"] and row["age_hours"] < 0:
+        said.append(
+            f"Its last delivery lies {wording.ago(row['age_hours'])}: one of the clocks is wrong, "
+            "and how ripe its rates are is unknown."
+        )
+    elif row["maturity"] in ("preliminary", "maturing"):
         said.append(
             f"{wording.age(row['age_hours'])} after its last delivery the rates still rise; they "
             "are comparable from 72 h."
@@ -224,10 +235,10 @@ def _days(row: Mapping[str, Any]) -> str:
 
 def _loaded(row: Mapping[str, Any]) -> str:
     """How long ago events were loaded, and came where that is known (a bare line does not say)."""
-    loaded = f"loaded {wording.age(row['load_age_hours'])} ago"
+    loaded = f"loaded {wording.ago(row['load_age_hours'])}"
     if row["event_age_hours"] is None:
         return loaded
-    return f"{loaded}, the last event came {wording.age(row['event_age_hours'])} ago"
+    return f"{loaded}, the last event came {wording.ago(row['event_age_hours'])}"
 
 
 def _as_of(row: Mapping[str, Any]) -> str:
@@ -324,10 +335,13 @@ def _nothing_to_compare(row: Mapping[str, Any], age_hours: int) -> str:
 
 
 def _differing(differences: pl.DataFrame, measure: str) -> str:
-    known = differences.filter(pl.col("measure") == measure, pl.col("q_value").is_not_null())
-    odd = known.filter(pl.col("q_value") < 0.05)
-    if known.is_empty():
+    both = differences.filter(pl.col("measure") == measure)
+    known = both.filter(pl.col("q_value").is_not_null())
+    odd = known.filter("is_significant")
+    if both.is_empty():
         return f"No {measure}s to compare."
+    if known.is_empty():
+        return f"Too few {measure}s to tell a difference."
     if odd.is_empty():
         return f"None of {wording.plural(known.height, 'campaign')} differs in {measure}s."
     more = odd.filter(pl.col("difference") > 0).height
@@ -368,7 +382,14 @@ def _odd_days(days: pl.DataFrame) -> str:
     if days["is_small"].all():
         return "no day has mail enough to judge it"
     odd = days.filter(pl.col("is_out_of_control")).height
-    return f"{wording.plural(odd, 'day')} out of the ordinary"
+    alone = days.filter(pl.col("delivered") == 0, ~pl.col("is_small"))
+    said = f"{wording.plural(odd, 'day')} out of the ordinary"
+    if alone.is_empty():
+        return said
+    return (
+        f"{said}; on {wording.plural(alone.height, 'more day')} mail bounced and none was "
+        f"delivered ({wording.count(int(alone['bounced'].sum()))})"
+    )
 
 
 def _worst_provider(named: pl.DataFrame) -> str:
@@ -393,7 +414,7 @@ def timing(cells: pl.DataFrame, quantiles: pl.DataFrame) -> Html:
 
 
 def _when(cells: pl.DataFrame) -> str:
-    if cells["opens_human"].sum() < wording.TOO_FEW:
+    if cells["open_is_small"][0]:
         return "Too few opens to tell a good hour"
     days = {number: f"{date(2024, 1, number):%A}" for number in range(1, 8)}  # a Monday first
     top = cells.sort("opens_human", "weekday", "hour", descending=[True, False, False])
@@ -405,10 +426,11 @@ def _how_soon(opens: pl.DataFrame) -> str:
     told = opens.filter(~pl.col("is_small"))
     if told.is_empty():
         return "no campaign has opens enough to tell how soon they come"
-    newest = told.row(0, named=True)
+    newest = told.sort(pl.col("maturity") != "comparable", maintain_order=True).row(0, named=True)
+    so_far = " so far" * (newest["maturity"] != "comparable")
     return (
         f"half of the {wording.count(newest['reacted'])} first opens of "
-        f"{newest['campaign_name']} came within {wording.age(newest['p50_hours'])}"
+        f"{newest['campaign_name']}{so_far} came within {wording.age(newest['p50_hours'])}"
     )
 
 
@@ -434,7 +456,8 @@ def _followed(by_people: pl.DataFrame, links: pl.DataFrame, limits: pl.DataFrame
     cut = by_people.height == links.height and limits.height and limits["urls"][0] > links.height
     return (
         f"People followed {'at least ' if cut else ''}"
-        f"{wording.plural(by_people.height, 'link')}; the first takes "
+        f"{wording.plural(by_people.height, 'link')}; the first, clicked by "
+        f"{wording.count(top['clicked_human'])}, takes "
         f"{wording.percent(top['click_human_share'])} of their clicks and "
         f"{wording.percent(top['first_click_human_share'])} of their first ones."
     )
@@ -485,6 +508,11 @@ def data_limits(freshness: pl.DataFrame, *more: str) -> Html:
     said = [*more]
     if row["events"]:
         said.append(f"The data was {_loaded(row)}.{_matched(row)}")
+    if row["single_link_campaigns"]:
+        said.append(
+            f"{wording.plural(row['single_link_campaigns'], 'campaign')} with one link: a scanner "
+            "that follows it looks like a person, so clicks there may be too high."
+        )
     said.append("By people means: not betrayed as a machine by timing. Prefetching is not seen.")
     return page.limits(said)
 

@@ -109,7 +109,7 @@ def campaign_ids(warehouse: Warehouse) -> list[str]:
 
 def _listed(warehouse: Warehouse) -> pl.DataFrame:
     return warehouse.frame(
-        "select campaign_id, campaign_name, sent_date, attempted, age_hours "
+        "select campaign_id, campaign_name, sent_date, attempted, age_hours, is_small "
         "from campaign_list order by recency"
     )
 
@@ -137,10 +137,10 @@ def pick(warehouse: Warehouse, campaign: str | None, age_hours: float = 0) -> Pi
     """Offer campaigns to choose from; choosing one runs the cells below again with it.
 
     ``campaign`` is what the parameters say: an id, a name, or empty for the newest whose last
-    delivery is ``age_hours`` old (for the newest of all where none is).
+    delivery is ``age_hours`` old and that is not small (for the newest of all where none is).
     """
     listed = _listed(warehouse)
-    ripe = listed.filter(pl.col("age_hours") >= age_hours)
+    ripe = listed.filter(pl.col("age_hours") >= age_hours, ~pl.col("is_small"))
     chosen = _meant(listed if campaign or not age_hours else ripe, campaign) or _meant(listed, "")
     offered = listed.filter((pl.col("campaign_id") == chosen) | (pl.int_range(pl.len()) < OFFERED))
     options = "".join(_option(row, chosen) for row in offered.iter_rows(named=True))

@@ -130,8 +130,9 @@ def tiles(measures: pl.DataFrame) -> Html:
     """Show a tile per row of ``campaign_measure`` or ``period_measure``.
 
     Columns: measure, numerator, denominator, rate, rate_lo, rate_hi, gross_rate, is_small,
-    compared_rate, difference, stands_out; and peers, compared_at_hours, same_age_rate or else
-    days, untracked. A tile never stands without its denominator.
+    compared_rate, difference, stands_out; and peers, compared_at_hours, same_age_rate,
+    extreme_rate or else days, untracked, fresh, ripe_rate, before_denominator. A tile never
+    stands without its denominator.
     """
     if measures.is_empty():
         return note("Nothing has been delivered yet, so there is nothing to measure.")
@@ -145,7 +146,14 @@ def _tile(row: Mapping[str, Any]) -> str:
     few = " few" if row["is_small"] and row["rate"] is not None else ""
     gross = row["gross_rate"]
     machines = f"{wording.percent(gross)} with machines" if gross is not None else ""
-    lines = [_interval(row), _counted(row), machines, "too few to tell" if few else ""]
+    lines = [
+        _interval(row),
+        _extreme(row),
+        _counted(row),
+        machines,
+        f"{wording.count(row['fresh'])} of them fresher than 72 h" if row.get("fresh") else "",
+        "too few to tell" if few else "",
+    ]
     return (
         f'<div class="tile{few}" style="--c:{_COLOUR[measure]}">'
         f'<div class="name">{_NAME[measure]}</div>'
@@ -159,6 +167,14 @@ def _interval(row: Mapping[str, Any]) -> str:
     if row["rate"] is not None:
         return f"95%: {wording.interval(row['rate_lo'], row['rate_hi'])}"
     return "not tracked" if row["denominator"] or row.get("untracked") else "nothing accepted"
+
+
+def _extreme(row: Mapping[str, Any]) -> str:
+    """What the rate might be, where that is beyond what chance leaves open."""
+    rate = row.get("extreme_rate")
+    if rate is None or row["rate_lo"] is None or row["rate_lo"] <= rate <= row["rate_hi"]:
+        return ""
+    return f"{wording.percent(rate)} with all unattributed bounces of its time"
 
 
 def _counted(row: Mapping[str, Any]) -> str:
@@ -179,7 +195,7 @@ def _compared(row: Mapping[str, Any]) -> str:
     mark = f' class="{_verdict(row)}"' if row["stands_out"] else ""
     return (
         f'<div class="than">{_then(row)}<b{mark}>{wording.points(row["difference"])}</b> against '
-        f"{html.escape(wording.percent(row['compared_rate']))}, {_comparison(row)}</div>"
+        f"{html.escape(wording.percent(row['compared_rate']))}{_comparison(row)}</div>"
     )
 
 
@@ -188,19 +204,21 @@ def _verdict(row: Mapping[str, Any]) -> str:
 
 
 def _then(row: Mapping[str, Any]) -> str:
-    """The rate at the age of the comparison; bounces are final and have none."""
-    if "peers" not in row or row["measure"] in _DENOMINATOR:
+    """The rate at the age of the comparison, where that is not the one above."""
+    if row["measure"] in _DENOMINATOR or not (row.get("fresh") or "peers" in row):
         return ""
+    if "peers" not in row:
+        return f"{html.escape(wording.percent(row['ripe_rate']))} without those: "
     rate = html.escape(wording.percent(row["same_age_rate"]))
     return f"{rate} at {wording.age(row['compared_at_hours'])}: "
 
 
 def _comparison(row: Mapping[str, Any]) -> str:
     if "peers" not in row:
-        return f"the {row['days']} days before"
+        return f" of {wording.count(row['before_denominator'])} in the {row['days']} days before"
     if row["peers"] == 1:
-        return "the campaign before"
-    return f"median of the {row['peers']} before"
+        return ", the campaign before"
+    return f", median of the {row['peers']} before"
 
 
 def limits(sentences: Iterable[str]) -> Html:

@@ -13,7 +13,7 @@ from great_tables import GT, loc, style
 
 from loader import page, wording
 from loader.page import Html, note
-from loader.palette import COLOUR, FONT, MUTED, SCROLLS
+from loader.palette import BETTER, COLOUR, FONT, MUTED, SCROLLS, WORSE
 
 Cell: TypeAlias = Callable[[Mapping[str, Any]], str]
 """A row of the mart → the markup of one cell."""
@@ -22,8 +22,8 @@ SORTING = """
 if (!window.ldSort) {
   window.ldSort = true;
   const value = (row, column) => {
-    const text = row.cells[column].textContent.trim();
-    const first = text.split(/\\s/)[0].replace(/[,%<±]/g, "").replace("\\u2212", "-");
+    const text = row.cells[column].textContent.trim().replace(/^<\\s*/, "");
+    const first = text.split(/\\s/)[0].replace(/[,%±]/g, "").replace("\\u2212", "-");
     return first === "" || isNaN(first) ? text : Number(first);
   };
   document.addEventListener("click", event => {
@@ -101,7 +101,8 @@ _STYLE = f"""<style>
 .ld-table .between{{display:block;margin-top:2px;color:#5b6875;font-size:11px;line-height:1.2}}
 .ld-table .few.between{{color:#9aa4ae}}
 .ld-table .odd{{font-weight:650}}
-.ld-table .odd::after{{content:" \\25C6";font-size:9px;color:#b3261e}}
+.ld-table .odd::after{{content:" \\25C6";font-size:9px}}
+.ld-table .better::after{{color:{BETTER}}}.ld-table .worse::after{{color:{WORSE}}}
 .ld-table .bar{{display:block;height:5px;margin-top:3px;background:#eef1f4;border-radius:2px}}
 .ld-table .bar i{{display:block;height:5px;border-radius:2px}}
 .ld-table .dot{{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:6px}}
@@ -144,8 +145,8 @@ def _rate(key: str, colour: str, top: float, odd: str | None = None) -> Cell:
         value = row[key]
         if value is None:
             return wording.MISSING
-        few = "few" if row.get("is_small") else ""
-        mark = "odd" if odd and row.get(odd) else ""
+        few = _few(row)
+        mark = f"odd {_verdict(row, key)}" if odd and row.get(odd) else ""
         gross = row.get(key.replace("_human", "")) if "_human" in key else None
         machines = "" if gross is None else f"{html.escape(wording.percent(gross))} with machines"
         width = 0.0 if not top else min(100.0, 100 * value / top)
@@ -157,6 +158,13 @@ def _rate(key: str, colour: str, top: float, odd: str | None = None) -> Cell:
         )
 
     return cell
+
+
+def _verdict(row: Mapping[str, Any], key: str) -> str:
+    """Whether a marked rate is on the good side of the one that it is held against."""
+    judged = "bounce_rate" if key == "delivery_rate" else key
+    against = next(row[name] for name in (f"campaign_{judged}", f"all_{judged}") if name in row)
+    return "better" if (row[judged] > against) == (judged != "bounce_rate") else "worse"
 
 
 def _between(row: Mapping[str, Any], key: str) -> str:
@@ -347,7 +355,8 @@ def _link(row: Mapping[str, Any]) -> str:
 def differences(compared: pl.DataFrame, measure: str) -> Html:
     """Show differences to a reference (``campaign_difference``) with q-values and sizes needed.
 
-    Columns: campaign_name, sent_date, size, rate, difference with _lo and _hi, q_value, needed.
+    Columns: campaign_name, sent_date, size, rate, difference with _lo and _hi, is_small, q_value,
+    is_significant, needed.
     """
     pairs = compared.filter(pl.col("measure") == measure)
     if pairs.is_empty():
@@ -356,7 +365,7 @@ def differences(compared: pl.DataFrame, measure: str) -> Html:
         "campaign_name": ("Campaign", _named),
         "sent_date": ("Sent", _day("sent_date")),
         "size": ("Accepted", _count("size")),
-        "rate": ("Rate", lambda row: html.escape(wording.percent(row["rate"]))),
+        "rate": ("Rate", _plain_rate),
         "difference": ("Difference", _difference),
         "q_value": ("q", _q_value),
         "needed": ("Messages needed", _needed),
@@ -370,12 +379,20 @@ def differences(compared: pl.DataFrame, measure: str) -> Html:
     )
 
 
+def _plain_rate(row: Mapping[str, Any]) -> str:
+    return f'<span class="{_few(row)}">{html.escape(wording.percent(row["rate"]))}</span>'
+
+
+def _few(row: Mapping[str, Any]) -> str:
+    return "few" if row.get("is_small") else ""
+
+
 def _difference(row: Mapping[str, Any]) -> str:
     if row["difference"] is None:
         return wording.MISSING
     low, high = (wording.points(row[f"difference_{end}"]) for end in ("lo", "hi"))
     return (
-        f'<span class="nowrap">{wording.points(row["difference"])}</span> '
+        f'<span class="nowrap {_few(row)}">{wording.points(row["difference"])}</span> '
         f'<span class="dim nowrap">{low} to {high}</span>'
     )
 
@@ -385,12 +402,12 @@ def _q_value(row: Mapping[str, Any]) -> str:
     if value is None:
         return wording.MISSING
     text = "&lt; 0.001" if value < 0.001 else f"{value:.3f}"
-    return f'<span class="odd">{text}</span>' if value < 0.05 else text
+    return f'<span class="odd">{text}</span>' if row["is_significant"] else text
 
 
 def _needed(row: Mapping[str, Any]) -> str:
     """How many messages each of the two would need to settle it, where these did not."""
-    if row["needed"] is None or row["q_value"] is None or row["q_value"] < 0.05:
+    if row["needed"] is None or row["q_value"] is None or row["is_significant"]:
         return wording.MISSING
     if row["needed"] > _BEYOND_REACH:
         return "over a million"

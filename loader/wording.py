@@ -10,8 +10,6 @@ from itertools import accumulate
 from unicodedata import bidirectional, east_asian_width
 
 MISSING = "–"  # noqa: RUF001 (an en dash is meant)
-TOO_FEW = 200
-"""Below this many messages a rate is written in grey; the marts decide, pages repeat it."""
 
 
 def count(value: float | None) -> str:
@@ -20,12 +18,12 @@ def count(value: float | None) -> str:
 
 
 def percent(rate: float | None) -> str:
-    """Write a rate (0 to 1) with one decimal, or two where one would say 0.0 %: ``96.8%``."""
+    """Write a rate (0 to 1) with one decimal, or two below 0.1 %: ``96.8%``, ``0.05%``."""
     if rate is None:
         return MISSING
     if 0 < abs(rate) < 0.00005:
         return "<0.01%"
-    return f"{rate:.2%}" if 0 < abs(rate) < 0.0005 else f"{rate:.1%}"
+    return f"{rate:.2%}" if 0 < abs(rate) < 0.00095 else f"{rate:.1%}"
 
 
 def points(difference: float | None) -> str:
@@ -54,6 +52,13 @@ def age(hours: float | None) -> str:
     if hours < 48:
         return f"{hours:.1f} h".replace(".0 h", " h") if hours < 10 else f"{hours:.0f} h"
     return f"{hours / 24:.0f} days"
+
+
+def ago(hours: float) -> str:
+    """Write how long ago something was, or how far ahead of the clock it is said to be."""
+    if hours < 0:
+        return f"{age(-hours)} ahead of this machine's clock"
+    return f"{age(hours)} ago"
 
 
 def short(text: str | None, length: int = 48) -> str:

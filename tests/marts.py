@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 
 from loader.assets import asset
+from loader.events import dsn_code
 from loader.warehouse import PART_EVENTS, refresh_steps
 from loader.warehouse import refresh as run_refresh
 
@@ -72,7 +73,7 @@ def put(con: duckdb.DuckDBPyConnection, kind: str, **fields: Any) -> None:
         **fields,
     }
     if "dsn_status" in row:
-        row["dsn_code"] = con.execute("select dsn_code(?)", [row["dsn_status"]]).fetchone()[0]
+        row["dsn_code"] = dsn_code(row["dsn_status"])
     names = ", ".join(row)
     marks = ", ".join(f"${name}" for name in row)
     con.execute(

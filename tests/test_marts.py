@@ -1,5 +1,6 @@
 """Promises of the marts: statistics, NULLs, ages, zones, bounce classes, recipients, warnings."""
 
+import re
 from hashlib import md5
 from itertools import product
 from math import hypot
@@ -453,3 +454,33 @@ def test_every_mart_is_documented() -> None:
     ]
 
     assert missing == []
+
+
+def test_every_column_is_documented(empty: duckdb.DuckDBPyConnection) -> None:
+    """docs/marts.md lists the columns of each view, all of them, in their order."""
+    document = (Path(__file__).parents[1] / "docs" / "marts.md").read_text("utf-8")
+    sections = re.findall(r"^### `(\w+)`\n\n.*?\n\n(.*?)\n$", document, re.MULTILINE | re.DOTALL)
+    for view, listed in sections:
+        columns = [
+            name + end
+            for name, has_interval in re.findall(r"`(\w+)`(±)?", listed)
+            for end in (("", "_lo", "_hi") if has_interval else ("",))
+        ]
+
+        assert columns == [row[0] for row in empty.execute(f"describe {view}").fetchall()], view
+    assert len(sections) > 40
+
+
+def test_checks_survive_any_share(con: duckdb.DuckDBPyConnection) -> None:
+    """More reactions than opens and clicks, more unknown words than bounces: shares stay shares."""
+    for n in range(6):
+        put(con, "subscription_changed", id=f"u{n}", at="2025-01-01", change="unsubscribe")
+    put(con, "open", id="o", at="2025-01-01")
+    words = {"bounce_category": "new-1", "bounce_type": "new-2", "sync_type": "new-3"}
+    for n in range(3):
+        put(con, "bounce", id=f"b{n}", at="2025-01-01", **words)
+    refresh(con)
+    found = {r["check_name"]: (r["found"], r["of_all"]) for r in rows(con, "from quality_total")}
+
+    assert found["orphans"] == (1, 1)
+    assert found["unknown words"] == (9, 9 + 6)

@@ -223,6 +223,7 @@ def test_a_difference_is_coloured_by_whether_it_is_good_news() -> None:
         "compared_rate": 0.02,
         "difference": -0.01,
         "days": 30,
+        "before_denominator": 900,
     }
     marks = {"bounce": True, "open": True, "click": False}
     measures = pl.DataFrame(

@@ -92,7 +92,12 @@ def test_a_wholly_bounced_campaign_is_told_as_one(con: duckdb.DuckDBPyConnection
     said, known = head(con, "lost"), limits(con, "lost")
 
     assert "None of 40 messages was accepted: 40 bounced" in said
-    assert finding(charts.funnel(rows(con, "campaign_funnel", "lost"))) == "None was accepted"
+    assert (
+        finding(
+            charts.funnel(rows(con, "campaign_funnel", "lost"), rows(con, "campaign_list", "lost"))
+        )
+        == "None was accepted"
+    )
     assert "nobody could open" in known
     assert "5 bounces of all mail came without a campaign" in known
     assert "–" not in said + known  # noqa: RUF001
@@ -102,7 +107,7 @@ def test_the_interval_decides_which_provider_stands_out(con: duckdb.DuckDBPyConn
     """A provider far off is named and marked however small; without enough mail none is alike."""
     odd = rows(con, "provider_report", "odd")
 
-    assert "except at Yahoo (60.0% of 50)" in head(con, "odd")
+    assert "8.6% bounced, most unlike the usual at Yahoo (60.0% of 50)" in head(con, "odd")
     assert "odd" in tables.providers(odd.filter(provider="yahoo")).markup.split("Accepted</th>")[1]
     assert "too few to tell mailbox providers apart" in head(con, "tiny")
 
@@ -112,7 +117,7 @@ def test_untracked_is_said_and_never_drawn_as_zero(con: duckdb.DuckDBPyConnectio
     stages = rows(con, "campaign_funnel", "quiet").sort("stage_number")
 
     assert stages["messages"].to_list() == [300, 300, None, None, None]
-    assert "not tracked" in finding(charts.funnel(stages))
+    assert "not tracked" in finding(charts.funnel(stages, rows(con, "campaign_list", "quiet")))
     assert "not tracked" in repr(page.tiles(rows(con, "campaign_measure", "quiet")).markup)
 
 
@@ -242,6 +247,8 @@ def test_a_winner_is_named_only_where_intervals_say_so() -> None:
             "rate": [0.31, 0.30],
             "rate_lo": [0.28, 0.27],
             "rate_hi": [0.34, 0.33],
+            "is_small": [False, False],
+            "urls": [2, 2],
         }
     )
     clear = frame.with_columns(rate_lo=pl.Series([0.335, 0.27]))
@@ -287,11 +294,18 @@ def test_few_opens_tell_no_hour_and_no_haste() -> None:
             "reacted": [3, 4000],
             "p50_hours": [1.0, 2.0],
             "is_small": [True, False],
+            "maturity": ["comparable", "comparable"],
         }
     )
-    cells = pl.DataFrame({"weekday": [1, 2], "hour": [9, 23], "opens_human": [100, 99]})
+    cells = pl.DataFrame(
+        {"weekday": [1, 2], "hour": [9, 23], "opens_human": [100, 99], "open_is_small": True}
+    )
     few = str(leads.timing(cells, quantiles.head(1)).markup)
-    told = str(leads.timing(cells.with_columns(pl.col("opens_human") * 9), quantiles).markup)
+    told = str(
+        leads.timing(
+            cells.with_columns(pl.col("opens_human") * 9, open_is_small=False), quantiles
+        ).markup
+    )
 
     assert "Too few opens to tell a good hour; no campaign has opens enough" in few
     assert "on Mondays from 9 to 10 h; half of the 4,000 first opens of older came within" in told

@@ -1,8 +1,9 @@
 -- grain: campaign other than the reference × measure (open, click), both by people at
 -- `at_hours` (1, 6, 24, 72, 168) after delivery: campaign_difference('<id>', 24)
 -- difference = campaign − reference with its Newcombe interval; q_value = Benjamini and
--- Hochberg's (1995) over the campaigns of one measure; needed = messages a side that would
--- show this difference with 80 % power
+-- Hochberg's (1995) over the campaigns of one measure, NULL where counts do not suffice to
+-- tell (seen_enough); is_significant = q_value below 5 %; is_small = either of the two; needed
+-- = messages a side that would show this difference with 80 % power
 create or replace macro campaign_difference(reference_id, at_hours) as table
 with reached as materialized (
     select *
@@ -19,7 +20,7 @@ paired as (
         reached.rate,
         reached.rate_lo,
         reached.rate_hi,
-        reached.is_small,
+        reached.is_small or reference.is_small as is_small,
         reference.rate as reference_rate,
         reference.denominator as reference_size,
         reached.rate - reference.rate as difference,
@@ -35,11 +36,16 @@ paired as (
             reference.numerator,
             reference.denominator
         ) as difference_hi,
-        two_rates_p(
-            reached.numerator,
-            reached.denominator,
-            reference.numerator,
-            reference.denominator
+        if(
+            seen_enough(reached.numerator, reached.denominator, reference.rate)
+            and seen_enough(reference.numerator, reference.denominator, reached.rate),
+            two_rates_p(
+                reached.numerator,
+                reached.denominator,
+                reference.numerator,
+                reference.denominator
+            ),
+            null
         ) as p_value,
         sample_size(reached.rate, reference.rate) as needed,
     from reached
@@ -51,7 +57,7 @@ paired as (
 ranked as (
     select
         *,
-        p_value * count(*) over (partition by measure)
+        p_value * count(p_value) over (partition by measure)
         / rank() over (partition by measure order by p_value) as stepped,
     from paired
 )
@@ -71,11 +77,12 @@ select
     ranked.difference_lo,
     ranked.difference_hi,
     ranked.p_value,
-    least(1.0, min(ranked.stepped) over (
+    if(ranked.p_value is null, null, least(1.0, min(ranked.stepped) over (
         partition by ranked.measure
         order by ranked.p_value desc
         range between unbounded preceding and current row
-    )) as q_value,
+    ))) as q_value,
+    coalesce(q_value < threshold('significance'), false) as is_significant,
     ranked.is_small,
     campaign_order.sent_date,
 from ranked

@@ -3,8 +3,9 @@
 -- peers; gross_rate = opens, clicks of machines included; extreme_rate = the rate, were the
 -- unattributed bounces of its time its own
 -- stands_out: at least 3 peers, not small, the median outside the interval, that of
--- extreme_rate too, and the campaign's count unlike that of all its peers (5 %, pooled z
--- test), at least 5 messages, seen or expected, telling so
+-- extreme_rate too, at least 5 messages, seen or expected, telling so, the campaign's count
+-- unlike that of all its peers (5 %, pooled z test), and its rate outside the 95 % prediction
+-- interval of theirs, for campaigns differ anyway: mean ± t · s · √(1 + 1 / peers)
 create or replace view campaign_measure as
 with rated as materialized (
     select * from measured_rate
@@ -24,6 +25,9 @@ median_of_peers as (
         peer_rate.measure,
         count(peer_rate.rate) as peers,
         median(peer_rate.rate) as compared_rate,
+        avg(peer_rate.rate) as peers_mean,
+        student_t(peers - 1) * stddev_samp(peer_rate.rate) * sqrt(1 + 1.0 / peers)
+            as peers_reach,
         sum(peer_rate.numerator) as peers_numerator,
         sum(peer_rate.denominator) filter (peer_rate.rate is not null)
             as peers_denominator,
@@ -86,7 +90,8 @@ select
             same_age.denominator,
             median_of_peers.peers_numerator,
             median_of_peers.peers_denominator
-        ) < 0.05,
+        ) < threshold('significance')
+        and abs(same_age.rate - median_of_peers.peers_mean) > median_of_peers.peers_reach,
         false
     ) as stands_out,
 from rated as now_rate

@@ -1,17 +1,22 @@
 -- grain: day with a delivery or a bounce: its bounce rate with 99.8 % control limits around
 -- the pooled rate for the day's size, widened by how much days differ beyond chance anyway
--- (Laney's p' chart, 2002: mean moving range of the z values of the days that are not small
--- / 1.128, at least 1), so that a large sender's ordinary day is not an alarm; nor is a small
--- sender's, of which chance alone makes more (chance_hi)
+-- (Laney's p' chart, 2002: moving range of the z values of the days that are not small, its
+-- median / 0.954, so that no single day widens them, at least 1): a large sender's ordinary day
+-- is not an alarm; nor is a small sender's, of which chance alone makes more (chance_hi)
+-- a day on which nothing was delivered is not judged: all of its mail bounced by definition
 create or replace view daily_bounce_limit as
 with pooled as (
     select
         day,
         attempted,
+        delivered,
         bounced,
         rate(bounced, attempted) as bounce_rate,
         attempted < threshold('small_attempted') as is_small,
-        rate(sum(bounced) over (), sum(attempted) over ()) as pooled_rate,
+        rate(
+            sum(bounced) filter (delivered > 0) over (),
+            sum(attempted) filter (delivered > 0) over ()
+        ) as pooled_rate,
     from daily_counts
     where attempted > 0
 ),
@@ -21,7 +26,7 @@ scored as (
         day,
         standard_score(bounce_rate, pooled_rate, attempted) as z,
     from pooled
-    where not is_small
+    where not is_small and delivered > 0
 ),
 
 moved as (
@@ -30,7 +35,7 @@ moved as (
 ),
 
 spread as (
-    select greatest(1.0, coalesce(avg(moving_range) / 1.128, 1.0)) as factor
+    select greatest(1.0, coalesce(median(moving_range) / 0.954, 1.0)) as factor
     from moved
 ),
 
@@ -49,13 +54,15 @@ limited as (
 select
     day,
     attempted,
+    delivered,
     bounced,
     bounce_rate,
     pooled_rate,
     spread,
     limit_lo_998,
     limit_hi_998,
-    not is_small and bounce_rate not between limit_lo_998 and limit_hi_998
-        as is_out_of_control,
+    not is_small
+    and delivered > 0
+    and bounce_rate not between limit_lo_998 and limit_hi_998 as is_out_of_control,
     is_small,
 from limited;

@@ -1,13 +1,13 @@
--- grain: measure × size, on 61 sizes from the smallest to the largest campaign in equal
--- ratios: the lines of a funnel plot
+-- grain: measure × size, on 61 sizes in equal ratios from somewhat below the smallest to
+-- somewhat above the largest campaign: the lines of a funnel plot
 create or replace view funnel_limit as
 with extent as (
     select
         measure,
         any_value(pooled_rate) as pooled_rate,
         any_value(spread) as spread,
-        min(size) as least,
-        max(size) as greatest,
+        min(size) / 1.15 as least,
+        max(size) * 1.15 as greatest,
     from funnel_plot
     group by measure
 ),
@@ -17,8 +17,7 @@ step as (
         measure,
         pooled_rate,
         spread,
-        cast(round(least * pow(cast(greatest as double) / least, unnest(range(61)) / 60.0))
-            as bigint) as size,
+        least * pow(greatest / least, unnest(range(61)) / 60.0) as size,
     from extent
 )
 

@@ -1,9 +1,10 @@
--- grain: one row: how many recipients there are, and how many to stop writing to, by reason
+-- grain: one row: how many recipients there are, and how many to stop writing to, each of
+-- these by its one reason
 create or replace view list_health as
 select
     count(*) as recipients,
     count(*) filter (suppress) as to_suppress,
-    count(*) filter (hard_bounced and suppress) as hard_bounced,
+    count(*) filter (suppress_reason like 'hard%') as hard_bounced,
     count(*) filter (suppress_reason like 'repeated%') as repeatedly_bounced,
     count(*) filter (suppress_reason = 'unsubscribed') as unsubscribed,
     count(*) filter (suppress_reason = 'complained') as complained,

@@ -1,8 +1,11 @@
 -- grain: measure over the newest 30 days of deliveries (of bounces, where nothing has been
 -- delivered), beside the 30 days before; opens, clicks and unsubscribes are of the accepted
 -- messages of tracked campaigns, untracked are the others; gross_rate = opens, clicks of
--- machines included; the difference with its Newcombe interval; stands_out when that leaves
--- out 0
+-- machines included
+-- ripe_rate = the rate of the days whose measure is final (is_final), fresh = the messages of
+-- the others; difference = ripe_rate − compared_rate, with its Newcombe interval
+-- stands_out: neither side is small, counts suffice, and the interval leaves out 0 even when
+-- widened by how much campaigns differ anyway (campaign_spread; without that nothing does)
 create or replace view period_measure as
 with daily as materialized (
     select * from daily_counts
@@ -13,71 +16,90 @@ newest as (
     from daily
 ),
 
-period as (
+long as (
     select
         daily.day > newest.last_day - 30 as is_now,
-        cast(sum(attempted) as bigint) as attempted,
-        cast(sum(accepted) as bigint) as accepted,
-        cast(sum(tracked_accepted) as bigint) as tracked,
-        cast(sum(bounced) as bigint) as bounced,
-        cast(sum(opened) as bigint) as opened,
-        cast(sum(clicked) as bigint) as clicked,
-        cast(sum(opened_human) as bigint) as opened_human,
-        cast(sum(clicked_human) as bigint) as clicked_human,
-        cast(sum(unsubscribed) as bigint) as unsubscribed,
+        last_delivered_at,
+        unnest([
+            {'n': 1, 'measure': 'delivery', 'k': accepted, 'of': attempted, 'all': null,
+                'not': null},
+            {'n': 2, 'measure': 'bounce', 'k': bounced, 'of': attempted, 'all': null,
+                'not': null},
+            {'n': 3, 'measure': 'open', 'k': opened_human, 'of': tracked_accepted,
+                'all': opened, 'not': accepted - tracked_accepted},
+            {'n': 4, 'measure': 'click', 'k': clicked_human, 'of': tracked_accepted,
+                'all': clicked, 'not': accepted - tracked_accepted},
+            {'n': 5, 'measure': 'unsubscribe', 'k': unsubscribed, 'of': tracked_accepted,
+                'all': null, 'not': accepted - tracked_accepted},
+        ]) as part,
     from daily
     cross join newest
     where daily.day > newest.last_day - 60
-    group by is_now
 ),
 
-long as (
-    select
-        is_now,
-        accepted - tracked as untracked,
-        unnest([
-            {'n': 1, 'measure': 'delivery', 'k': accepted, 'of': attempted, 'all': null},
-            {'n': 2, 'measure': 'bounce', 'k': bounced, 'of': attempted, 'all': null},
-            {'n': 3, 'measure': 'open', 'k': opened_human, 'of': tracked, 'all': opened},
-            {'n': 4, 'measure': 'click', 'k': clicked_human, 'of': tracked, 'all': clicked},
-            {'n': 5, 'measure': 'unsubscribe', 'k': unsubscribed, 'of': tracked,
-                'all': null},
-        ]) as part,
-    from period
-),
-
-paired as (
+summed as (
     select
         part.measure as measure,
         part.n as measure_number,
-        max(if(part.of > 0, part.k, null)) filter (is_now) as numerator,
-        max(part.of) filter (is_now) as denominator,
-        max(part.all) filter (is_now) as gross_numerator,
-        if(part.n > 2, max(untracked) filter (is_now), null) as untracked,
-        max(part.k) filter (not is_now) as before_numerator,
-        max(part.of) filter (not is_now) as before_denominator,
-    from long
+        cast(sum(part.of) filter (is_now) as bigint) as denominator,
+        cast(if(denominator > 0, sum(part.k) filter (is_now), null) as bigint) as numerator,
+        cast(sum(part.all) filter (is_now) as bigint) as gross_numerator,
+        cast(sum(part.not) filter (is_now) as bigint) as untracked,
+        cast(sum(part.k) filter (is_now and is_ripe) as bigint) as ripe_numerator,
+        cast(coalesce(sum(part.of) filter (is_now and is_ripe), 0) as bigint)
+            as ripe_denominator,
+        cast(sum(part.k) filter (not is_now) as bigint) as before_numerator,
+        cast(sum(part.of) filter (not is_now) as bigint) as before_denominator,
+    from (select *, is_final(part.measure, last_delivered_at) as is_ripe from long)
     group by part.measure, part.n
+),
+
+compared as (
+    select
+        *,
+        rate(ripe_numerator, ripe_denominator) as ripe_rate,
+        rate(before_numerator, before_denominator) as compared_rate,
+        ripe_rate - compared_rate as difference,
+        newcombe_lo(ripe_numerator, ripe_denominator, before_numerator, before_denominator)
+            as difference_lo,
+        newcombe_hi(ripe_numerator, ripe_denominator, before_numerator, before_denominator)
+            as difference_hi,
+    from summed
 )
 
 select
-    measure,
-    measure_number,
+    compared.measure,
+    compared.measure_number,
     30 as days,
-    numerator,
-    denominator,
-    untracked,
-    before_denominator,
-    rate(numerator, denominator) as rate,
-    wilson_lo(numerator, denominator) as rate_lo,
-    wilson_hi(numerator, denominator) as rate_hi,
-    rate(gross_numerator, denominator) as gross_rate,
-    rate(before_numerator, before_denominator) as compared_rate,
-    rate - compared_rate as difference,
-    newcombe_lo(numerator, denominator, before_numerator, before_denominator)
-        as difference_lo,
-    newcombe_hi(numerator, denominator, before_numerator, before_denominator)
-        as difference_hi,
-    denominator < threshold('small_attempted') as is_small,
-    coalesce(0 not between difference_lo and difference_hi, false) as stands_out,
-from paired;
+    compared.numerator,
+    compared.denominator,
+    compared.untracked,
+    compared.denominator - compared.ripe_denominator as fresh,
+    compared.before_denominator,
+    rate(compared.numerator, compared.denominator) as rate,
+    wilson_lo(compared.numerator, compared.denominator) as rate_lo,
+    wilson_hi(compared.numerator, compared.denominator) as rate_hi,
+    rate(compared.gross_numerator, compared.denominator) as gross_rate,
+    compared.ripe_rate,
+    compared.compared_rate,
+    compared.difference,
+    compared.difference_lo,
+    compared.difference_hi,
+    compared.denominator < threshold('small_attempted') as is_small,
+    coalesce(
+        least(compared.ripe_denominator, compared.before_denominator)
+        >= threshold('small_attempted')
+        and seen_enough(
+            compared.ripe_numerator,
+            compared.ripe_denominator,
+            compared.compared_rate
+        )
+        and abs(compared.difference) > campaign_spread.spread * if(
+            compared.difference > 0,
+            compared.difference - compared.difference_lo,
+            compared.difference_hi - compared.difference
+        ),
+        false
+    ) as stands_out,
+from compared
+left join campaign_spread on compared.measure = campaign_spread.measure;

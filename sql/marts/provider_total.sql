@@ -12,20 +12,10 @@ select
     rate(sum(bounced) over (), sum(attempted) over ()) as all_bounce_rate,
     coalesce(differs_from(bounced, attempted, all_bounce_rate), false)
         as bounce_stands_out,
-    coalesce(
-        differs_from(
-            opened_human,
-            rated,
-            rate(sum(opened_human) over (), sum(rated) over ())
-        ),
-        false
-    ) as open_stands_out,
-    coalesce(
-        differs_from(
-            clicked_human,
-            rated,
-            rate(sum(clicked_human) over (), sum(rated) over ())
-        ),
-        false
-    ) as click_stands_out,
+    rate(sum(opened_human) over (), sum(rated) over ()) as all_open_human_rate,
+    coalesce(differs_from(opened_human, rated, all_open_human_rate), false)
+        as open_stands_out,
+    rate(sum(clicked_human) over (), sum(rated) over ()) as all_click_human_rate,
+    coalesce(differs_from(clicked_human, rated, all_click_human_rate), false)
+        as click_stands_out,
 from report;

@@ -1,5 +1,7 @@
 -- grain: one row per check of the data: how many of how many, as a share, and whether it
 -- needs a word (needs_attention); the thresholds are in metric_threshold
+-- orphans: opens and clicks; unknown words: of the words of bounces (three each), and of all
+-- other events but deliveries, opens and clicks (one each)
 create or replace view quality_total as
 with volume as (
     select
@@ -11,7 +13,6 @@ with volume as (
         cast(coalesce(sum(opens_clicks), 0) as bigint) as opens_clicks,
         cast(coalesce(sum(matched_by_message_id), 0) as bigint) as matched_by_message_id,
         cast(coalesce(sum(matched_by_campaign), 0) as bigint) as matched_by_campaign,
-        cast(coalesce(sum(orphans), 0) as bigint) as orphans,
         cast(coalesce(sum(unattributed_bounces), 0) as bigint) as unattributed_bounces,
         cast(coalesce(sum(unknown_words), 0) as bigint) as unknown_words,
         cast(coalesce(sum(late_events), 0) as bigint) as late_events,
@@ -39,7 +40,8 @@ checked as (
             'k': matched_by_campaign, 'of': opens_clicks, 'low': null, 'high': null,
         },
         {
-            'n': 3, 'name': 'orphans', 'k': orphans, 'of': opens_clicks,
+            'n': 3, 'name': 'orphans',
+            'k': opens_clicks - matched_by_message_id - matched_by_campaign, 'of': opens_clicks,
             'low': null, 'high': 'unattributed_share_high',
         },
         {
@@ -70,7 +72,8 @@ checked as (
             'low': null, 'high': null,
         },
         {
-            'n': 9, 'name': 'unknown words', 'k': unknown_words, 'of': events,
+            'n': 9, 'name': 'unknown words', 'k': unknown_words,
+            'of': events - delivered_events - opens_clicks + 2 * bounce_events,
             'low': null, 'high': 'never',
         },
         {

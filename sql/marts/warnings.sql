@@ -56,7 +56,10 @@ tracking as (
 ),
 
 latest as (
-    select hours_between(max(quarter_hour), report_now()) as silent_hours
+    select
+        hours_between(max(quarter_hour), report_now()) as silent_hours,
+        max(quarter_hour) as last_at,
+        sum(events) filter (quarter_hour > report_now() + interval 1 hour) as ahead,
     from event_volume
 ),
 
@@ -222,6 +225,17 @@ warning as (
             as sentence,
     from volume
     where events > 0 and not has_complaints()
+    union all
+    select
+        15 as number,
+        'warning' as severity,
+        'future events' as topic,
+        ahead || if(ahead = 1, ' event lies', ' events lie') || ' in the future by this '
+        || 'machine''s clock, up to ' || strftime(report_time(last_at), '%Y-%m-%d %H:%M')
+        || ' ' || report_timezone() || ': one of the clocks is wrong, and so are the ages of '
+        || 'what they touch.' as sentence,
+    from latest
+    where ahead > 0
 )
 
 select

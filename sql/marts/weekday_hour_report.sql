@@ -1,5 +1,6 @@
 -- grain: weekday (1 Monday … 7 Sunday) × hour, in the report zone, of what happened
--- delivered = messages by their delivery; opens, clicks = events that reached a message
+-- delivered = messages by their delivery; opens, clicks = events that reached a message;
+-- open_is_small, click_is_small = those by people are too few in all to tell hours apart
 create or replace view weekday_hour_report as
 with delivered_at_quarter as (
     select
@@ -68,5 +69,9 @@ select
         as open_human_share,
     rate(coalesce(by_hour.clicks_human, 0), sum(by_hour.clicks_human) over ())
         as click_human_share,
+    coalesce(sum(by_hour.opens_human) over (), 0) < threshold('small_attempted')
+        as open_is_small,
+    coalesce(sum(by_hour.clicks_human) over (), 0) < threshold('small_attempted')
+        as click_is_small,
 from grid
 left join by_hour on grid.weekday = by_hour.weekday and grid.hour = by_hour.hour;

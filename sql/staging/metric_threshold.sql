@@ -23,6 +23,7 @@ from (
         ('least_count', 5.0, 'messages',
             'seen or expected: with fewer a difference is not told from chance'),
         ('least_campaigns', 10.0, 'campaigns', 'with fewer none is said to be unlike the usual'),
+        ('significance', 0.05, 'share', 'p or q below which a difference is told from chance'),
         ('unattributed_before_hours', 24.0, 'hours',
             'a bounce this long before a campaign''s first delivery may be its own'),
         ('unattributed_after_hours', 168.0, 'hours',

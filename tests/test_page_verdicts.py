@@ -1,0 +1,301 @@
+"""What pages call unusual, better or worse: nothing that chance, age or habit explains."""
+
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+
+from loader import charts, leads, page, query, tables, wording
+from tests.pages import event, loaded_home
+
+Events = list[dict[str, Any]]
+DAY = 24
+
+
+def mail(campaign: str | None, day: int, people: int, bounced: int = 0, **more: Any) -> Events:
+    """A campaign of one day, of which so many bounced."""
+    return [
+        event("bounce" if n < bounced else "delivered", n, day * DAY, campaign, **more)
+        for n in range(people)
+    ]
+
+
+def opens(campaign: str, day: int, people: range, **more: Any) -> Events:
+    """One open of each of so many people, an hour after the campaign."""
+    return [event("open", n, day * DAY + 1, campaign, **more) for n in people]
+
+
+def rows(con: duckdb.DuckDBPyConnection, view: str, campaign: str | None = None) -> pl.DataFrame:
+    """A view, or its rows of one campaign."""
+    where = f" where campaign_id = '{campaign}'" if campaign else ""
+    return con.sql(f"from {view}{where}").pl()
+
+
+def finding(drawn: Any) -> str:
+    """Title and subtitle of a chart, or the sentence in its place."""
+    if not hasattr(drawn, "to_dict"):
+        return repr(drawn)
+    title = drawn.to_dict()["title"]
+    return " ".join([*title["text"], *title["subtitle"]])
+
+
+def head(con: duckdb.DuckDBPyConnection, campaign: str) -> str:
+    """What stands at the top of a campaign's page."""
+    frames = ("campaign_list", "campaign_measure", "provider_report")
+    return repr(leads.campaign(*(rows(con, view, campaign) for view in frames)))
+
+
+def before_now(hours: float) -> str:
+    """A timestamp so many hours before now."""
+    return f"{datetime.now(UTC) - timedelta(hours=hours):%Y-%m-%dT%H:%M:%SZ}"
+
+
+# ── ripeness ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnection:
+    """Eleven campaigns alike, four days apart, of whom a fifth opens, and one of this hour."""
+    events: Events = []
+    for number in range(11):
+        name, at = f"old {number}", 96.0 * (11 - number)
+        sent = {"timestamp": before_now(at)}
+        events += mail(name, 0, 400, **sent)
+        events += opens(name, 0, range(80 + number % 3), timestamp=before_now(at - 2))
+    events += mail("new", 0, 3000, timestamp=before_now(1.0))
+    events += opens("new", 0, range(30), timestamp=before_now(0.4))
+    return query.connect(loaded_home(tmp_path_factory.mktemp("fresh"), events))
+
+
+def test_a_campaign_of_today_is_no_decline(fresh: duckdb.DuckDBPyConnection) -> None:
+    """Mail fresher than 72 h is told apart, and neither compared with older mail nor plotted."""
+    period = rows(fresh, "period_measure").sort("measure_number")
+    opened = period.row(2, named=True)
+    markup = page.tiles(period).markup
+
+    assert (opened["fresh"], opened["stands_out"]) == (3000, False)
+    assert opened["rate"] < 0.12
+    assert opened["ripe_rate"] > 0.19
+    assert abs(opened["difference"]) < 0.01
+    assert "3,000 of them fresher than 72 h" in markup
+    assert f"{wording.percent(opened['ripe_rate'])} without those" in markup
+    assert rows(fresh, "funnel_plot", "new")["measure"].sort().to_list() == ["bounce", "delivery"]
+
+
+def test_no_curve_is_not_no_open(fresh: duckdb.DuckDBPyConnection) -> None:
+    """Where no curve can be drawn yet, the sentence in its place denies no open that came."""
+    curve = rows(fresh, "campaign_curve", "old 1")
+    machines = curve.with_columns(opened_human=pl.lit(0), clicked_human=pl.lit(0))
+
+    assert "curve begins" in finding(charts.curve(curve.clear(), "old 1"))
+    assert "Only machines" in finding(charts.curve(machines, "old 1"))
+
+
+def test_a_clock_that_is_wrong_is_named(tmp_path: Path) -> None:
+    """Events of the future are a warning, and no page writes an age below nothing."""
+    con = query.connect(loaded_home(tmp_path, mail("ahead", 0, 3, timestamp=before_now(-50))))
+    frames = ("campaign_list", "campaign_measure", "provider_report")
+    top = leads.campaign(*(rows(con, view, "ahead") for view in frames)).markup
+    known = repr(leads.campaign_limits(rows(con, "campaign_limit")))
+
+    assert any("3 events lie in the future" in said for said in rows(con, "warnings")["sentence"])
+    assert "last delivered 2 days ahead of this machine" in top
+    assert "lies 2 days ahead of this machine's clock: one of the clocks is wrong" in known
+    assert wording.ago(-3) == "3 h ahead of this machine's clock"
+
+
+# ── campaigns ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def varied(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnection:
+    """Campaigns that differ as campaigns do, Yahoo always worse, then one that is like them."""
+    events: Events = []
+    for number, share in enumerate((180, 260, 200, 300, 240, 160, 280, 220, 290, 170, 250)):
+        name = f"c{number}"
+        events += mail(name, number, 1000)
+        events += mail(name, number, 300, bounced=30, domain="yahoo")
+        events += opens(name, number, range(share))
+    events += mail("like them", 12, 1000) + opens("like them", 12, range(295))
+    events += mail("like them", 12, 300, bounced=31, domain="yahoo")
+    events += mail("broken", 13, 1000) + opens("broken", 13, range(20))
+    events += mail("broken", 13, 300, bounced=200, domain="yahoo")
+    events += mail("test", 14, 3) + opens("test", 14, range(1))
+    return query.connect(loaded_home(tmp_path_factory.mktemp("varied"), events))
+
+
+def stands_out(con: duckdb.DuckDBPyConnection, campaign: str) -> set[str]:
+    """The measures in which a campaign is said to be unlike those before it."""
+    found = rows(con, "campaign_measure", campaign).filter("stands_out")
+    return set(found["measure"])
+
+
+def test_what_campaigns_always_differ_by_is_no_news(varied: duckdb.DuckDBPyConnection) -> None:
+    """A campaign stands out only beyond what those before it differ by, chance or not."""
+    measure = rows(varied, "campaign_measure", "like them").filter(measure="open")
+    row = measure.row(0, named=True)
+
+    assert not row["rate_lo"] <= row["compared_rate"] <= row["rate_hi"]
+    assert stands_out(varied, "like them") == set()
+    assert stands_out(varied, "broken") == {"delivery", "bounce", "open"}
+
+
+def test_a_provider_is_named_where_it_is_unlike_itself(
+    varied: duckdb.DuckDBPyConnection,
+) -> None:
+    """The head names no provider that bounces as ever, and calls nothing ordinary that is not."""
+    assert "no mailbox provider stands out" in head(varied, "like them")
+    assert "15.4% bounced, most unlike the usual at Yahoo (66.7% of 300)" in head(varied, "broken")
+
+
+def test_marks_tell_good_from_bad(varied: duckdb.DuckDBPyConnection) -> None:
+    """A provider that is better than its campaign has the colour of better, the other of worse."""
+    listed = rows(varied, "provider_report", "broken")
+    marks = {
+        name: tables.providers(listed.filter(provider=name)).markup.split("Accepted</th>")[1]
+        for name in ("gmail", "yahoo")
+    }
+
+    assert '"odd' not in marks["gmail"].replace(' odd better"', "")
+    assert 'odd better"' in marks["gmail"]
+    assert 'odd worse"' in marks["yahoo"]
+
+
+def test_three_messages_tell_no_difference(varied: duckdb.DuckDBPyConnection) -> None:
+    """Against a reference of few messages nothing is significant; it is grey, and no finding."""
+    found = varied.sql("from campaign_difference('test', 24)").pl()
+    rates = varied.sql(
+        "select m.*, l.campaign_name, l.sent_date, 2 as urls from measured_rate as m "
+        "join campaign_list as l using (campaign_id) where m.age_hours = 24 order by l.recency"
+    ).pl()
+    drawn = charts.forest(rates, "open", "test", "24 h")
+
+    assert found["is_small"].all()
+    assert found["q_value"].null_count() == found.height > 10
+    assert "few" in tables.differences(found, "open").markup
+    assert "Test was opened most" not in finding(drawn)
+    assert "grey: too few to tell" in finding(drawn)
+
+
+def test_one_test_mail_squeezes_no_plot(varied: duckdb.DuckDBPyConnection) -> None:
+    """The axis ends with the campaigns that can be judged, and the lines reach past all of them."""
+    plotted, limits = rows(varied, "funnel_plot"), rows(varied, "funnel_limit")
+    drawn = charts.funnel_plot(plotted, limits, "open").to_dict()
+    axes = [layer["encoding"]["y"] for layer in drawn["layer"] if "y" in layer["encoding"]]
+    scales = [axis["scale"] for axis in axes if "scale" in axis]
+    sizes = limits.filter(measure="open")["size"]
+
+    assert scales == [{"domain": [0, pytest.approx(1.3 * 0.3 * 1000 / 1270, rel=0.1)],
+                       "clamp": True}]  # fmt: skip
+    assert sizes.min() < 3  # type: ignore[operator]
+    assert sizes.max() > 1270  # type: ignore[operator]
+
+
+def test_one_link_is_said_where_clicks_are_ranked() -> None:
+    """A campaign that leads by clicks on its only link is told with that."""
+    frame = pl.DataFrame(
+        {
+            "campaign_id": ["a", "b"],
+            "campaign_name": ["Anna", "Ben"],
+            "sent_date": [date(2025, 11, 1)] * 2,
+            "measure": ["click", "click"],
+            "rate": [0.3, 0.1],
+            "rate_lo": [0.28, 0.08],
+            "rate_hi": [0.32, 0.12],
+            "is_small": [False, False],
+            "urls": [1, 4],
+        }
+    )
+
+    assert "Anna (one link) was clicked most" in finding(charts.forest(frame, "click", "b", "24 h"))
+
+
+# ── bounces ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def bouncing(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnection:
+    """Thirty days of 1.5 %, two bad ones among them, and days of late bounces alone."""
+    events: Events = []
+    for day in range(30):
+        bad = {9: 116, 20: 44}.get(day, 15 + day % 3)
+        events += mail(f"d{day}", 2 * day, 1000, bounced=bad)
+    for day in range(3):
+        events += mail(None, 2 * day + 61, 250, bounced=250, domain=f"late{day}")
+    return query.connect(loaded_home(tmp_path_factory.mktemp("bouncing"), events))
+
+
+def test_one_bad_day_hides_no_other(bouncing: duckdb.DuckDBPyConnection) -> None:
+    """Limits are as wide as ordinary days differ, however far off the worst day is."""
+    days = rows(bouncing, "daily_bounce_limit").sort("day")
+    odd = days.filter("is_out_of_control")
+
+    assert odd["bounced"].to_list() == [116, 44]
+    assert days["spread"][0] < 1.5
+    assert "2 of 30 days out of the ordinary" in finding(charts.control(days))
+
+
+def test_a_day_of_bounces_alone_is_no_rate(bouncing: duckdb.DuckDBPyConnection) -> None:
+    """Days without a delivery widen and judge nothing, and are counted where they are left out."""
+    days = rows(bouncing, "daily_bounce_limit").sort("day")
+    with_delivery = days.filter(pl.col("delivered") > 0)
+    pooled = with_delivery["bounced"].sum() / with_delivery["attempted"].sum()
+    said = repr(
+        leads.bounced(rows(bouncing, "bounce_total"), rows(bouncing, "provider_total"), days)
+    )
+
+    assert days["pooled_rate"][0] == pytest.approx(pooled)
+    assert "left out: 750 bounces on 3 days without a delivery" in finding(charts.control(days))
+    assert "on 3 more days mail bounced and none was delivered (750)" in said
+
+
+def test_what_bounces_nobody_can_place_stands_on_the_tile(tmp_path: Path) -> None:
+    """A rate that unattributed bounces may change beyond its interval is not said without that."""
+    events = mail("known", 0, 1000) + mail(None, 0, 60, bounced=60, domain="yahoo")
+    con = query.connect(loaded_home(tmp_path, events))
+    markup = page.tiles(rows(con, "campaign_measure", "known").sort("measure_number")).markup
+    drawn = charts.funnel(
+        rows(con, "campaign_funnel", "known"), rows(con, "campaign_list", "known")
+    )
+
+    assert "94.3% with all unattributed bounces of its time" in markup
+    assert "5.7% with all unattributed bounces of its time" in markup
+    assert "and up to 60 unattributed bounces more" in finding(drawn)
+
+
+def test_reasons_that_are_as_common_are_told_together(tmp_path: Path) -> None:
+    """No reason is called the commonest that shares its number with another."""
+    events = [
+        event("bounce", 10 * n + k, 1, "c", bounce_category=word)
+        for n, word in enumerate(("quota-issues", "bad-mailbox"))
+        for k in range(3)
+    ]
+    total = rows(query.connect(loaded_home(tmp_path, events)), "bounce_total")
+
+    assert "bad-mailbox and 1 other reason are the commonest, each: 3 of 6" in finding(
+        charts.bounces(total)
+    )
+
+
+# ── recipients and checks ────────────────────────────────────────────────────────────────────
+
+
+def test_each_recipient_has_one_reason(tmp_path: Path) -> None:
+    """The reasons to stop writing add up to the recipients to stop writing to."""
+    events = mail("c", 0, 6, bounced=4, bounce_category="bad-mailbox")
+    events += [event("complaint", n, 2, "c") for n in range(2)]
+    events += [event("subscription_changed", 5, 2, "c", change="unsubscribe")]
+    row = rows(query.connect(loaded_home(tmp_path, events)), "list_health").row(0, named=True)
+    reasons = ("hard_bounced", "repeatedly_bounced", "unsubscribed", "complained")
+
+    assert sum(row[name] for name in reasons) == row["to_suppress"] == 5
+
+
+def test_small_shares_do_not_jump() -> None:
+    """Rates that hardly differ are written so, where one decimal becomes two."""
+    written = [wording.percent(n / 100_000) for n in (1, 49, 50, 94, 96, 150)]
+
+    assert written == ["<0.01%", "0.05%", "0.05%", "0.09%", "0.1%", "0.1%"]

@@ -5,12 +5,10 @@ time instead; whatever in them is not plainly as declared goes to ``read_line`` 
 answer for a line never depends on which lines stand beside it.
 """
 
-import hashlib
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 import orjson
@@ -29,6 +27,7 @@ from loader.events import (
     UUID_FORM,
     Event,
     Refused,
+    message_key,
     read_line,
 )
 from loader.moments import moments
@@ -435,12 +434,8 @@ def _message_key(stripped: pl.Series) -> pl.Series:
     other = ~stripped.str.contains(_WITH_UUID)
     if not other.any():
         return key
-    hashed = [str(_md5(text)) for text in stripped.filter(other)]
+    hashed = [str(message_key(text)) for text in stripped.filter(other)]
     return key.scatter(other.arg_true(), pl.Series(hashed, dtype=pl.String))
-
-
-def _md5(text: str) -> UUID:
-    return UUID(bytes=hashlib.md5(text.encode(), usedforsecurity=False).digest())
 
 
 def _of_table(table: str, rows: pl.DataFrame) -> pl.DataFrame:

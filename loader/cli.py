@@ -5,7 +5,9 @@ What a command needs is imported when it runs, so that ``loader --help`` answers
 
 import json
 import os
+import re
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,20 +29,39 @@ _port = click.option(
 def main() -> None:
     """Run the command line; what a user can mend is one line on stderr and exit code 1."""
     os.umask(0o077)  # what is written holds addresses: for its owner only
+    _open_streams()
     try:
         cli(prog_name="loader")
     except LoaderError as error:
         _fail(str(error))
     except OSError as error:
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}.")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except RuntimeError as error:
+        if not isinstance(error.__cause__, KeyboardInterrupt):  # so DuckDB tells of Ctrl-C
+            raise
+        _fail("stopped.")
+
+
+def _open_streams() -> None:
+    """Give this process the streams that it was started without, and what it prints a form."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            # Else the next file that is opened would take the number, and what is printed.
+            setattr(
+                sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r+" if not number else "w")
+            )
+    if not sys.stdout.isatty():
+        sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def _fail(sentence: str) -> None:
-    if "--json" in sys.argv:
-        click.echo(json.dumps({"error": sentence}))
-    click.echo(f"loader: {sentence}", err=True)
+    with suppress(OSError):  # what failed may be the stream
+        if "--json" in sys.argv:
+            click.echo(json.dumps({"error": sentence}))
+    with suppress(OSError):
+        click.echo(f"loader: {sentence}", err=True)
     sys.exit(1)
 
 
@@ -105,8 +126,8 @@ def ingest(follow: bool, rebuild: bool, as_json: bool) -> None:
 @_json
 def run(host: str, port: int, as_json: bool) -> None:
     """Receive and load in one: serve and ingest --follow side by side."""
-    from loader.receiver import refuse_without_secrets
     from loader.run import run
+    from loader.settings import refuse_without_secrets
 
     refuse_without_secrets(_settings())
     run(["--host", host, "--port", str(port)], sys.stderr if as_json else None)
@@ -166,10 +187,11 @@ def simulate(
     settings = _settings()
     with shown("Simulating") as report:
         if url:
-            webhook = settings.webhooks.get(url.rstrip("/").rpartition("/")[2])
+            name = re.sub(r"[?#].*", "", url).rstrip("/").rpartition("/")[2]
+            webhook = settings.webhooks.get(name)
             if not webhook or not webhook.secrets:
                 raise SettingsError(
-                    f"no secret is set for the webhook of {url}: set LOADER_SECRETS."
+                    f"no secret is set for a webhook {name!r}: set LOADER_SECRETS, or name another."
                 )
             done = to_url(plan, url, webhook.secrets[0], webhook.api_key, report)
         else:
@@ -246,7 +268,13 @@ def quarantine(retry: bool, as_json: bool) -> None:
 
 
 @cli.command(epilog="Example: loader maintain")
-@click.option("--keep-days", default=7, show_default=True, help="How long readers may go on.")
+@click.option(
+    "--keep-days",
+    type=click.IntRange(0, 36_500),
+    default=7,
+    show_default=True,
+    help="How long readers may go on.",
+)
 @_json
 def maintain(keep_days: int, as_json: bool) -> None:
     """Merge a lake's small files and remove what nobody reads; safe while loaders run."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from loader.errors import LoaderError
+from loader.run import stop_with_parent
 
 CAMPAIGN_TABLE = """
 select coalesce(campaign_name, campaign_id, '(bounces that name no campaign)') as campaign,
@@ -36,7 +37,7 @@ def demo(
     say: Callable[[str], None],
     output: IO[str] | None = None,
 ) -> Path:
-    """Serve, post, ingest, print the campaign table, write the report; return the report's path.
+    """Serve, post, ingest, print the campaign table, write the reports; return their directory.
 
     ``home`` is the scratch home, a new directory below the system's temporary one by default.
     ``say`` gets one line before each step; ``output`` gets what the commands print, standard
@@ -69,13 +70,11 @@ def _recent(now: datetime) -> list[str]:
 
 def _environment(home: Path) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("LOADER_")}
-    empty = home / "loader.toml"
     home.mkdir(parents=True, exist_ok=True)
-    empty.touch()
     return kept | {
         "LOADER_HOME": str(home),
         "LOADER_SECRETS": secrets.token_urlsafe(32),
-        "LOADER_CONFIG": str(empty),
+        "LOADER_CONFIG": os.devnull,  # no loader.toml: a real warehouse may be named there
         "COLUMNS": os.environ.get("COLUMNS", str(_terminal_columns())),
     }
 
@@ -97,6 +96,7 @@ def _receiver(environ: Mapping[str, str]) -> Iterator[str]:
             stdout=subprocess.PIPE,
             stderr=lines,
             text=True,
+            preexec_fn=stop_with_parent,  # noqa: PLW1509
         )
     try:
         found = re.search(r"http://[^\s/]+", server.stdout.readline() if server.stdout else "")
@@ -110,7 +110,13 @@ def _receiver(environ: Mapping[str, str]) -> Iterator[str]:
 
 def _loader(environ: Mapping[str, str], output: IO[str] | None, *arguments: str) -> None:
     command = [sys.executable, "-m", "loader", *arguments]
-    done = subprocess.run(command, env=environ, stdout=output, check=False)
+    done = subprocess.run(
+        command,
+        env=environ,
+        stdout=output,
+        check=False,
+        preexec_fn=stop_with_parent,
+    )
     if done.returncode:
         raise LoaderError(f"loader {arguments[0]} failed: its line above says why.")
 

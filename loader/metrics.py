@@ -7,6 +7,7 @@ is imported, so whoever wants several processes sets it before importing this mo
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -14,6 +15,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from loader.errors import SpoolError
 from loader.spool import list_segments
 
 _SYNC_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
@@ -58,14 +60,18 @@ class Metrics:
         self._sync.observe(seconds)
 
     def render(self, spool: Path) -> bytes:
-        """Return the Prometheus text, with the size of ``spool`` as it is now."""
-        registry = self._registry
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        """Return the Prometheus text, with the size of ``spool`` where that can be read."""
         sizes = CollectorRegistry()
         sizes.register(_SpoolSize(spool))
-        return generate_latest(registry) + generate_latest(sizes)
+        return self._counts() + generate_latest(sizes)
+
+    def _counts(self) -> bytes:
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            with suppress(ValueError, OSError):  # where the directory is gone: this process's own
+                registry = CollectorRegistry()
+                MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+                return generate_latest(registry)
+        return generate_latest(self._registry)
 
 
 class _SpoolSize(Collector):
@@ -73,7 +79,10 @@ class _SpoolSize(Collector):
         self._spool = spool
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        sizes = [_size(segment.path) for segment in list_segments(self._spool)]
+        try:
+            sizes = [_size(segment.path) for segment in list_segments(self._spool)]
+        except SpoolError:
+            return  # events are counted all the same
         yield GaugeMetricFamily("loader_spool_segments", "Segments in the spool", len(sizes))
         yield GaugeMetricFamily("loader_spool_bytes", "Bytes of them on disk", sum(sizes))
 

@@ -16,6 +16,7 @@ from loader import charts, query, wording
 from loader.page import Html, note
 from loader.settings import Settings, load_settings
 from loader.warehouse import apply_sql
+from loader.whole import written
 
 OFFERED = 1000
 """Campaigns that a list to choose from has."""
@@ -178,14 +179,10 @@ def write_csv(frame: pl.DataFrame, name: str) -> Html:
     A cell that a spreadsheet would run as a formula is written with a quote before it.
     """
     path = load_settings(os.environ, Path.cwd()).reports / name
-    text = pl.col(pl.String)
-    guarded = frame.with_columns(
-        pl.when(text.str.contains(r"^[=+\-@\t\r\n]")).then("'" + text).otherwise(text).name.keep()
-    )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        guarded.write_csv(path)
+        with written(path) as file:
+            file.write(query.to_csv(frame).encode())
     except OSError as error:
         return note(f"{path} cannot be written ({error.strerror}); the list is not on disk.")
     return note(f"{wording.plural(frame.height, 'row')} written to {path}")

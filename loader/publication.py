@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from loader.errors import WarehouseError
+from loader.spool import sync_directory
 
 _FICLONE = 0x40049409
 _COPY_BYTES = 64 * 1024 * 1024
@@ -53,15 +54,6 @@ def publish(source: int, published: Path) -> None:
 def wal(path: Path) -> Path:
     """Return the path of DuckDB's write-ahead log of ``path``."""
     return path.with_name(path.name + ".wal")
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in ``path`` durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def sync_file(path: Path) -> None:

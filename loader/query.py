@@ -3,7 +3,6 @@
 import datetime as dt
 import io
 import math
-import os
 import re
 from decimal import Decimal
 from pathlib import Path
@@ -21,11 +20,12 @@ from loader import lake
 from loader.errors import LoaderError, WarehouseError
 from loader.settings import Settings
 from loader.spill import spill_directory
+from loader.whole import written
 
 _EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?(?P<query>.*)", re.IGNORECASE | re.DOTALL)
 _PIVOT = re.compile(r"\s*(un)?pivot\b", re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s'\"<>()]+@[^\s'\"<>()]+")
-_STRANGE = re.compile(r"\b(INTERVAL|UNION|BIGNUM|BIT|TIME WITH TIME ZONE)\b")
+_STRANGE = re.compile(r"\b(INTERVAL|UNION|BIGNUM|BIT|UHUGEINT|TIME WITH TIME ZONE)\b")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -78,12 +78,18 @@ def ask(settings: Settings, query: str) -> pl.DataFrame:
     """
     with connect(settings) as con:
         try:
+            query.encode()
             if not _only_asks(query):
                 raise LoaderError(
                     "the query does not run: it is not one statement that only reads, such as a "
                     "SELECT; give one."
                 )
             return _readable(con.sql(query)).pl()
+        except UnicodeEncodeError:
+            raise LoaderError("the query does not run: it is not UTF-8.") from None
+        except RuntimeError as error:
+            con.interrupt()  # or closing would wait for the query's end
+            raise error from KeyboardInterrupt()
         except (duckdb.Error, pl.exceptions.PolarsError) as error:
             said = _ADDRESS.sub("…", " ".join(str(error).split()))
             raise LoaderError(f"the query does not run: {said}") from None
@@ -128,25 +134,43 @@ def to_json(frame: pl.DataFrame) -> str:
 
 
 def _rows(frame: pl.DataFrame) -> list[tuple[Any, ...]]:
+    _refuse_beyond(frame)
     try:
         return frame.rows()
-    except (ValueError, OverflowError):
-        raise LoaderError(
-            "the answer has a time outside of the years 1 to 9999: cast that column to varchar."
-        ) from None
+    except (ValueError, OverflowError, pl.exceptions.PanicException):
+        raise _beyond() from None
+
+
+def _refuse_beyond(frame: pl.DataFrame) -> None:
+    """Raise where a time stands that Python has not: polars stops with a trace at some of them."""
+    for name, kind in frame.schema.items():
+        micros = _MICROS.get(kind.time_unit if isinstance(kind, pl.Datetime) else str(kind))
+        if micros:
+            whole = frame[name].to_physical().cast(pl.Int64)
+            if not whole.is_between(_FIRST // micros, _LAST // micros).all():
+                raise _beyond()
+
+
+_MICROS = {"us": 1, "ms": 1000, "Date": 86_400_000_000}
+"""Microseconds of what times are counted in; those in nanoseconds end in 2262."""
+_FIRST, _LAST = (
+    (end - dt.datetime(1970, 1, 1)) // dt.timedelta(microseconds=1)
+    for end in (dt.datetime.min, dt.datetime.max)
+)
+
+
+def _beyond() -> LoaderError:
+    return LoaderError(
+        "the answer has a time outside of the years 1 to 9999: cast that column to varchar."
+    )
 
 
 def write_parquet(frame: pl.DataFrame, path: Path) -> None:
     """Write the rows as a Parquet file for its owner only, whole or not at all."""
-    aside = path.with_name(f".{path.name}.part")
     try:
-        aside.unlink(missing_ok=True)
-        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "wb") as target:
+        with written(path) as target:
             frame.write_parquet(target)
-        aside.rename(path)
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise LoaderError(f"{path} cannot be written ({error.strerror}): name another.") from None
 
 
@@ -185,6 +209,8 @@ def _starts(name: str) -> pl.Expr:
 
 
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:
+    _refuse_beyond(frame)
+    frame = frame.with_columns(pl.selectors.binary().bin.encode("hex"))
     nested = [name for name, kind in frame.schema.items() if kind.is_nested()]
     texts = {
         name: [_nested_text(value) for (value,) in _rows(frame.select(name))] for name in nested
@@ -198,13 +224,15 @@ def _nested_text(value: object) -> str | None:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_plain(item) for item in value]
     if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
+        value = int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return str(value)  # orjson writes 64 bits
     return value if not isinstance(value, bytes) else value.hex()
 
 
@@ -213,6 +241,8 @@ def _shown(value: object) -> str:
         return ""
     if isinstance(value, float):
         return f"{value:.6g}"
+    if isinstance(value, Decimal):
+        return f"{value:f}"
     if isinstance(value, dt.datetime):
         return value.isoformat(" ")
     return str(value)

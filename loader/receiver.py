@@ -6,7 +6,6 @@ bytes, frames a spool line, appends, and answers.
 
 import logging
 import secrets
-import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -18,16 +17,15 @@ import orjson
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from loader.errors import SettingsError, SpoolError
+from loader.errors import SpoolError
 from loader.metrics import Metrics
-from loader.settings import Settings, Webhook
+from loader.notices import Notices
+from loader.settings import Settings, Webhook, refuse_without_secrets
 from loader.signature import verify
 from loader.spool import Writer, frame
 from loader.strict_json import form
 
 RETRY_AFTER_SECONDS = 5
-NOTICE_SECONDS = 10.0
-"""How often, at most, one kind of refusal is logged; the others in between are counted."""
 _FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
 _log = logging.getLogger("loader.receiver")
 
@@ -57,7 +55,7 @@ def create_app(
     refuse_without_secrets(settings)
     counted = metrics or Metrics()
     door = _Door(settings)
-    notices = _Notices(clock)
+    notices = Notices(clock)
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = True
@@ -88,7 +86,7 @@ def create_app(
         refusal = _refusal(error)
         if request.endpoint == "webhook" or request.path.startswith("/webhooks/"):
             counted.answered(refusal.status)
-            notices.refused(refusal)
+            _tell(refusal, notices.due(refusal.status))
         return _json(refusal.status, {"error": str(refusal)}, _headers(refusal, error))
 
     rules: list[tuple[str, str, Callable[..., Response], list[str]]] = [
@@ -102,33 +100,11 @@ def create_app(
     return app
 
 
-def refuse_without_secrets(settings: Settings) -> None:
-    """Raise ``SettingsError`` unless there is a webhook and every one has a secret."""
-    if not settings.webhooks:
-        raise SettingsError("no webhook has a secret: set LOADER_SECRETS to the provider's secret.")
-    for name, webhook in settings.webhooks.items():
-        if not any(webhook.secrets):
-            raise SettingsError(f"webhook {name!r} has no secret: set one, or take it out.")
-
-
-class _Notices:
-    """Logs refusals without letting whoever causes them fill the disk."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._seen: dict[int, tuple[float, int]] = {}  # status → last logged, refused since
-
-    def refused(self, refusal: Refusal) -> None:
-        """Log ``refusal``, or count it when one of its kind was logged a moment ago."""
-        with self._lock:
-            logged, count = self._seen.get(refusal.status, (-float("inf"), 0))
-            now, count = self._clock(), count + 1
-            due = not logged <= now < logged + NOTICE_SECONDS
-            self._seen[refusal.status] = (now, 0) if due else (logged, count)
-        if due:
-            level = logging.ERROR if refusal.status >= 500 else logging.WARNING
-            _log.log(level, "refused %d with %d: %s", count, refusal.status, refusal)
+def _tell(refusal: Refusal, count: int) -> None:
+    """Log a refusal, and how many of its kind there were since the last line of it."""
+    if count:
+        level = logging.ERROR if refusal.status >= 500 else logging.WARNING
+        _log.log(level, "refused %d with %d: %s", count, refusal.status, refusal)
 
 
 class _Door:

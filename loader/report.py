@@ -31,6 +31,7 @@ from loader.assets import asset
 from loader.errors import ReportError
 from loader.kernel import OwnKernelSpecs, kernel_environment
 from loader.settings import Settings
+from loader.whole import written
 
 OVERVIEW, CAMPAIGN = "01_overview", "02_campaign"
 CELL_SECONDS = 300
@@ -322,11 +323,8 @@ def _make_folder(path: Path) -> None:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write aside and rename, readable by the owner only: a report may be half a list of names."""
     try:
-        descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "wb") as file:
+        with written(path) as file:
             file.write(content)
-        Path(aside).replace(path)
     except OSError as error:
         raise ReportError(f"{path} cannot be written ({error.strerror}): choose another.") from None

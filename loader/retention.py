@@ -9,9 +9,9 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -47,10 +47,6 @@ class Retained:
     freed: int
     """Bytes on disk that are free again."""
 
-    def as_dict(self) -> dict[str, int]:
-        """Return the counts by name."""
-        return asdict(self)
-
 
 def is_ours(name: str) -> bool:
     """Say whether a segment's name is of the form that the receiver gives."""
@@ -63,7 +59,6 @@ def retain(
     *,
     now: datetime,
     keep_days: int | None,
-    progress: Callable[[str], None] = lambda _name: None,
 ) -> Retained:
     """Compress and expire the segments under ``spool`` that need not stay as they are.
 
@@ -77,7 +72,6 @@ def retain(
     for segment in list_segments(spool):
         if not _is_done(segment, loaded):
             continue
-        progress(segment.name)
         before = segment.path.stat().st_size
         try:
             age = now - datetime.fromtimestamp(segment.path.stat().st_mtime, UTC)

@@ -28,7 +28,7 @@ def run(serve_arguments: Sequence[str], output: IO[str] | None = None) -> None:
 
     def start(*arguments: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "loader", *arguments]
-        return subprocess.Popen(command, stdout=output, preexec_fn=_stop_with_parent)  # noqa: PLW1509
+        return subprocess.Popen(command, stdout=output, preexec_fn=stop_with_parent)  # noqa: PLW1509
 
     stopping: list[int] = []
 
@@ -55,7 +55,8 @@ def run(serve_arguments: Sequence[str], output: IO[str] | None = None) -> None:
         )
 
 
-def _stop_with_parent() -> None:
+def stop_with_parent() -> None:
+    """Let the process that runs this be told to stop when its parent dies, on Linux."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 

@@ -4,6 +4,7 @@ gunicorn's own error answers are HTML and quote the request, and its log lines q
 bodies; here both are replaced: answers are JSON, log lines are JSON and hold neither.
 """
 
+import fcntl
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -26,7 +28,8 @@ from gunicorn.http import errors as http_errors  # type: ignore[import-untyped]
 from gunicorn.workers.gthread import TConn, ThreadWorker  # type: ignore[import-untyped]
 
 from loader.errors import LoaderError
-from loader.settings import Settings
+from loader.notices import Notices
+from loader.settings import Settings, refuse_without_secrets
 
 if TYPE_CHECKING:
     from loader.spool import Writer
@@ -36,6 +39,9 @@ STALLED_SECONDS = 5
 """A client that sends nothing for so long in the middle of a request is let go."""
 _MEMORY = Path("/dev/shm")  # noqa: S108
 _COUNTS = "loader-metrics-"
+_ROOM, _COUNTED = 2**20, 2**14
+"""Bytes that have to be free where a worker counts, and of each of its files those that it uses.
+They are mapped into memory, and where their blocks cannot be had the process is killed."""
 _STOPS = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 
 
@@ -50,10 +56,7 @@ def serve(settings: Settings, host: str, port: int, output: IO[str] = sys.stdout
     _become_private()
     listener = _listen(host, port)
     _forget_the_dead()
-    counts = tempfile.mkdtemp(prefix=f"{_COUNTS}{os.getpid()}-", dir=_memory_directory())
-    # prometheus-client reads it when it is imported, so what imports it is imported after this.
-    # The files are mapped into memory: on a disk that fills up they would kill the process.
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts
+    counts = _counts()
     owner = os.getpid()
     try:
         _check(settings)
@@ -68,12 +71,20 @@ def serve(settings: Settings, host: str, port: int, output: IO[str] = sys.stdout
             shutil.rmtree(counts, ignore_errors=True)
 
 
+def _counts() -> str:
+    """Make the directory in which the workers count, held by a lock for as long as one lives."""
+    counts = tempfile.mkdtemp(prefix=f"{_COUNTS}{os.getpid()}-", dir=_memory_directory())
+    fcntl.flock(os.open(counts, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_EX)
+    # prometheus-client reads it when it is imported, which the workers do, each for itself.
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts
+    return counts
+
+
 def _become_private() -> None:
     os.umask(0o077)
 
 
 def _check(settings: Settings) -> None:
-    from loader.receiver import refuse_without_secrets  # noqa: PLC0415
     from loader.spool import prepare  # noqa: PLC0415
 
     refuse_without_secrets(settings)
@@ -86,8 +97,8 @@ def _listen(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.create_server(address[:2], family=family, backlog=2048)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or "no such port"
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "no such host or port"
         raise LoaderError(
             f"cannot listen on {host}:{port} ({reason}): choose another --host or --port."
         ) from None
@@ -103,12 +114,37 @@ def _memory_directory() -> str | None:
 def _forget_the_dead() -> None:
     """Remove the counts of servers that were killed and could not do it themselves."""
     for path in Path(_memory_directory() or tempfile.gettempdir()).glob(f"{_COUNTS}*"):
-        try:
-            os.kill(int(path.name.removeprefix(_COUNTS).split("-")[0]), 0)
-        except ProcessLookupError:
-            shutil.rmtree(path, ignore_errors=True)
-        except (ValueError, PermissionError):
-            continue  # not ours, or of a process that lives
+        with suppress(OSError):  # another user's, or of a process that lives
+            held = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(held)
+
+
+def _count_safely() -> None:
+    """Let this worker count beside the others; where that might stop it, for itself alone."""
+    counts = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
+    try:
+        counts.mkdir(mode=0o700, exist_ok=True)  # a system that tidies up may have taken it
+        free = os.statvfs(counts)
+        if free.f_bavail * free.f_frsize >= _ROOM:
+            return
+    except OSError:
+        pass
+    del os.environ["PROMETHEUS_MULTIPROC_DIR"]
+    logging.getLogger("gunicorn.error").warning(
+        "%s has no room to count in: /metrics tells of one worker only", counts.parent
+    )
+
+
+def _take_room() -> None:
+    """Take the blocks of this worker's counts now: later there may be none."""
+    counts = Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", os.devnull))
+    for path in counts.glob(f"*_{os.getpid()}.db"):
+        with suppress(OSError), path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, _COUNTED)
 
 
 class _Application(BaseApplication):  # type: ignore[misc]
@@ -146,11 +182,13 @@ class _Application(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> Callable[..., Any]:
+        _count_safely()
         from loader.metrics import Metrics  # noqa: PLC0415
         from loader.receiver import create_app  # noqa: PLC0415
         from loader.spool import Writer  # noqa: PLC0415
 
         metrics = Metrics()
+        _take_room()
         self._writer = Writer(self._settings.spool, synced=metrics.synced)
         return create_app(self._settings, self._writer, metrics=metrics, draining=self._is_draining)
 
@@ -166,7 +204,8 @@ def _say_where(arbiter: Arbiter, output: IO[str]) -> None:
     for listener in arbiter.LISTENERS:
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        print(f"listening on http://{shown}:{port}", file=output, flush=True)
+        with suppress(OSError):  # of a full disk, say: receiving does not hang on it
+            print(f"listening on http://{shown}:{port}", file=output, flush=True)
 
 
 class _Arbiter(Arbiter):  # type: ignore[misc]
@@ -257,6 +296,8 @@ def _answer_to(error: Exception) -> tuple[int, str]:
 class _JsonLogger(Logger):  # type: ignore[misc]
     """gunicorn's messages as JSON lines on stderr, without what they quote of a request."""
 
+    _notices = Notices(time.monotonic)
+
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)
         handler = logging.StreamHandler(sys.stderr)
@@ -268,8 +309,9 @@ class _JsonLogger(Logger):  # type: ignore[misc]
 
     def exception(self, _message: str, *_values: Any, **_more: Any) -> None:
         # Both the message and the traceback may quote a body or a header: keep the type.
-        kind = sys.exc_info()[0]
-        self.error_log.error("an exception was handled: %s", kind.__name__ if kind else "none")
+        name = getattr(sys.exc_info()[0], "__name__", "none")
+        if count := self._notices.due(name):
+            self.error_log.error("an exception was handled, %d times: %s", count, name)
 
 
 class _JsonFormatter(logging.Formatter):

@@ -12,7 +12,11 @@ from loader.errors import SettingsError
 
 SHORTEST_SECRET = 8
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")
+"""Without the underscore: servers drop such a header, for it may pass for another one."""
+_TAKEN = {"content-type", "content-length", "host", "transfer-encoding", "x-signature"}
+"""Headers that say something else already."""
+_LONGEST_KEPT = 36_500
 
 
 @dataclass(frozen=True)
@@ -92,17 +96,17 @@ def load_settings(environ: Mapping[str, str], directory: Path) -> Settings:
     """
     document = _read_document(environ, directory)
     text = {key: _text(key, environ, document) for key in _KEYS}
-    home = Path(text["LOADER_HOME"])
+    home = Path(_place("LOADER_HOME", text["LOADER_HOME"] or _KEYS["LOADER_HOME"]))
     return Settings(
         home=home,
         webhooks=_webhooks(text, document),
         timezone=_timezone(text["LOADER_TIMEZONE"]),
         warehouse=_warehouse(text["LOADER_WAREHOUSE"] or str(home / "warehouse.duckdb")),
-        lake_data=text["LOADER_LAKE_DATA"] or None,
+        lake_data=_place("LOADER_LAKE_DATA", text["LOADER_LAKE_DATA"]) or None,
         max_body_bytes=_whole(text, "LOADER_MAX_BODY", least=1, most=LARGEST_BODY),
         workers=_whole(text, "LOADER_WORKERS", least=1),
         threads=_whole(text, "LOADER_THREADS", least=1),
-        retain_days=_whole(text, "LOADER_RETAIN_DAYS", least=0)
+        retain_days=_whole(text, "LOADER_RETAIN_DAYS", least=0, most=_LONGEST_KEPT)
         if text["LOADER_RETAIN_DAYS"]
         else None,
         metrics_public=text["LOADER_METRICS_PUBLIC"].lower() in {"1", "true", "yes"},
@@ -115,7 +119,7 @@ def _read_document(environ: Mapping[str, str], directory: Path) -> dict[str, Any
     if not path.exists() and not named:
         return {}
     try:
-        document = tomllib.loads(path.read_text("utf-8"))
+        document = tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise SettingsError(f"{path} cannot be read ({error.strerror}): name another.") from None
     except ValueError:
@@ -131,13 +135,29 @@ def _read_document(environ: Mapping[str, str], directory: Path) -> dict[str, Any
 
 def _text(key: str, environ: Mapping[str, str], document: Mapping[str, Any]) -> str:
     if key in environ:
-        return environ[key].strip()
+        return _utf8(key, environ[key].strip())
     value = document.get(key, _KEYS.get(key, ""))
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return " ".join(value)
     if isinstance(value, (bool, int, str)):
         return str(value).strip()
     raise SettingsError(f"{key} in loader.toml is a {type(value).__name__}; write it as text.")
+
+
+def _utf8(key: str, value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise SettingsError(f"{key} is not UTF-8: write it so, or choose another.") from None
+    return value
+
+
+def _place(key: str, text: str) -> str:
+    """Return a path with the home directory in place of ``~``: not everybody reads it so."""
+    try:
+        return str(Path(text).expanduser()) if text.startswith("~") else text
+    except RuntimeError:
+        raise SettingsError(f"{key} begins with ~, and whose home that is is unknown.") from None
 
 
 def _webhooks(text: Mapping[str, str], document: Mapping[str, Any]) -> dict[str, Webhook]:
@@ -179,11 +199,18 @@ def _api_key(name: str, text: str) -> tuple[str, str] | None:
     if not text:
         return None
     header, colon, value = text.partition(":")
-    if not colon or not _HEADER_NAME.fullmatch(header.strip()) or not value.strip():
+    header, value = header.strip(), value.strip()
+    if not (colon and _HEADER_NAME.fullmatch(header) and value.isprintable() and value):
         raise SettingsError(
-            f"the API key of webhook {name!r} is not of the form 'Header-Name: value': mend it."
+            f"the API key of webhook {name!r} is not of the form 'Header-Name: value', the name "
+            "in letters, digits and '-': mend it."
         )
-    return header.strip(), value.strip()
+    if header.lower() in _TAKEN:
+        raise SettingsError(
+            f"the API key of webhook {name!r} is in the header {header}, which says something "
+            "else: take another header."
+        )
+    return header, value
 
 
 def _timezone(name: str) -> str:
@@ -197,12 +224,31 @@ def _timezone(name: str) -> str:
 
 
 def _warehouse(place: str) -> str:
-    if "?" in place and not place.startswith("ducklake:"):
+    if place.startswith("ducklake:"):
+        return place
+    scheme = re.match(r":?[A-Za-z0-9]{2,}:", place)  # of a DSN, which may hold a password
+    if scheme:
+        raise SettingsError(
+            f"LOADER_WAREHOUSE begins with {scheme[0]}; a path or ducklake:postgres:… is wanted."
+        )
+    place = _place("LOADER_WAREHOUSE", place)
+    if not Path(place).name:
+        raise SettingsError(f"LOADER_WAREHOUSE is {place!r}; the path of a file is wanted.")
+    if "?" in place:
         raise SettingsError(
             f"the warehouse would be {place}, and DuckDB takes a question mark for the end of a "
             "file's name: choose another LOADER_HOME or LOADER_WAREHOUSE."
         )
     return place
+
+
+def refuse_without_secrets(settings: Settings) -> None:
+    """Raise ``SettingsError`` unless there is a webhook and every one has a secret."""
+    if not settings.webhooks:
+        raise SettingsError("no webhook has a secret: set LOADER_SECRETS to the provider's secret.")
+    for name, webhook in settings.webhooks.items():
+        if not any(webhook.secrets):
+            raise SettingsError(f"webhook {name!r} has no secret: set one, or take it out.")
 
 
 def _whole(text: Mapping[str, str], key: str, least: int, most: int | None = None) -> int:

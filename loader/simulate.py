@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from queue import Full, Queue
 from threading import Event, Lock, Thread
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import orjson
 import polars as pl
@@ -378,8 +378,10 @@ class _Door:
         self.accepted = 0
         self.error: LoaderError | None = None
         self._url, self._secret = url, secret
-        self._headers = {"Content-Type": "application/json", **dict([api_key] if api_key else [])}
-        self._path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        self._headers: dict[str, str | bytes] = {"Content-Type": "application/json"}
+        if api_key:
+            self._headers[api_key[0]] = api_key[1].encode()
+        self._path = quote((url.path or "/") + (f"?{url.query}" if url.query else ""), safe=_PLAIN)
         self._lock = Lock()
         self._failed = Event()
 
@@ -397,8 +399,8 @@ class _Door:
         try:
             while not self._failed.is_set() and (body := self.queue.get()) is not None:
                 self._post(connection, body)
-        except LoaderError as error:
-            self.error = self.error or error
+        except Exception as error:
+            self.error = self.error or _told(error)
             self._failed.set()
         finally:
             connection.close()
@@ -425,7 +427,7 @@ class _Door:
             self.accepted += 1
 
     def _ask(
-        self, connection: http.client.HTTPConnection, body: bytes, headers: dict[str, str]
+        self, connection: http.client.HTTPConnection, body: bytes, headers: dict[str, str | bytes]
     ) -> tuple[int, float]:
         """Return the status, 0 without an answer, and the seconds to wait before asking again."""
         try:
@@ -439,6 +441,16 @@ class _Door:
         return answer.status, min(float(after), 30.0) if after.isdecimal() else 1.0
 
 
+def _told(error: Exception) -> LoaderError:
+    if isinstance(error, LoaderError):
+        return error
+    # Its own words quote a header or the address, and may hold the API key.
+    return LoaderError(
+        f"nothing can be posted there ({type(error).__name__}): mend the address or the API key."
+    )
+
+
+_PLAIN = "!#$%&'()*+,/:;=?@[]~"
 _PASSING = {0, 429, 503}
 _REFUSED = {
     0: "the receiver cannot be reached: start it with loader serve, or mend the address.",

@@ -9,11 +9,11 @@ shortened would regrow under offsets that a reader has already consumed.
 """
 
 import base64
+import errno
 import fcntl
 import os
 import re
 import secrets
-import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -394,8 +394,12 @@ def _sync_parents(directory: Path) -> None:
     """
     spool = directory.parent
     for parent in (spool, spool.parent, spool.parent.parent):
-        with suppress(PermissionError):  # the home may stand where we may look up but not read
+        try:
             sync_directory(parent)
+        except OSError as error:
+            # The home may stand where we may not read, or on what knows no sync of directories.
+            if parent == spool or error.errno not in {errno.EACCES, errno.EPERM, errno.EINVAL}:
+                raise
 
 
 def sync_directory(path: Path) -> None:
@@ -835,7 +839,3 @@ def _count(source: IO[bytes]) -> int:
     while part := reader.read(_SCAN):
         total += len(part)
     return total
-
-
-if sys.platform == "win32":  # pragma: no cover
-    raise SpoolError("the spool needs a POSIX system: run it on Linux or macOS.")

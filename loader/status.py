@@ -137,14 +137,14 @@ def _last_load(con: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
         con,
         """
         select
-            finished_at,
+            max(finished_at) as finished_at,
             cast(sum(read) as bigint) as read,
             cast(sum(inserted) as bigint) as inserted,
             cast(sum(duplicates) as bigint) as duplicates,
             cast(sum(quarantined) as bigint) as quarantined,
         from ingest_ledger
-        group by finished_at
-        order by finished_at desc
+        group by started_at
+        order by started_at desc
         limit 1
         """,
     )

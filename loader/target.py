@@ -22,12 +22,11 @@ from loader.publication import (
     beside,
     private_path,
     publish,
-    sync_directory,
     sync_file,
     wal,
 )
 from loader.settings import Settings
-from loader.spool import Segment
+from loader.spool import Segment, sync_directory
 
 WAIT_SECONDS = 10.0
 LOADING = "set threads = 1; set memory_limit = '160MB'; set disabled_compression_methods = ''"
@@ -370,6 +369,11 @@ def _told(path: Path | str, error: Exception) -> WarehouseError:
         return LacksMemory(
             f"{path} cannot be loaded: DuckDB wants more memory than it takes on this machine; "
             "end other programs or move the warehouse to a larger machine, then ingest again."
+        )
+    if isinstance(error, PermissionError):
+        return WarehouseError(
+            f"{path} cannot be loaded: this user may not write {error.filename or 'there'}; let "
+            "it, or choose another LOADER_WAREHOUSE."
         )
     return WarehouseError(
         f"{path} cannot be loaded ({type(error).__name__}): free space or mend the disk, then "

@@ -5,7 +5,7 @@ spool can be held against the secrets again at any time.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from loader import signature
 from loader.errors import SpoolError
@@ -25,10 +25,6 @@ class Finding:
     """Where the line starts, in uncompressed bytes; None when it is about the whole segment."""
     problem: str
     """One clause; it quotes nothing of the line."""
-
-    def as_dict(self) -> dict[str, str | int | None]:
-        """Return the fields by name."""
-        return asdict(self)
 
     def __str__(self) -> str:  # noqa: D105
         place = self.segment if self.offset is None else f"{self.segment} at {self.offset}"

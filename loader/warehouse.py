@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
 import duckdb
@@ -87,6 +86,7 @@ class Warehouse:
         self._target = target
         self._timezone = timezone
         self._refreshing = refresh_steps()  # now: meanwhile another version may be installed
+        self._started = _now()
         self.batch_scale, self.takes_turns = target.batch_scale, not target.alone
 
     def open(self) -> "Warehouse":
@@ -112,7 +112,11 @@ class Warehouse:
         return sum(name not in known for (name,) in self._rows(query))
 
     def new(self, segments: Iterable[Segment]) -> Iterator[tuple[Segment, int]]:
-        """Yield the segments that are this loader's to load, and from which offset on."""
+        """Yield the segments that are this loader's to load, and from which offset on.
+
+        What is loaded of them has one ``started_at`` in the ledger: it is one load to a reader.
+        """
+        self._started = _now()
         return self._target.claimed(segments, lambda con: loaded_offsets(con, self._target.prefix))
 
     def release(self) -> None:
@@ -140,11 +144,11 @@ class Warehouse:
 
         Rows, quarantine and ledger of them all are one transaction.
         """
-        started, batches = _now(), [parsed]
+        batches = [parsed]
 
         def work() -> Loaded:
             batches.extend(ready())
-            return self._load_once(batches, started)
+            return self._load_once(batches, self._started)
 
         done = self._commit(work)
         *before, last = [block.segment for parsed in batches for block in parsed.blocks]
@@ -228,17 +232,6 @@ class Warehouse:
         """Let go of it."""
         self._target.close()
 
-    def __enter__(self) -> "Warehouse":  # noqa: D105
-        return self
-
-    def __exit__(  # noqa: D105
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     @property
     def _con(self) -> duckdb.DuckDBPyConnection:
         return self._target.con
@@ -284,13 +277,17 @@ class Warehouse:
 
     def _done(self, batches: Sequence[Parsed], started: datetime) -> Loaded:
         """Return what an earlier attempt at this load did, whose commit nobody confirmed."""
-        names = {self._named(block.segment) for parsed in batches for block in parsed.blocks}
+        places = [
+            f"{self._named(block.segment)}:{block.offset}"
+            for parsed in batches
+            for block in parsed.blocks
+        ]
         query = """
             select sum(read), sum(inserted), sum(duplicates), sum(quarantined)
             from ingest_ledger
-            where started_at = ? and list_contains(?, segment)
+            where started_at = ? and list_contains(?, segment || ':' || from_offset)
         """
-        sums = self._con.execute(query, [started, list(names)]).fetchall()[0]
+        sums = self._con.execute(query, [started, places]).fetchall()[0]
         return Loaded(*(int(value or 0) for value in sums))
 
     def _left(self, batches: Iterable[Parsed]) -> list[Parsed]:
@@ -696,7 +693,7 @@ def _ledger(parsed: Parsed, decisions: Mapping[str, Decision], started: datetime
     for decision in decisions.values():
         _count(decision.duplicates, duplicates)
     quarantined = _count(parsed.refused, [0] * len(parsed.blocks))
-    moments = _moments(parsed)
+    moments, finished = _moments(parsed), _now()
     rows = [
         {
             "segment": block.segment,
@@ -708,7 +705,7 @@ def _ledger(parsed: Parsed, decisions: Mapping[str, Decision], started: datetime
             "quarantined": quarantined[number],
             **moments.get(number, {"without_received_at": 0}),
             "started_at": started,
-            "finished_at": _now(),
+            "finished_at": finished,
         }
         for number, block in enumerate(parsed.blocks)
     ]

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 
 import pytest
 
@@ -14,3 +15,13 @@ def require(program: str) -> str:
     if os.environ.get("CI") == "true":
         pytest.fail(f"{program} is not installed, and CI installs everything the tests need")
     pytest.skip(f"{program} is not installed: apt-get install it to run this test")
+
+
+def namespace(*flags: str) -> list[str]:
+    """Return a command that runs another in a namespace of its own; skip without, never in CI."""
+    unshare = require("unshare")
+    if subprocess.run([unshare, "-r", *flags, "true"], check=False, capture_output=True).returncode:
+        if os.environ.get("CI") == "true":
+            pytest.fail("this system forbids namespaces of one's own, and CI allows them")
+        pytest.skip("this system forbids namespaces of one's own")
+    return [unshare, "-r", *flags]

@@ -2,9 +2,12 @@
 
 import json
 import os
+import shlex
+import signal
 import subprocess
 import sys
 import sysconfig
+import time
 from pathlib import Path
 
 import pytest
@@ -76,6 +79,10 @@ def test_wrong_usage_is_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
         (("simulate", "--spool", "--campaigns", "0"), {}),
         (("simulate", "--to", "http://127.0.0.1:1/webhooks/nobody"), {}),
         (("simulate", "--to", "nonsense"), {}),
+        (("simulate", "--to", "http://user:pass@127.0.0.1/webhooks/nobody?x=y"), {}),
+        (("serve", "--port", "0", "--host", "x" * 80), {}),
+        (("sql", "select 'infinity'::timestamp", "--csv"), {}),
+        (("sql", "select '\udcff'"), {}),
     ],
 )
 def test_a_failure_is_one_clear_line(
@@ -88,7 +95,7 @@ def test_a_failure_is_one_clear_line(
     lines = [line for line in done.stderr.splitlines() if not line.startswith('{"time"')]
     assert len([line for line in lines if line.startswith("loader: ")]) == 1
     assert "Traceback" not in done.stderr
-    assert SECRET not in done.stderr
+    assert SECRET not in done.stderr and "pass@" not in done.stderr
 
 
 def test_json_is_one_object_even_for_a_failure(tmp_path: Path) -> None:
@@ -141,11 +148,15 @@ def test_what_cannot_be_meant_is_refused(arguments: list[str], code: int, tmp_pa
 
 
 def test_the_wheel_runs_the_demo_outside_the_checkout(tmp_path: Path) -> None:
-    """An installed wheel carries sql, notebooks and all it needs to run the whole demo."""
+    """An installed wheel carries all it needs to run the whole demo, which heeds no loader.toml."""
     python = _environment_of_the_wheel(tmp_path)
+    (tmp_path / "scratch").mkdir()
+    real = f'LOADER_WAREHOUSE = "{tmp_path}/real/warehouse.duckdb"'
+    for place in (tmp_path, tmp_path / "scratch"):
+        (place / "loader.toml").write_text(real)
 
     done = subprocess.run(
-        [python, "-m", "loader", "demo", "--campaigns", "3", "--messages", "900"],
+        [python, *shlex.split("-m loader demo --campaigns 3 --messages 900 --home scratch")],
         cwd=tmp_path,
         env={
             "PATH": os.environ["PATH"],
@@ -159,8 +170,9 @@ def test_the_wheel_runs_the_demo_outside_the_checkout(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 0, done.stderr
-    assert len(list(tmp_path.glob("inboxroad-demo-*/reports/*.html"))) == 2
+    assert len(list(tmp_path.glob("scratch/reports/*.html"))) == 2
     assert "delivery %" in done.stdout
+    assert not (tmp_path / "real").exists()
 
 
 def _environment_of_the_wheel(directory: Path) -> Path:
@@ -175,3 +187,41 @@ def _environment_of_the_wheel(directory: Path) -> Path:
     packages = next((directory / "env" / "lib").glob("python*/site-packages"))
     (packages / "dependencies.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
     return python
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("ingest",), ("sql", "select 1")])
+def test_streams_may_be_missing_full_or_of_another_form(
+    tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    """Closed streams, a full disk behind them and an old encoding stop no command in mid-work."""
+    loader(tmp_path, "ingest")
+    command = [sys.executable, "-m", "loader", *arguments]
+    environ = {**os.environ, "LOADER_HOME": str(tmp_path), "PYTHONIOENCODING": "latin-1"}
+    for end, wanted in ((">&- 2>&-", 0), ("2>&-", 0), ("<&-", 0), ("--json >/dev/full", 1)):
+        script = shlex.join(command) + " " + end
+        done = subprocess.run(
+            ["sh", "-c", script], env=environ, capture_output=True, text=True, check=False
+        )
+
+        assert done.returncode == wanted, (end, done.stderr)
+        assert "Traceback" not in done.stderr
+
+
+def test_an_interrupted_query_ends_at_once(tmp_path: Path) -> None:
+    """Ctrl-C ends a long query in a moment, with one line and no trace."""
+    loader(tmp_path, "ingest")
+    query = "select count(*) from range(300000) a, range(300000) b where (a.range*7+b.range)%13=7"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "loader", "sql", query],
+        env={**os.environ, "LOADER_HOME": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    _out, said = process.communicate(timeout=60)
+
+    assert time.monotonic() - started < 5
+    assert process.returncode == 1
+    assert said == "loader: stopped.\n"

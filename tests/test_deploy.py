@@ -1,5 +1,7 @@
 """The shipped configurations, run: nginx and Caddy before the receiver, systemd's own check."""
 
+import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -95,22 +97,31 @@ def test_receiver_that_is_away_is_a_503(request: pytest.FixtureRequest, tmp_path
     assert "Retry-After: 5" in body and '{"error": ' in body
 
 
-@pytest.mark.parametrize("unit", sorted(path.name for path in proxy.DEPLOY.glob("systemd/*")))
-def test_units_are_sound(unit: str, tmp_path: Path) -> None:
+UNITS = [*proxy.DEPLOY.glob("systemd/*"), *proxy.DEPLOY.glob("lake/maintain.*")]
+INGEST = "inboxroad-loader-ingest.service"
+
+
+@pytest.mark.parametrize("unit", sorted(path.name for path in UNITS))
+@pytest.mark.parametrize("lake", [False, True])
+def test_units_are_sound(unit: str, lake: bool, tmp_path: Path) -> None:
     """systemd finds nothing wrong with the units, once the program they start is there."""
     program = tmp_path / "loader"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
-    for path in (proxy.DEPLOY / "systemd").iterdir():
+    for path in UNITS:
         text = path.read_text().replace("/opt/inboxroad-loader/bin/loader", str(program))
         (tmp_path / path.name).write_text(text)
+    if lake:
+        (tmp_path / f"{INGEST}.d").mkdir()
+        shutil.copy(proxy.DEPLOY / "lake" / "ingest-lake.conf", tmp_path / f"{INGEST}.d")
     checked = subprocess.run(
         [require("systemd-analyze"), "verify", "--man=no", str(tmp_path / unit)],
         capture_output=True,
         text=True,
         check=False,
     )
-    complaints = [line for line in checked.stderr.splitlines() if "inboxroad-loader" in line]
+    ours = re.compile("inboxroad-loader|maintain|ingest-lake")
+    complaints = [line for line in checked.stderr.splitlines() if ours.search(line)]
     assert (checked.returncode, complaints) == (0, [])
 
 

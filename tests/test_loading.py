@@ -398,10 +398,64 @@ def test_a_time_beyond_what_can_be_shown_is_told(tmp_path: Path) -> None:
     """An answer with a year beyond 9999 gets a sentence in every form that cannot show it."""
     where = home(tmp_path)
     ingest(where)
-    found = query.ask(where, "select [timestamp '12000-01-01'] as several")
-    for form in (query.to_table, query.to_json, query.to_csv):
-        with pytest.raises(LoaderError, match="years 1 to 9999"):
-            form(found)
+    for value in ("[timestamp '12000-01-01']", "timestamp 'infinity'", "date '290000-01-01'"):
+        found = query.ask(where, f"select {value} as beyond")
+        for form in (query.to_table, query.to_json, query.to_csv):
+            with pytest.raises(LoaderError, match="years 1 to 9999"):
+                form(found)
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("map {1: 'a'}", '{"1":"a"}'),
+        ("170141183460469231731687303715884105::hugeint", '"170141183460469231731687303715884105"'),
+        ("340282366920938463463374607431768211455::uhugeint",
+         '"340282366920938463463374607431768211455"'),
+        ("'ab'::blob", '"6162"'),
+        ("date '9999-12-31'", '"9999-12-31"'),
+    ],
+)  # fmt: skip
+def test_every_value_has_a_form(value: str, written: str, tmp_path: Path) -> None:
+    """What JSON or a spreadsheet has no number or form for is written as text, and is not lost."""
+    where = home(tmp_path)
+    ingest(where)
+    found = query.ask(where, f"select {value} as v")
+
+    assert query.to_json(found) == f'{{"columns":["v"],"rows":[{{"v":{written}}}]}}'
+    assert json.loads(written) in (*query.to_csv(found).splitlines(), {"1": "a"})
+
+
+def test_a_parquet_file_takes_the_place_of_files_only(tmp_path: Path) -> None:
+    """A link is followed; a pipe, a device or a directory is refused and stays what it is."""
+    (tmp_path / "real.parquet").write_bytes(b"older")
+    (tmp_path / "link.parquet").symlink_to(tmp_path / "real.parquet")
+    os.mkfifo(tmp_path / "pipe")
+    frame = pl.DataFrame({"a": [1]})
+    query.write_parquet(frame, tmp_path / "link.parquet")
+    for name in ("pipe", "."):
+        with pytest.raises(LoaderError, match="it is no file"):
+            query.write_parquet(frame, tmp_path / name)
+
+    assert (tmp_path / "link.parquet").is_symlink()
+    assert pl.read_parquet(tmp_path / "real.parquet").item() == 1
+    assert (tmp_path / "pipe").is_fifo()
+    assert {path.name for path in tmp_path.iterdir()} == {"real.parquet", "link.parquet", "pipe"}
+
+
+def test_the_last_load_is_told_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many segments, and batches, one load has, its status is the sum of them all."""
+    monkeypatch.setattr("loader.ingest.BATCH_BYTES", 400)
+    where = home(tmp_path)
+    drop(where, "first.jsonl", line(moment(0)))
+    ingest(where)
+    for number in range(3):
+        drop(where, f"{number}.jsonl", *(line(moment(1 + 9 * number + n)) for n in range(9)))
+    ingest(where)
+    loads = query.ask(where, "select count(distinct started_at) from ingest_ledger").item()
+
+    assert loads == 2
+    assert status(where)["last_load"]["read"] == 27
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Los_Angeles"])

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ from urllib.request import urlopen
 import pytest
 
 from loader.spool import is_active, list_segments
-from tests.conftest import require
+from tests.conftest import namespace, require
 from tests.torture.client import SECRETS, Receiver, drive, event, signed
 from tests.torture.probes import ask, plain
 from tests.torture.server import stored
@@ -265,6 +266,54 @@ def test_counts_of_a_killed_server_do_not_pile_up(tmp_path: Path) -> None:
         assert [path.is_dir() for path in left] == [False]
         left = _counts(following.process.pid)
     assert [path.is_dir() for path in left] == [False]
+
+
+def test_counts_of_a_living_server_are_left_alone(tmp_path: Path) -> None:
+    """Another server takes the counts of no living one, in whatever namespace that counts pids."""
+    inside = [*namespace("-p", "-f", "--mount-proc"), sys.executable, "-m", "loader", "serve"]
+    with Receiver(tmp_path / "home") as receiver:
+        other = Receiver(tmp_path / "other", command=inside).start()
+        assert answers(other.port) == 200
+        other.kill()
+        assert [path.is_dir() for path in _counts(receiver.process.pid)] == [True]
+
+
+def test_counting_never_stops_receiving(tmp_path: Path) -> None:
+    """Where the counts were swept away, /metrics answers all the same, and workers start."""
+    with Receiver(tmp_path / "home") as receiver:
+        (swept,) = _counts(receiver.process.pid)
+        shutil.rmtree(swept)
+        told = urlopen(f"http://127.0.0.1:{receiver.port}/metrics").read()
+        (before, *_) = workers = receiver.workers()
+        os.kill(before, signal.SIGKILL)
+        while receiver.workers() == workers or len(receiver.workers()) < len(workers):
+            time.sleep(0.05)
+        time.sleep(1)
+        answered = [answers(receiver.port) for _ in range(20)]
+
+        assert b"loader_appended_events_total" in told
+        assert answered == [200] * 20
+
+
+@pytest.mark.parametrize("left", [0, 8192])
+def test_memory_that_is_full_stops_no_receiver(tmp_path: Path, left: int) -> None:
+    """A full /dev/shm costs the counts of other workers, and no event."""
+    fill = (
+        "mount -t tmpfs -o size=256k full /dev/shm && "
+        f'head -c $((262144 - {left})) /dev/zero > /dev/shm/fill; exec "$@"'
+    )
+    serve = [sys.executable, "-m", "loader", "serve"]
+    command = [*namespace("-m"), "sh", "-c", fill, "sh", *serve]
+    with Receiver(tmp_path / "home", command=command) as receiver:
+        assert answers(receiver.port) == 200
+        assert urlopen(f"http://127.0.0.1:{receiver.port}/metrics").status == 200
+        assert "SIGBUS" not in receiver.log.read_text()
+
+
+def answers(port: int) -> int:
+    """Post one event, signed; return the status."""
+    (status,) = ask(plain(port), signed(event("one")))
+    return status
 
 
 def _counts(pid: int) -> list[Path]:

@@ -19,6 +19,28 @@ def test_defaults(tmp_path: Path) -> None:
     assert settings.webhooks == {}
 
 
+def test_an_empty_home_is_the_default(tmp_path: Path) -> None:
+    """An empty LOADER_HOME is one that is not set, as every other key."""
+    assert load_settings({"LOADER_HOME": ""}, tmp_path).home == Path("data")
+
+
+def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every path may begin with ~, and all that write and read there mean the same."""
+    monkeypatch.setenv("HOME", "/home/ann")
+    settings = load_settings({"LOADER_HOME": "~/mail", "LOADER_LAKE_DATA": "~/lake"}, tmp_path)
+
+    assert settings.spool == Path("/home/ann/mail/spool")
+    assert settings.warehouse == "/home/ann/mail/warehouse.duckdb"
+    assert settings.lake_data == "/home/ann/lake"
+
+
+def test_windows_editors_may_write_it(tmp_path: Path) -> None:
+    """A byte-order mark at the start of loader.toml is passed over."""
+    (tmp_path / "loader.toml").write_text("LOADER_TIMEZONE = 'Asia/Tokyo'", "utf-8-sig")
+
+    assert load_settings({}, tmp_path).timezone == "Asia/Tokyo"
+
+
 def test_environment_wins(tmp_path: Path) -> None:
     """The environment wins over loader.toml, key by key."""
     (tmp_path / "loader.toml").write_text(
@@ -100,6 +122,18 @@ def test_a_secret_is_never_printed(tmp_path: Path) -> None:
         ({"LOADER_WAREHOUSE": "what?.duckdb"}, ""),
         ({"LOADER_WORKERS": "0"}, ""),
         ({"LOADER_RETAIN_DAYS": "a week"}, ""),
+        ({"LOADER_RETAIN_DAYS": "36501"}, ""),
+        ({"LOADER_HOME": "not\udcffutf-8"}, ""),
+        ({"LOADER_HOME": "~nobody-of-that-name/x"}, ""),
+        ({"LOADER_SECRETS": "good-enough-\udcff"}, ""),
+        ({"LOADER_API_KEY": "X-Key: \udcff"}, ""),
+        ({"LOADER_API_KEY": "X-Key: two\nlines"}, ""),
+        ({"LOADER_API_KEY": "X_Key: dropped-on-the-way"}, ""),
+        ({"LOADER_API_KEY": "Content-Type: application/json"}, ""),
+        ({"LOADER_API_KEY": "x-signature: foo"}, ""),
+        ({"LOADER_WAREHOUSE": ":memory:"}, ""),
+        ({"LOADER_WAREHOUSE": "postgres:password=unclosed-secret-value"}, ""),
+        ({"LOADER_WAREHOUSE": "/"}, ""),
         ({"LOADER_CONFIG": "nowhere.toml"}, ""),
         ({}, "LOADER_HOMES = 'x'"),
         ({}, "LOADER_SECRETS = 'unclosed-secret-value"),

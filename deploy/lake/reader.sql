@@ -1,7 +1,7 @@
 -- An analyst's role: sees the lake's catalog, changes nothing.
 -- Run in the catalog's database, as the role that the loaders use:
---   psql "host=… dbname=lake user=loader" -v password="'…'" -f reader.sql
-create role lake_reader login password :password;
+--   psql "host=… dbname=lake user=loader" -v password="…" -f reader.sql
+create role lake_reader login password :'password';
 grant usage on schema public to lake_reader;
 grant select on all tables in schema public to lake_reader;
 -- the lake makes a table of its own now and then; the reader sees those too

@@ -14,7 +14,7 @@ from typing import Any
 from loader.batch import Block, Parsed, parse
 from loader.errors import LacksMemory, SpoolError, WarehouseError
 from loader.lake import described
-from loader.retention import retain
+from loader.retention import expired, retain
 from loader.settings import Settings
 from loader.shape import Shapes
 from loader.spool import (
@@ -257,17 +257,13 @@ class _Run:
 
     def _refuse_to_forget(self) -> None:
         """Raise where the old warehouse holds events that are in this spool no more."""
-        present = [segment.name for segment in list_segments(self._settings.spool)]
-        try:
-            with closing(self._warehouse.open()) as old:
-                gone = old.elsewhere(present)
-        except WarehouseError:
-            return  # it cannot be opened, and that is what a rebuild is for
-        if gone:
+        spool = self._settings.spool
+        present = [segment.name for segment in list_segments(spool)]
+        if gone := self._warehouse.elsewhere(present, expired(spool)):
             raise WarehouseError(
                 f"{gone} segments that were loaded are not in this spool, and a rebuild would "
-                "lose their events: restore them, or delete the loader's own warehouse to go on "
-                "without them."
+                "lose their events: restore them; or, to go on without them, begin a new "
+                "warehouse (of a file: delete it and the private one beside it)."
             )
 
     def _batches(self, segments: Iterable[Segment]) -> Iterator[list[Block]]:
@@ -293,7 +289,8 @@ class _Run:
         except LongLine as line:
             return Block.of_long(segment.name, offset, line)
         except SpoolError as error:
-            self._unread.append(error)  # the other segments can be loaded all the same
+            if expired(self._settings.spool).get(segment.name, -1) < offset:  # else put away
+                self._unread.append(error)  # the other segments can be loaded all the same
             return None
         return Block(segment.name, offset, data) if data else None
 

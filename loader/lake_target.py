@@ -138,6 +138,10 @@ class LakeTarget:
             return query(self.con)
         return self._insist(lambda: query(self.con))
 
+    def ask_shown(self, query: Callable[[duckdb.DuckDBPyConnection], T]) -> T | None:
+        """Ask the lake again: there is no other copy of it, and an error is told."""
+        return self.ask(query)
+
     def has_moved(self) -> bool:
         """Say whether this transaction begins at another snapshot than this loader's last."""
         return _snapshot(self.con, "current") != self._mine

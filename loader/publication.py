@@ -37,7 +37,7 @@ def publish(source: int, published: Path) -> None:
     try:
         with suppress(FileNotFoundError):
             aside.unlink()
-        _copy(source, aside)
+        _copy(source, aside, stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
         # DuckDB would replay the log of an older file into the new one, without a word.
         with suppress(FileNotFoundError):
             wal(published).unlink()
@@ -49,6 +49,15 @@ def publish(source: int, published: Path) -> None:
         raise WarehouseError(
             f"{published} cannot be published ({error.strerror}): free space, or mend the disk."
         ) from None
+
+
+def copy(published: Path, private: Path) -> None:
+    """Make a new private file of a published one. Raises ``OSError``."""
+    source = os.open(published, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _copy(source, private, stat.S_IRUSR | stat.S_IWUSR)
+    finally:
+        os.close(source)
 
 
 def wal(path: Path) -> Path:
@@ -65,13 +74,13 @@ def sync_file(path: Path) -> None:
         os.close(fd)
 
 
-def _copy(source: int, target: Path) -> None:
+def _copy(source: int, target: Path, mode: int) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     fd = os.open(target, flags, 0o600)
     try:
         if not _clone(source, fd):
             _copy_bytes(source, fd)
-        os.fchmod(fd, stat.S_IRUSR | stat.S_IRGRP | stat.S_IROTH)
+        os.fchmod(fd, mode)
         os.fsync(fd)
     finally:
         os.close(fd)

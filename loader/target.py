@@ -20,6 +20,7 @@ from loader.lock import sole_loader
 from loader.memory import lacked_memory
 from loader.publication import (
     beside,
+    copy,
     private_path,
     publish,
     sync_file,
@@ -84,6 +85,9 @@ class Target(Protocol):
 
     def ask(self, query: Query[T]) -> T:
         """Return what ``query`` finds in the open database."""
+
+    def ask_shown(self, query: Query[T]) -> T | None:
+        """Return what ``query`` finds in what readers see; None where nothing can be seen."""
 
     def has_moved(self) -> bool:
         """Say, in a commit, whether anything may have been committed since this loader's last."""
@@ -210,6 +214,14 @@ class FileTarget:
         """Return what ``query`` finds in the private file."""
         return query(self.con)
 
+    def ask_shown(self, query: Query[T]) -> T | None:
+        """Return what ``query`` finds in the published file, if that can be read."""
+        try:
+            with _reading(self._published) as con:
+                return query(con)
+        except duckdb.Error:
+            return None
+
     def has_moved(self) -> bool:
         """Return that it has not: nobody else loads."""
         return False
@@ -318,6 +330,9 @@ class FileTarget:
         for stale in (aside, wal(aside), wal(self._path)):
             stale.unlink(missing_ok=True)
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if self._path == private_path(self._published) and self._published.exists():
+            # What has expired from the spool may stand nowhere else.
+            copy(self._published, aside)
         self._connect(aside, prepare)
         self._checkpoint()
         self.close()

@@ -39,6 +39,7 @@ _VIEWS = pl.CompatLevel.newest()
 """Texts go to DuckDB as they stand, not copied together first."""
 RefreshStep = tuple[str | None, list[str]]
 """The column of the plan that says how often a step is done, else once, and its statements."""
+_EVENT = ["message_key", "occurred_at"]
 _HOW_OFTEN = {"by_part": "parts", "if_full": "fulls"}
 PART_EVENTS = 11_000_000
 """As many fit into the memory that a refresh has."""
@@ -105,11 +106,26 @@ class Warehouse:
     def _ask_offsets(self) -> dict[str, int]:
         return self._target.ask(lambda con: loaded_offsets(con, self._target.prefix))
 
-    def elsewhere(self, present: Iterable[str]) -> int:
-        """Return how many segments have been loaded that are not ``present`` in this spool."""
-        known = {self._target.prefix + name for name in present}
-        query = "select distinct segment from ingest_ledger"
-        return sum(name not in known for (name,) in self._rows(query))
+    def elsewhere(self, present: Iterable[str], expired: Iterable[str]) -> int:
+        """Return how many segments have been loaded that are not ``present`` in this spool.
+
+        It is opened for that, and closed; where it does not open, what readers see tells, and
+        where nothing can be seen, what has ``expired``.
+        """
+
+        def loaded(con: duckdb.DuckDBPyConnection) -> set[str]:
+            query = "select distinct segment from ingest_ledger"
+            return {name for (name,) in con.execute(query).fetchall()}
+
+        try:
+            self.open()
+            found: set[str] | None = self._target.ask(loaded)
+        except WarehouseError:
+            found = self._target.ask_shown(loaded)
+        finally:
+            self.close()
+        known = set(map(self._named, present))
+        return len((set(map(self._named, expired)) if found is None else found) - known)
 
     def new(self, segments: Iterable[Segment]) -> Iterator[tuple[Segment, int]]:
         """Yield the segments that are this loader's to load, and from which offset on.
@@ -132,8 +148,8 @@ class Warehouse:
         return self._target.sole(purpose)
 
     def is_published(self) -> bool:
-        """Say whether readers see what stands now."""
-        return self._target.is_published(_state)
+        """Say whether readers see what stands now, and nothing of it waits to be settled."""
+        return not self.ties(1).height and self._target.is_published(_state)
 
     def together(self) -> AbstractContextManager[None]:
         """Make one transaction of what is loaded meanwhile, where nobody else loads."""
@@ -186,10 +202,11 @@ class Warehouse:
         return [line for (line,) in self._rows(query, self._named(segment), offset)]
 
     def ties(self, most: int) -> pl.DataFrame:
-        """Return kind, message_key and occurred_at of up to ``most`` tied events."""
+        """Return kind, message_key and occurred_at of up to ``most`` tied events, and ``lines``."""
         query = """
-            select distinct kind, message_key::varchar as message_key, occurred_at
+            select kind, message_key::varchar as message_key, occurred_at, count(*) as lines
             from tie
+            group by all
             order by all
             limit $most
         """
@@ -200,7 +217,10 @@ class Warehouse:
         return self._target.ask(lambda _con: self._spans(ties))
 
     def settle(self, ties: pl.DataFrame, found: Mapping[str, pl.DataFrame]) -> None:
-        """Put rows of ``found``, the smallest lines of tied events, in place of standing ones."""
+        """Put rows of ``found``, the smallest lines of tied events, in place of standing ones.
+
+        Those of ``ties`` are left that got another line meanwhile, from another loader.
+        """
         self._commit(lambda: self._settle(ties, found))
 
     def publish(self) -> float:
@@ -248,6 +268,7 @@ class Warehouse:
         # object that has to wait for another one.
         if self._target.alone:
             apply_sql(self._con, self._timezone)
+            _drop_retired(self._con)
         else:
             self._target.commit(lambda: apply_sql(self._con, self._timezone))
 
@@ -317,8 +338,11 @@ class Warehouse:
         return [Span(self._here(segment), start, stop) for segment, start, stop in found]
 
     def _settle(self, ties: pl.DataFrame, found: Mapping[str, pl.DataFrame]) -> None:
+        ties = self._as_told(ties)
         changes = {
-            table: replaced(rows, self._standing(table, rows)) for table, rows in found.items()
+            table: replaced(rows, self._standing(table, rows))
+            for table, some in found.items()
+            if (rows := some.join(ties.filter(kind=table), on=_EVENT, how="semi")).height
         }
         self._touch([part for change in changes.values() for part in change])
         # What stands now was counted when it came; now what stood is.
@@ -332,6 +356,20 @@ class Warehouse:
             "and tie.message_key = ties.message_key::uuid "
             "and tie.occurred_at = ties.occurred_at"
         )
+
+    def _as_told(self, ties: pl.DataFrame) -> pl.DataFrame:
+        """Return those of ``ties`` of which there are as many lines now."""
+        query = """
+            select ties.*
+            from ties
+            join tie on
+                tie.kind = ties.kind
+                and tie.message_key = ties.message_key::uuid
+                and tie.occurred_at = ties.occurred_at
+            group by all
+            having count(*) = ties.lines
+        """
+        return self._con.sql(query).pl()
 
     def _empty(self) -> None:
         for table in (*TABLES, "quarantine", "ingest_ledger", "tie", *KEPT):
@@ -594,6 +632,26 @@ def apply_sql(con: duckdb.DuckDBPyConnection, timezone: str) -> None:
     _put(con, "schema_state", fingerprint)
 
 
+def _drop_retired(con: duckdb.DuckDBPyConnection) -> None:
+    """Drop the views and macros of earlier versions: they would go on answering, wrongly."""
+    names = {
+        file.name.removesuffix(".sql")
+        for layer in LAYERS
+        for file in (asset("sql") / layer).iterdir()
+    }
+    query = """
+        select 'view' as kind, view_name as name from duckdb_views() where not internal
+        union
+        select replace(function_type, 'table_macro', 'macro table'), function_name
+        from duckdb_functions()
+        where not internal and function_type in ('macro', 'table_macro')
+    """
+    for kind, name in con.execute(query).fetchall():
+        if name not in names:
+            quoted = name.replace('"', '""')
+            con.execute(f'drop {kind} "{quoted}"')
+
+
 def refresh_steps() -> list[RefreshStep]:
     """Return the steps of ``sql/refresh``, a directory each, in their order."""
     return [
@@ -650,7 +708,10 @@ def _apply_in_any_order(con: duckdb.DuckDBPyConnection, files: Mapping[Path, str
                 failed[file] = error
         if len(failed) == len(waiting):
             file, problem = next(iter(failed.items()))
-            raise WarehouseError(f"{file} cannot be applied: {str(problem).splitlines()[0]}")
+            raise WarehouseError(
+                f"{file} cannot be applied to this warehouse ({str(problem).splitlines()[0]}): "
+                "loader ingest --rebuild makes it anew from the spool."
+            )
         waiting = {file: waiting[file] for file in failed}
 
 

@@ -19,14 +19,16 @@ from loader import lake, query
 from loader.assets import asset
 from loader.errors import LoaderError, SettingsError, WarehouseError
 from loader.events import TABLES
-from loader.ingest import ingest
+from loader.ingest import _Run, ingest
 from loader.lake_target import LakeTarget
 from loader.maintain import maintain
 from loader.migrate import migrate
 from loader.quarantine import retry
 from loader.settings import Settings, load_settings
-from loader.status import loaded_offsets, status
+from loader.status import published_offsets, status
+from loader.target import target_of
 from loader.verify import verify
+from loader.warehouse import Warehouse
 from tests.lake import (
     PASSWORD,
     Postgres,
@@ -88,7 +90,7 @@ def test_every_command_works_on_a_lake(
     """Status, verify, quarantine and rebuild do on a lake what they do on a file."""
     spread(tmp_path / "spool", lines[:600], 2)
     settings = settings_of(tmp_path, postgres.database(), str(tmp_path / "files"))
-    assert loaded_offsets(settings) == {}
+    assert published_offsets(settings) == {}
     first = ingest(settings)
     with query.connect(settings) as con:
         before = con.execute("select count(*) from delivered").fetchone()
@@ -102,7 +104,7 @@ def test_every_command_works_on_a_lake(
     assert ingest(settings).read == 0
     assert shown["spool"]["lag_bytes"] == 0
     assert PASSWORD not in json.dumps(shown, default=str)
-    assert verify(settings, loaded_offsets(settings)) == []
+    assert verify(settings, published_offsets(settings)) == []
 
 
 @pytest.mark.parametrize("events", [3, 30])
@@ -490,3 +492,54 @@ class Watch:
         self.looks += 1
         if rows != told or seen != 0 or not kept:
             self.problems.append(f"{rows} rows, {told} in the ledger, {seen}, {kept}")
+
+
+TIED = "2026-03-02T00:00:00.000000Z"
+
+
+def tied(sender: str) -> bytes:
+    """A line of one and the same event, received at one moment, as each sender has it."""
+    return line(DELIVERED | {"sender": f"{sender}@example.com"}, TIED)
+
+
+def stands(settings: Settings) -> tuple[list[str], int]:
+    """The senders of the delivered events, and how many ties wait."""
+    senders = query.ask(settings, "select sender from delivered order by all")["sender"].to_list()
+    return senders, query.ask(settings, "select count(*) from tie").item()
+
+
+def another(settings: Settings, name: str, data: bytes) -> tuple[Warehouse, _Run]:
+    """Another loader that has loaded ``data`` and goes on."""
+    (settings.spool / name).write_bytes(data)
+    warehouse = Warehouse(target_of(settings), settings.timezone).open()
+    run = _Run(settings, warehouse, lambda *_: None)
+    run.once()
+    return warehouse, run
+
+
+@pytest.mark.parametrize("when", ["settle", "publish"])
+def test_a_tie_that_comes_in_between_is_settled(
+    when: str, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tied line that another loader loads while one settles or publishes takes its place too."""
+    settings = settings_of(tmp_path, postgres.database(), str(tmp_path / "files"))
+    spread(tmp_path / "spool", [tied("c")], 1)
+    ingest(settings)
+    (settings.spool / "b.jsonl").write_bytes(tied("b"))
+    work, others = getattr(Warehouse, when), []
+
+    def interrupted(self: Warehouse, *arguments: Any) -> Any:
+        if not others:
+            others.append(another(settings, "a.jsonl", tied("a")))
+        return work(self, *arguments)
+
+    monkeypatch.setattr(Warehouse, when, interrupted)
+    ingest(settings)
+    monkeypatch.undo()
+    warehouse, run = others[0]
+    run.publish()
+    warehouse.close()
+    found = stands(settings)
+    ingest(settings, rebuild=True)
+
+    assert found == stands(settings) == (["a@example.com"], 0)

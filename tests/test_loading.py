@@ -27,11 +27,12 @@ from loader.publication import beside, private_path, wal
 from loader.quarantine import retry, summary
 from loader.quarantine import sentences as told_quarantine
 from loader.settings import LARGEST_BODY, Settings
-from loader.spool import BEGINNING, LONGEST_LINE, frame
+from loader.spool import BEGINNING, LONGEST_LINE, Segment, frame
 from loader.status import published_offsets, sentences, status
 from loader.verify import verify
 from tests.provider import CLICK, DELIVERED, OPEN, bare, drop, home, large, line
 
+loading = sys.modules["loader.ingest"]  # the name loader.ingest is also its function's
 KEPT = ("open", "click", "duplicate_tally")
 
 
@@ -274,6 +275,89 @@ def test_rebuild_refuses_to_forget(tmp_path: Path) -> None:
     with pytest.raises(WarehouseError, match="lose their events"):
         ingest(where, rebuild=True)
     assert count(where) == 1
+
+
+@pytest.mark.parametrize("lost", ["missing", "broken"])
+def test_what_has_expired_outlives_the_private_file(lost: str, tmp_path: Path) -> None:
+    """Where the private file is lost, no event goes that only the published one still holds."""
+    where = home(tmp_path)
+    path = drop(where, "a.jsonl", line(moment(1)))
+    ingest(where)
+    path.unlink()
+    (where.spool / "expired.log").write_text('{"segment": "a.jsonl", "bytes": 300}\n')
+    drop(where, "b.jsonl", line(moment(2)))
+    private = private_path(Path(where.warehouse))
+    private.unlink() if lost == "missing" else private.write_bytes(b"broken" * 1000)
+    if lost == "broken":
+        for rebuild in (False, True):
+            with pytest.raises(WarehouseError):
+                ingest(where, rebuild=rebuild)
+        assert count(where) == 1
+        private.unlink()
+
+    assert ingest(where).inserted == 1
+    assert count(where) == 2
+    with pytest.raises(WarehouseError, match="lose their events"):
+        ingest(where, rebuild=True)
+
+
+def test_without_any_warehouse_the_receipts_tell_what_is_gone(tmp_path: Path) -> None:
+    """A rebuild of files that do not open asks what has expired; a new warehouse is a decision."""
+    where = home(tmp_path)
+    path = drop(where, "a.jsonl", line(moment(1)))
+    drop(where, "b.jsonl", line(moment(2)))
+    ingest(where)
+    path.unlink()
+    (where.spool / "expired.log").write_text('{"segment": "a.jsonl", "bytes": 300}\n')
+    files = private_path(Path(where.warehouse)), Path(where.warehouse)
+    for file in files:
+        file.unlink()
+        file.write_bytes(b"broken" * 1000)
+    with pytest.raises(WarehouseError, match="1 segments that were loaded"):
+        ingest(where, rebuild=True)
+    for file in files:
+        file.unlink()
+
+    assert ingest(where).inserted == 1
+
+
+def test_a_segment_that_another_loader_put_away_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What expires between a loader's look and its reading is no segment to be restored."""
+    where = home(tmp_path)
+    path = drop(where, "a.jsonl", line(moment(1)))
+    ingest(where)
+    drop(where, "a.jsonl", line(moment(2)))
+    read = loading.read_block
+
+    def put_away(segment: Segment, offset: int, limit: int) -> bytes:
+        path.unlink(missing_ok=True)
+        receipt = {"segment": "a.jsonl", "bytes": offset}
+        (where.spool / "expired.log").write_text(json.dumps(receipt) + "\n")
+        return read(segment, offset, limit)
+
+    monkeypatch.setattr(loading, "read_block", put_away)
+
+    assert ingest(where).read == 0
+
+
+def test_views_of_earlier_versions_go(tmp_path: Path) -> None:
+    """A view or macro that no file makes any more is in no warehouse that is loaded anew."""
+    where = home(tmp_path)
+    ingest(where)
+    with duckdb.connect(str(private_path(Path(where.warehouse)))) as con:
+        con.execute("create view older as select 1 as one")
+        con.execute("create macro older_rate(a) as a")
+        con.execute("create macro older_rows(a) as table select a")
+        con.execute("delete from schema_state")
+    drop(where, "a.jsonl", line(moment(1)))
+    ingest(where)
+    with query.connect(where) as con:
+        views = con.execute("select count(*) from duckdb_views() where view_name = 'older'")
+        assert views.fetchall() == [(0,)]
+        names = con.execute("select function_name from duckdb_functions() where not internal")
+        assert not {"older_rate", "older_rows"} & {name for (name,) in names.fetchall()}
 
 
 def test_a_broken_private_file_is_told_and_rebuilt(tmp_path: Path) -> None:

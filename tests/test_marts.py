@@ -484,3 +484,22 @@ def test_checks_survive_any_share(con: duckdb.DuckDBPyConnection) -> None:
 
     assert found["orphans"] == (1, 1)
     assert found["unknown words"] == (9, 9 + 6)
+
+
+def test_of_texts_as_common_the_last_in_the_alphabet_is_shown(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    """Bounces as many, sync and async, give one status text, whichever of them came first."""
+    texts = [("sync", "5.1.1 (b)"), ("async", "5.1.1 (zz)")]
+    found = set()
+    for number, order in enumerate((texts, texts[::-1])):
+        con.execute("delete from bounce")
+        for n, (sync_type, text) in enumerate(order):
+            common = {"id": f"{number}-{n}", "at": f"2025-01-0{n + 1}", "campaign_id": "c"}
+            put(con, "bounce", sync_type=sync_type, dsn_status=text, **common)
+        con.execute("delete from refresh_state")
+        refresh(con)
+        for view in ("bounce_category", "bounce_total"):
+            found |= {row["commonest_dsn_status"] for row in rows(con, f"from {view}")}
+
+    assert found == {"5.1.1 (zz)"}

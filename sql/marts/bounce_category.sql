@@ -7,8 +7,9 @@ with rolled as (
         any_value(campaign_name) as campaign_name,
         coalesce(bounce_category, 'no category') as category,
         bounce_class,
-        arg_max(advice, bounced) as advice,
-        arg_max(commonest_dsn_status, bounced) as commonest_dsn_status,
+        arg_max(advice, (bounced, advice)) as advice,
+        arg_max(commonest_dsn_status, (bounced, commonest_dsn_status))
+            as commonest_dsn_status,
         cast(sum(bounced) as bigint) as bounced,
         any_value(attempted) as attempted,
     from bounce_report

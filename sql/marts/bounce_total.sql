@@ -9,8 +9,9 @@ rolled as (
     select
         coalesce(bounce_category, 'no category') as category,
         bounce_class,
-        arg_max(advice, bounced) as advice,
-        arg_max(commonest_dsn_status, bounced) as commonest_dsn_status,
+        arg_max(advice, (bounced, advice)) as advice,
+        arg_max(commonest_dsn_status, (bounced, commonest_dsn_status))
+            as commonest_dsn_status,
         cast(sum(bounced) as bigint) as bounced,
         cast(sum(bounced) filter (campaign_id is null) as bigint) as unattributed,
         min(first_bounced_at) as first_bounced_at,

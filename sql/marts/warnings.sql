@@ -39,7 +39,7 @@ gap as (
     select
         count(*) as gaps,
         max(hours) as longest_hours,
-        arg_max(silent_from, hours) as longest_from,
+        arg_max(silent_from, (hours, silent_from)) as longest_from,
         any_value(usual_hours) as usual_hours,
     from event_gap
 ),

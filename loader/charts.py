@@ -78,16 +78,20 @@ def _render(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, A
     drawn = deepcopy(spec)
     drawn["$schema"] = "https://vega.github.io/schema/vega-lite/v5.json"
     actions = {"export": True, "source": False, "compiled": False, "editor": False}
-    drawn["description"] = _spoken(drawn.get("title"))
+    drawn["description"] = ". ".join(filter(None, said(drawn.get("title"))))
     drawn["usermeta"] = {"embedOptions": {"actions": actions, "renderer": "svg"}}
     return {MIME: drawn, "text/plain": "<chart>"}, {}
 
 
-def _spoken(title: Any) -> str:
-    """What a screen reader says of a chart: its finding, and what was measured."""
-    said = title if isinstance(title, dict) else {"text": title or ""}
-    lines = [said["text"], said.get("subtitle", [])]
-    return ". ".join(part if isinstance(part, str) else " ".join(part) for part in lines if part)
+def said(title: Any) -> tuple[str, str]:
+    """Return what a Vega-Lite title says, in one line each: the finding, and what was measured."""
+    told = title if isinstance(title, dict) else {"text": title or ""}
+    finding, measure = (told.get(part, "") for part in ("text", "subtitle"))
+    return _line(finding), _line(measure)
+
+
+def _line(text: str | list[str]) -> str:
+    return text if isinstance(text, str) else " ".join(text)
 
 
 def enable() -> None:

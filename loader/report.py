@@ -3,6 +3,7 @@
 A page carries everything it needs: no request leaves it, and its content policy forbids any.
 """
 
+import html
 import json
 import os
 import re
@@ -254,21 +255,38 @@ class InlineCharts(Preprocessor):
         for number, data in enumerate(_chart_data(copy.cells)):
             spec = data.pop(charts.MIME)
             data.clear()
-            data["text/html"] = self._script(self.drawing or bundle.script()) if number == 0 else ""
-            data["text/html"] += self._embedded(f"ld-chart-{number}", spec)
+            data["text/html"] = self._embedded(f"ld-chart-{number}", spec)
+            if number == 0:
+                drawing = self._script(self.drawing or bundle.script())
+                data["text/html"] = drawing + self._script(_DRAW) + data["text/html"]
         return copy, resources
 
     def _embedded(self, name: str, spec: dict[str, Any]) -> str:
         written = {key: value for key, value in spec.items() if key != "$schema"}
         text = json.dumps(written, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
         text = text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-        return f'<div class="ld-chart" id="{name}"></div>' + self._script(
-            f'vegaEmbed("#{name}", {text}, {{mode: "vega-lite", ast: true}});'
+        return f'{_title(name, spec)}<div class="ld-chart" id="{name}"></div>' + self._script(
+            f'ldDraw("{name}", {text});'
         )
 
     def _script(self, code: str) -> str:
         nonce = f' nonce="{self.nonce}"' if self.nonce else ""
         return f"<script{nonce}>{code}</script>"
+
+
+_DRAW = """
+function ldDraw(name, spec) {
+  const title = document.getElementById(name + "-title");
+  if (innerWidth < 700) { delete spec.title; title.hidden = false; }
+  vegaEmbed("#" + name, spec, {mode: "vega-lite", ast: true});
+}
+"""
+"""Draws a chart; where its frame scrolls, as on a phone, its title stands above that and wraps."""
+
+
+def _title(name: str, spec: dict[str, Any]) -> str:
+    finding, measure = map(html.escape, charts.said(spec.get("title")))
+    return f'<p class="ld-title" id="{name}-title" hidden><b>{finding}</b><br>{measure}</p>'
 
 
 def _output_data(cells: Iterable[NotebookNode]) -> Iterator[dict[str, Any]]:

@@ -101,7 +101,10 @@ EMPTY = f"[...document.querySelectorAll('{DRAWN}')].filter(s => !s.querySelector
 def _narrow(page: Page) -> dict[str, Any]:
     """Tell how the page looks on a phone, 420 pixels wide."""
     page.set_viewport_size({"width": 420, "height": 900})
+    page.reload()
+    page.wait_for_timeout(700)
     return {
+        "titles": page.locator(".ld-title:visible").count(),
         "wide": page.evaluate("document.documentElement.scrollWidth"),
         "shrunk": page.evaluate(SHRUNK),
         "broken": page.evaluate(BROKEN),

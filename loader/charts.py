@@ -847,9 +847,8 @@ def control(days: pl.DataFrame) -> Drawn:
     """Draw the daily bounce rate with its control limits (``daily_bounce_limit``).
 
     Columns: day, attempted, delivered, bounced, bounce_rate, pooled_rate, limit_lo_998,
-    limit_hi_998,
-    is_small, is_out_of_control. Small days are left out: their limits span everything; so are
-    those without a delivery, of which all bounced.
+    limit_hi_998, is_small, is_out_of_control. Small days are left out: their limits span
+    everything; so are those without a delivery, of which all bounced.
     """
     alone = days.filter(pl.col("delivered") == 0)
     days = days.filter(~pl.col("is_small"), pl.col("delivered") > 0)

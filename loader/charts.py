@@ -805,8 +805,11 @@ def forest(rates: pl.DataFrame, measure: str, reference: str | None, age: str) -
         ],
         "value": _REACTION[measure],
     }
+    high = (told if told.height else known)["rate_hi"].max()
     spans = base.mark_rule(strokeWidth=2).encode(
-        _rates("rate_lo:Q", f"{_WORD[measure]} of accepted"), x2="rate_hi:Q", color=strong
+        _rates("rate_lo:Q", f"{_WORD[measure]} of accepted", domainMax=high, clamp=True),
+        x2="rate_hi:Q",
+        color=strong,
     )
     dots = base.mark_circle(size=60, opacity=1).encode(x="rate:Q", color=strong)
     line = alt.Chart(named.filter(pl.col("is_reference"))).mark_rule(color=MUTED, strokeDash=[3, 3])
@@ -856,7 +859,7 @@ def control(days: pl.DataFrame) -> Drawn:
         return note("No day has enough mail to judge its bounces.")
     title = _title(
         _odd_days(days),
-        f"bounced of attempted, by day; pooled rate {wording.percent(days['pooled_rate'][0])}",
+        f"bounced of attempted, by day; ordinary rate {wording.percent(days['pooled_rate'][0])}",
         "bars: 99.8 % limits for a day of its size among days that differ as these do",
         _left_out(alone),
     )

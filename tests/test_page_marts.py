@@ -138,8 +138,10 @@ def test_days_are_judged_by_how_much_days_differ(con: duckdb.DuckDBPyConnection)
     """Control limits are Laney's: a binomial's, widened by the median moving range of the days."""
     days = con.sql("from daily_bounce_limit order by day").pl()
     days = days.filter(pl.col("delivered") > 0)
-    pooled = days["bounced"].sum() / days["attempted"].sum()
     large = days.filter(~pl.col("is_small"))
+    ends = np.quantile(large["bounce_rate"], [0.1, 0.9], method="inverted_cdf")
+    middle = large.filter(pl.col("bounce_rate").is_between(*ends))
+    pooled = middle["bounced"].sum() / middle["attempted"].sum()
     scores = [
         (row["bounce_rate"] - pooled) / math.sqrt(pooled * (1 - pooled) / row["attempted"])
         for row in large.iter_rows(named=True)

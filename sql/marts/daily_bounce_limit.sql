@@ -1,11 +1,12 @@
 -- grain: day with a delivery or a bounce: its bounce rate with 99.8 % control limits around
--- the pooled rate for the day's size, widened by how much days differ beyond chance anyway
+-- the pooled rate (of the days whose rates are not among the highest or the lowest tenth, so
+-- that no single day moves it) for its size, widened by how much days differ beyond chance anyway
 -- (Laney's p' chart, 2002: moving range of the z values of the days that are not small, its
 -- median / 0.954, so that no single day widens them, at least 1): a large sender's ordinary day
 -- is not an alarm; nor is a small sender's, of which chance alone makes more (chance_hi)
 -- a day on which nothing was delivered is not judged: all of its mail bounced by definition
 create or replace view daily_bounce_limit as
-with pooled as (
+with rated as materialized (
     select
         day,
         attempted,
@@ -13,12 +14,37 @@ with pooled as (
         bounced,
         rate(bounced, attempted) as bounce_rate,
         attempted < threshold('small_attempted') as is_small,
-        rate(
-            sum(bounced) filter (delivered > 0) over (),
-            sum(attempted) filter (delivered > 0) over ()
-        ) as pooled_rate,
     from daily_counts
     where attempted > 0
+),
+
+edge as (
+    select
+        quantile_disc(bounce_rate, 0.1) as low,
+        quantile_disc(bounce_rate, 0.9) as high,
+    from rated
+    where not is_small and delivered > 0
+),
+
+ordinary as (
+    select
+        rate(sum(bounced), sum(attempted)) as every_rate,
+        rate(
+            sum(bounced) filter (not is_small and bounce_rate between low and high),
+            sum(attempted) filter (not is_small and bounce_rate between low and high)
+        ) as middle_rate,
+    from rated
+    cross join edge
+    where delivered > 0
+),
+
+pooled as (
+    select
+        rated.*,
+        if(ordinary.middle_rate > 0, ordinary.middle_rate, ordinary.every_rate)
+            as pooled_rate,
+    from rated
+    cross join ordinary
 ),
 
 scored as (

@@ -316,7 +316,7 @@ def test_encoded_body_is_refused(client: FlaskClient, settings: Settings, header
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/webhooks", "/webhooks/", "/webhooks/inboxroad/", "//webhooks/inboxroad", "/x"]
+    "path", ["/", "/webhooks", "/webhooks/", "/webhooks/inboxroad/", "/webhooks//inboxroad", "/x"]
 )
 def test_elsewhere_is_nothing(client: FlaskClient, path: str) -> None:
     """Other paths are answered 404, never with a redirect."""
@@ -327,13 +327,14 @@ def test_elsewhere_is_nothing(client: FlaskClient, path: str) -> None:
 
 
 def test_what_cannot_be_stored_is_not_acknowledged(client: FlaskClient, settings: Settings) -> None:
-    """A full disk is answered 503 with a time to come back, and nothing is stored."""
+    """A full disk is answered 503 with a time to come back; nothing is stored, or counted so."""
     full = mock.patch.object(spool.os, "write", side_effect=OSError(errno.ENOSPC, "No space left"))
     with full:
         answer = post(client)
     refused(answer, 503)
     assert int(answer.headers["Retry-After"]) > 0
     assert lines(settings) == []
+    assert "loader_appended_events_total 0.0" in client.get("/metrics").text
 
 
 def test_stopping_is_not_acknowledged(client: FlaskClient, writer: Writer) -> None:
@@ -416,6 +417,7 @@ def test_metrics_count(settings: Settings) -> None:
         ("", None, 404),
         ("127.0.0.1", "X-Forwarded-For", 404),
         ("127.0.0.1", "Forwarded", 404),
+        ("127.0.0.1", "X-Real-IP", 404),
         ("127.0.0.1", "Via", 404),
     ],
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 from unittest import mock
 
 import pytest
+import zstandard
 
 from loader import retention
 from loader.errors import SpoolError
@@ -106,14 +107,18 @@ def test_torn_segment_is_not_compressed(settings: Settings) -> None:
     assert segment.path.read_bytes().endswith(b"torn")
 
 
-def test_expiry_counts_from_the_last_write(settings: Settings) -> None:
+@pytest.mark.parametrize("compressed", [True, False])
+def test_expiry_counts_from_the_last_write(settings: Settings, compressed: bool) -> None:
     """A segment goes when its days have passed since it was written, compressed or not."""
-    retain(settings.spool, ends(settings.spool), now=NOW, keep_days=None)
-    loaded = ends(settings.spool)
-    for age, left in ((6, 3), (8, 0)):
-        later = datetime.now(UTC) + timedelta(days=age)
-        retain(settings.spool, loaded, now=later, keep_days=7)
-        assert len(list_segments(settings.spool)) == left
+    now, loaded = datetime.now(UTC), ends(settings.spool)
+    written = (now - timedelta(days=6)).timestamp()
+    for segment in list_segments(settings.spool):
+        os.utime(segment.path, (written, written))
+    if compressed:
+        assert retain(settings.spool, loaded, now=now, keep_days=7).compressed == 3
+        assert len(list_segments(settings.spool)) == 3
+    retain(settings.spool, loaded, now=now + timedelta(days=2), keep_days=7)
+    assert list_segments(settings.spool) == []
     assert expired(settings.spool) == loaded
 
 
@@ -134,6 +139,21 @@ def test_failing_compression_leaves_the_segment(settings: Settings, call: str) -
         retain(settings.spool, loaded, now=NOW, keep_days=None)
     assert ends(settings.spool) == loaded
     assert [path for path in settings.spool.rglob("*") if path.name.endswith(".part")] == []
+
+
+def test_what_does_not_read_back_is_thrown_away(settings: Settings) -> None:
+    """A compressed form that holds anything else than the segment never takes its place."""
+    before = {segment.name: text(segment) for segment in list_segments(settings.spool)}
+
+    def fail(fd: int) -> None:
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, zstandard.compress(line(0)), 0)
+
+    broken = mock.patch.object(retention.os, "fsync", fail)
+    with broken, pytest.raises(SpoolError, match="does not read back"):
+        retain(settings.spool, ends(settings.spool), now=NOW, keep_days=None)
+    assert {segment.name: text(segment) for segment in list_segments(settings.spool)} == before
+    assert [path for path in settings.spool.rglob("*") if ".zst" in path.name] == []
 
 
 def test_crash_between_the_two_names(settings: Settings) -> None:
@@ -197,6 +217,14 @@ def test_retired_secret_still_verifies_older_lines(settings: Settings, tmp_path:
     assert after.webhooks["inboxroad"].secrets == ("another-secret",)
 
 
+def test_line_of_an_unknown_webhook_is_found(settings: Settings, tmp_path: Path) -> None:
+    """A line of a webhook that the settings do not have is found, and is not called forged."""
+    (tmp_path / "loader.toml").write_text(f"[webhooks.other]\nsecrets = '{SECRET}'\n")
+    found = verify(load_settings({"LOADER_HOME": str(tmp_path)}, tmp_path), ends(settings.spool))
+    problem = "it names a webhook that the settings do not have"
+    assert [one.problem for one in found] == [problem] * 150
+
+
 def test_unsigned_line_is_found_only_among_signed_ones(settings: Settings) -> None:
     """A bare event is welcome in a file from elsewhere, and a finding in the receiver's own."""
     bare = b'{"kind": "open"}\n'
@@ -221,12 +249,14 @@ def test_ledger_is_held_against_the_segments(settings: Settings) -> None:
 
 
 def test_expired_segments_are_not_missed(settings: Settings) -> None:
-    """A segment that retention removed, with a receipt, is no finding."""
+    """A segment that retention removed is no finding; receipts that a crash tore are skipped."""
     loaded = ends(settings.spool)
     later = datetime.now(UTC) + timedelta(days=9)
-    retain(settings.spool, loaded, now=later, keep_days=1)
-    with (settings.spool / retention.RECEIPTS).open("ab") as file:
-        file.write(b'{"torn')
+    for _ in range(2):
+        with (settings.spool / retention.RECEIPTS).open("ab") as file:
+            file.write(b'{"torn')
+        retain(settings.spool, loaded, now=later, keep_days=1)
+    assert expired(settings.spool) == loaded
     assert verify(settings, loaded) == []
 
 

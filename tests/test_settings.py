@@ -100,13 +100,15 @@ def test_a_key_that_is_asked_for_anywhere_is_asked_for(
 
 
 def test_a_secret_is_never_printed(tmp_path: Path) -> None:
-    """The settings' own text holds no secret and no API key."""
-    settings = load_settings(
-        {"LOADER_SECRETS": "very-secret-value", "LOADER_API_KEY": "X-Key: key-value"}, tmp_path
-    )
+    """The settings' own text holds no secret, retired or not, no API key and no password."""
+    environ = {
+        "LOADER_SECRETS": "very-secret-value",
+        "LOADER_RETIRED_SECRETS": "retired-value",
+        "LOADER_API_KEY": "X-Key: key-value",
+        "LOADER_WAREHOUSE": "ducklake:postgres:password=database-value",
+    }
 
-    assert "very-secret-value" not in repr(settings)
-    assert "key-value" not in repr(settings)
+    assert "-value" not in repr(load_settings(environ, tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -115,6 +117,7 @@ def test_a_secret_is_never_printed(tmp_path: Path) -> None:
         ({"LOADER_TIMEZONE": "Mars/Olympus"}, ""),
         ({"LOADER_SECRETS": "short"}, ""),
         ({"LOADER_API_KEY": "no colon here"}, ""),
+        ({"LOADER_API_KEY": "X Key: a blank in the name"}, ""),
         ({"LOADER_MAX_BODY": "-5"}, ""),
         ({"LOADER_MAX_BODY": "9" * 5000}, ""),
         ({"LOADER_MAX_BODY": "2621441"}, ""),
@@ -139,6 +142,7 @@ def test_a_secret_is_never_printed(tmp_path: Path) -> None:
         ({}, "LOADER_SECRETS = 'unclosed-secret-value"),
         ({}, "webhooks = 3"),
         ({}, "[webhooks.'a/b']\nsecrets = 'long-enough'"),
+        ({}, "[webhooks.'a\"b']\nsecrets = 'long-enough'"),
         ({}, "[webhooks.a]\nsecret = 'long-enough'"),
     ],
 )

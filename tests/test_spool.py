@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
@@ -198,14 +199,17 @@ def test_short_write_is_cut(tmp_path: Path) -> None:
         assert everything(tmp_path) == b"fits\n"
 
 
-def test_failing_disk_is_left_alone_for_a_while(tmp_path: Path) -> None:
+@pytest.mark.parametrize("call", ["write", "open"])
+def test_failing_disk_is_left_alone_for_a_while(tmp_path: Path, call: str) -> None:
     """After a failure appends are refused without touching the disk until the back-off is over."""
     now = [0.0]
     with Writer(tmp_path, monotonic=lambda: now[0], back_off=1.0) as writer:
-        with failing("write", errno.ENOSPC, times=500):
+        full = mock.patch.object(spool.os, call, side_effect=OSError(errno.ENOSPC, "full"))
+        with full as called:
             for _ in range(300):
                 with pytest.raises(SpoolError):
                     writer.append(b"x\n")
+        assert called.call_count == 1
         files = [path for path in tmp_path.rglob("*") if path.is_file()]
         assert files == []
         now[0] = 1.5
@@ -279,6 +283,30 @@ def test_surprise_is_cut_off_too(tmp_path: Path) -> None:
         now[0] = 10
         writer.append(b"after\n")
         assert everything(tmp_path) == b"after\n"
+
+
+def test_surprise_is_nobodys_success(tmp_path: Path) -> None:
+    """When the thread that stores for others dies of a surprise, all of them are refused."""
+    told: list[type] = []
+
+    def work() -> None:
+        try:
+            writer.append(b"x\n")
+        except (MemoryError, SpoolError) as error:
+            told.append(type(error))
+
+    broken = mock.patch.object(spool, "_sync", mock.Mock(side_effect=MemoryError))
+    with Writer(tmp_path) as writer, broken:
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        with writer._disk:  # so that the two later ones find a batch to join
+            for thread in threads:
+                thread.start()
+            while writer._forming is None or len(writer._forming.lines) < 3:
+                time.sleep(0.01)
+        for thread in threads:
+            thread.join()
+    assert (told.count(MemoryError), told.count(SpoolError)) == (1, 2)
+    assert everything(tmp_path) == b""
 
 
 def test_counting_never_costs_an_event(tmp_path: Path) -> None:
@@ -482,6 +510,21 @@ def test_compressed_read_is_not_quadratic(tmp_path: Path) -> None:
             offset += len(block)
     assert found == text
     assert len(opened) == 1
+
+
+@pytest.mark.parametrize("deed", ["another file", "replaced", "written anew"])
+def test_compressed_read_goes_on_in_its_own_file_only(tmp_path: Path, deed: str) -> None:
+    """A block that begins where the last one ended, but in other data, holds that data."""
+    segment = _drop(tmp_path / "a.jsonl.zst", zstandard.compress(b"aaa\n" * 2))
+    other = _drop(tmp_path / "b.jsonl.zst", zstandard.compress(b"bbb\n" * 2))
+    for path in (segment.path, other.path):
+        os.utime(path, (1, 1))
+    assert read_block(segment, 0, 4) == b"aaa\n"
+    if deed == "replaced":
+        other.path.rename(segment.path)
+    if deed == "written anew":
+        segment.path.write_bytes(other.path.read_bytes())
+    assert read_block(other if deed == "another file" else segment, 4, 4) == b"bbb\n"
 
 
 @pytest.mark.parametrize("sized", [True, False])

@@ -34,6 +34,8 @@ REFUSED = {
     b"[" * 100_000: "too_deep",
     b"{} {}": "trailing_data",
     b"{}\0": "trailing_data",
+    b"{}\x0b": "trailing_data",
+    b"\x0c{}": "not_json",
     b"": "not_json",
     b" ": "not_json",
     b"{'a': 1}": "not_json",

@@ -253,7 +253,12 @@ def test_lines_of_one_shape_are_never_read_singly(monkeypatch: pytest.MonkeyPatc
         (b'"sender":"sender@example.com"', b'"sender":null,"x":7'),
         (b'"sender"', b'"recipient":"x@example.com","sender"'),
         (b'"kind":"delivered"', b'"kind":"open","kind":"delivered"'),
+        (b'"kind":"delivered"', b'"kind":" "'),
+        (b'"kind":"delivered"', b'"kind":"\\u000b\\f"'),
+        (b'"user@example.com"', b'"\\f\\u00a0user@example.com\\u000b"'),
+        (b'"message_id":"<', b'"message_id":"\\u000b\\u00a0<'),
         (b"T10:00:00Z", b"T10:00:00"),
+        (b"T10:00:00Z", b"T10:00:00+01:60"),
         (b'"campaign":', b'"zz":'),
     ],
 )
@@ -269,6 +274,15 @@ def test_an_answer_does_not_depend_on_the_batch(there: bytes, instead: bytes) ->
     assert mine.rows() == [
         row for frame in alone.events.values() for row in frame.drop("line", "rank").rows()
     ]
+
+
+def test_a_bare_event_with_an_event_in_it_is_read_as_itself() -> None:
+    """Many bare events that hold another in a field are read as the definition says."""
+    blocks = [Block("a", 0, bare(DELIVERED | {"event": CLICK}) * 300)]
+    quick = parse(blocks, Shapes())
+
+    assert same(quick, one_by_one(blocks))
+    assert {table: frame.height for table, frame in quick.events.items()} == {"delivered": 300}
 
 
 def test_a_known_shape_may_find_nothing_left() -> None:

@@ -8,7 +8,16 @@ from uuid import UUID
 
 import pytest
 
-from loader.events import REASONS, Event, Refused, dsn_code, message_key, read_line
+from loader.events import (
+    REASONS,
+    Event,
+    Refused,
+    canonical,
+    dsn_code,
+    message_key,
+    read_line,
+)
+from loader.strict_json import form
 from tests.provider import (
     BOUNCE,
     CAMPAIGN,
@@ -160,6 +169,7 @@ def test_zoned_times_become_utc(text: str, moment: datetime) -> None:
         ("2025-02-30T10:00:00Z", "not_a_time:timestamp"),
         ("2025-09-04T10:00:60Z", "not_a_time:timestamp"),
         ("2025-09-04T10:00:00+24:00", "not_a_time:timestamp"),
+        ("2025-09-04T10:00:00+01:60", "not_a_time:timestamp"),
         ("0001-01-01T00:00:00+01:00", "not_a_time:timestamp"),
         ("9999-12-31T23:59:59-01:00", "not_a_time:timestamp"),
         ("yesterday", "not_a_time:timestamp"),
@@ -261,6 +271,52 @@ def test_bare_events_have_no_received_at() -> None:
     found = one(bare(DELIVERED))
 
     assert found == Event("delivered", row(DELIVERED, webhook=None, received_at=None))
+
+
+def test_a_bare_event_may_have_any_field() -> None:
+    """What has a kind is an event itself, and no envelope, whatever else it has."""
+    found = one(bare(OPEN | {"event": CLICK, "events": [], "body": 7}))
+    extra = canonical({"event": CLICK, "events": [], "body": 7})
+
+    assert found == Event("open", row(OPEN, webhook=None, received_at=None, extra=extra))
+
+
+def nested(levels: int) -> Any:
+    """An array in an array, so many of them."""
+    value: Any = []
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("key", ["event", "events", "body", "body_base64"])
+def test_an_event_may_be_as_deep_as_the_receiver_takes_it(key: str) -> None:
+    """A body of 64 levels, the deepest that the receiver counts, is an event; one of 65 is none."""
+    for levels, count in ((64, 1), (65, 0)):
+        event = DELIVERED | {"deep": nested(levels - 1 - (key == "events"))}
+        body = json.dumps([event] if key == "events" else event)
+        text = base64.b64encode(body.encode()).decode() if key == "body_base64" else body
+        held = json.loads(body) if key in {"event", "events"} else text
+        found = one(line(held, key=key))
+
+        assert form(body.encode()).events == count
+        assert isinstance(found, Event) == (count == 1)
+        assert count or found.reason == "too_deep"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", "\r", "\n", "\v", "\f"])
+def test_recipients_are_stripped_of_ascii_blanks(blank: str) -> None:
+    """All six blanks of ASCII are stripped from a recipient and a message id, and no others."""
+    stripped = one(line(OPEN | {"recipient": f"{blank}user@example.com{blank}"}))
+
+    assert stripped == one(line(OPEN))
+    assert message_key(f"{blank}<abc>{blank}") == message_key("abc")
+    for other in ("\x1c", "\x85", "\xa0", "\u2003"):
+        kept = one(line(OPEN | {"recipient": f"{other}user@example.com"}))
+
+        assert isinstance(kept, Event)
+        assert kept.row["recipient"] == f"{other}user@example.com"
+        assert message_key(f"{other}abc") != message_key("abc")
 
 
 def test_fields_without_a_column_are_kept() -> None:

@@ -3,7 +3,7 @@
 import re
 from hashlib import md5
 from itertools import product
-from math import hypot
+from math import ceil, hypot, sqrt
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -134,6 +134,18 @@ def test_two_rates(empty: duckdb.DuckDBPyConnection) -> None:
             expected = stats.chi2_contingency(table, correction=False).pvalue
 
         assert p == pytest.approx(expected, rel=1e-6, abs=1e-12), (a, n, b, m)
+
+
+@pytest.mark.parametrize("rates", [(0.5, 0.75), (0.02, 0.025), (0.2, 0.1), (0.0, 0.01), (1.0, 0.9)])
+def test_sample_size(empty: duckdb.DuckDBPyConnection, rates: tuple[float, float]) -> None:
+    """As many messages are needed as Fleiss says for 5 % and 80 % power; for no difference none."""
+    first, second = rates
+    mean, z, power = (first + second) / 2, stats.norm.ppf(0.975), stats.norm.ppf(0.8)
+    spread = sqrt(first * (1 - first) + second * (1 - second))
+    needed = ((z * sqrt(2 * mean * (1 - mean)) + power * spread) / (first - second)) ** 2
+
+    assert one(empty, "select sample_size($1, $2)", first, second) == ceil(needed)
+    assert one(empty, "select sample_size($1, $1)", first) is None
 
 
 UUID_IN_IT = "335026fa-0b4d-4fb3-a92c-8193ac2636b8"
@@ -377,6 +389,217 @@ def test_a_person_lifts_a_hard_bounce(con: duckdb.DuckDBPyConnection) -> None:
     put(con, "open", id="d", at="2026-03-03 10:00:00", campaign_id="A")
     refresh(con)
     assert one(con, query) == (False, None)
+
+
+READ = {
+    "30": "2026-03-02 12:00:00", "30 and a second": "2026-03-02 11:59:59",
+    "90": "2026-01-01 12:00:00", "90 and a second": "2026-01-01 11:59:59",
+    "180": "2025-10-03 12:00:00", "180 and a second": "2025-10-03 11:59:59",
+    "365": "2025-04-01 12:00:00", "365 and a second": "2025-04-01 11:59:59",
+}  # fmt: skip
+"""When those who only read did so last, by how many days before now that is."""
+
+
+@pytest.fixture(scope="module")
+def listed() -> duckdb.DuckDBPyConnection:
+    """A list in which every reason, row of bounces and recency occurs, reported in Tokyo."""
+    con = database("Asia/Tokyo")
+    at(con, NOW)
+    put(con, "bounce", id="hard", to="hard@a.example", at="2026-03-10 18:00:00",
+        bounce_category="bad-mailbox")  # fmt: skip
+    for name, number, category in (
+        ("full", 7, "quota-issues"), ("fuller", 8, "quota-issues"), ("slow", 3, "protocol-errors"),
+    ):  # fmt: skip
+        for day in range(1, number + 1):
+            put(con, "bounce", id=f"{name}-{day}", to=f"{name}@a.example",
+                at=f"2026-03-{day:02} 18:00:00", bounce_category=category)  # fmt: skip
+    for name in ("gone", "angry"):
+        fields = {"id": name, "to": f"{name}@a.example"}
+        put(con, "delivered", at="2026-03-04 10:00:00", campaign_id="A", **fields)
+        put(con, "subscription_changed", at="2026-03-05 20:00:00", change="unsubscribe", **fields)
+    put(con, "other_event", id="angry", to="angry@a.example", at="2026-03-07 14:00:00")
+    con.execute("update other_event set kind = 'complaint'")
+    put(con, "bounce", id="late", to="gone@a.example", at="2026-03-08 18:00:00",
+        bounce_category="bad-mailbox")  # fmt: skip
+    put(con, "delivered", id="quiet", to="quiet@a.example", at="2026-03-04 10:00:00")
+    for day, moment in READ.items():
+        fields = {"id": f"read-{day}", "to": f"{day}@a.example", "campaign_id": "A"}
+        put(con, "delivered", at="2025-01-01 10:00:00", **fields)
+        put(con, "open", at=moment, **fields)
+    refresh(con)
+    return con
+
+
+def test_health_of_a_list(listed: duckdb.DuckDBPyConnection) -> None:
+    """Who is to be suppressed counts once, by the first of the reasons that apply."""
+    assert rows(listed, "from list_health") == [
+        {
+            "recipients": 15,
+            "to_suppress": 5,
+            "hard_bounced": 1,
+            "repeatedly_bounced": 2,
+            "unsubscribed": 1,
+            "complained": 1,
+            "never_reacted": 5,
+            "suppress_rate": pytest.approx(5 / 15),
+            "never_reacted_rate": pytest.approx(5 / 15),
+        }
+    ]
+    assert listed.sql("from suppression_reason order by suppress_reason").fetchall() == [
+        ("complained", 1, 0.2),
+        ("hard bounce: bad-mailbox", 1, 0.2),
+        ("repeated bounces: quota-issues", 2, 0.4),
+        ("unsubscribed", 1, 0.2),
+    ]
+
+
+def test_whom_to_stop_writing_to_and_since_when(listed: duckdb.DuckDBPyConnection) -> None:
+    """Each recipient to suppress stands there since the day, in the report zone, of the reason."""
+    text = "select * replace (strftime(since_date, '%d %B') as since_date) from suppression_list"
+
+    assert listed.sql(f"{text} order by recipient").fetchall() == [
+        ("angry@a.example", "complained", 0, "07 March"),
+        ("full@a.example", "repeated bounces: quota-issues", 7, "08 March"),
+        ("fuller@a.example", "repeated bounces: quota-issues", 8, "09 March"),
+        ("gone@a.example", "unsubscribed", 0, "06 March"),
+        ("hard@a.example", "hard bounce: bad-mailbox", 0, "11 March"),
+    ]
+
+
+def test_rows_of_soft_bounces(listed: duckdb.DuckDBPyConnection) -> None:
+    """Recipients are counted by their soft bounces in a row; seven and more are one number."""
+    found = listed.sql("from soft_bounce_run order by soft_bounces_in_a_row").fetchall()
+
+    assert found == [(3, 1), (7, 2)]
+
+
+def test_recency_of_a_list(listed: duckdb.DuckDBPyConnection) -> None:
+    """A recipient's recency is that of the last reaction; the last day of each still belongs."""
+    text = "select * exclude (suppress_rate_lo, suppress_rate_hi) from recency_report"
+    found = listed.sql(f"{text} order by recency_number").fetchall()
+    interval = stats.binomtest(3, 5).proportion_ci(method="wilson")
+    bounds = "select suppress_rate_lo, suppress_rate_hi from recency_report where recency = 'never'"
+
+    assert found == [
+        ("up to 30 days", 1, 3, 2, 4, 3, 1, pytest.approx(3 / 15), pytest.approx(2 / 3)),
+        ("31 to 90 days", 2, 2, 0, 2, 2, 0, pytest.approx(2 / 15), 0.0),
+        ("91 to 180 days", 3, 2, 0, 2, 2, 0, pytest.approx(2 / 15), 0.0),
+        ("181 to 365 days", 4, 2, 0, 2, 2, 0, pytest.approx(2 / 15), 0.0),
+        ("over a year", 5, 1, 0, 1, 1, 0, pytest.approx(1 / 15), 0.0),
+        ("never", 6, 5, 3, 20, 1, 19, pytest.approx(5 / 15), 0.6),
+    ]
+    assert one(listed, bounds) == pytest.approx((interval.low, interval.high))
+
+
+def test_reasons_of_the_quarantine() -> None:
+    """Lines set aside are counted by reason, their first and last arrival in the report zone."""
+    con = database("Asia/Tokyo")
+    con.execute("""
+        insert into quarantine by name
+        select unnest(['not_json', 'not_json', 'missing:kind', 'not_json']) as reason,
+            unnest([timestamp '2026-03-02 10:00', '2026-03-01 18:00', null, null]) as received_at
+    """)
+    text = """
+        select * replace (strftime(first_received_at_local, '%d %H') as first_received_at_local,
+            strftime(last_received_at_local, '%d %H') as last_received_at_local)
+        from quarantine_reason order by reason
+    """
+
+    assert con.sql(text).fetchall() == [
+        ("missing:kind", 1, 0.25, None, None),
+        ("not_json", 3, 0.75, "02 03", "02 19"),
+    ]
+
+
+def test_codes_by_provider(con: duckdb.DuckDBPyConnection) -> None:
+    """A message is counted once, by its latest bounce's code, with the commonest of its words."""
+    delivered(con, 2, at="2026-03-01 08:00:00", campaign_id="A")
+    for number, day, status, category, campaign in (
+        (0, 1, "5.1.1 (no such user)", "bad-mailbox", "A"),
+        (1, 2, "5.1.1 (no such user)", "bad-mailbox", "A"),
+        (2, 3, "5.1.1 (go away)", "quota-issues", "B"),
+        (3, 4, "5.1.1 (go away)", "bad-mailbox", None),
+        (3, 5, "4.9.9 (odd)", None, None),
+        (4, 6, "5.7.99 (odd)", None, "B"),
+    ):
+        fields = {"id": f"b{number}", "to": f"b{number}@gmail.com", "campaign_id": campaign}
+        put(con, "bounce", at=f"2026-03-0{day} 10:00:00", dsn_status=status,
+            bounce_category=category, **fields)  # fmt: skip
+    put(con, "bounce", id="x", to="x@gmx.de", at="2026-03-07 10:00:00", bounce_type="x")
+    put(con, "delivered", id="y", to="y@gmx.de", at="2026-03-07 10:00:00")
+    refresh(con)
+    text = """
+        select * exclude (bounce_rate_lo, bounce_rate_hi) replace (
+            strftime(first_bounced_at, '%d') as first_bounced_at,
+            strftime(last_bounced_at, '%d') as last_bounced_at,
+        ) from dsn_total order by dsn_code nulls last
+    """
+    interval = stats.binomtest(3, 7).proportion_ci(method="wilson")
+    bounds = "select bounce_rate_lo, bounce_rate_hi from dsn_report where dsn_code = '5.1.1'"
+
+    assert con.sql(text).fetchall() == [
+        ("4.9.9", "gmail", "4.9.9 (odd)", "soft", None, 1, 0, 1, 0, 0, 0,
+         7, pytest.approx(1 / 7), 0.2, "05", "05", "transient: not registered"),
+        ("5.1.1", "gmail", "5.1.1 (no such user)", "hard", "bad-mailbox", 3, 2, 1, 0, 0, 2,
+         7, pytest.approx(3 / 7), 0.6, "01", "03", "permanent: mailbox does not exist"),
+        ("5.7.99", "gmail", "5.7.99 (odd)", "block", None, 1, 0, 0, 1, 0, 1,
+         7, pytest.approx(1 / 7), 0.2, "06", "06", "permanent: security or policy"),
+        (None, "gmx", None, "undetermined", None, 1, 0, 0, 0, 1, 0,
+         2, 0.5, 1.0, "07", "07", "not registered"),
+    ]  # fmt: skip
+    assert one(con, bounds) == pytest.approx((interval.low, interval.high))
+    assert con.sql("from dsn_report order by all").fetchall() == (
+        con.sql("select * exclude (meaning) from dsn_total order by all").fetchall()
+    )
+
+
+@pytest.fixture(scope="module")
+def reacted() -> duckdb.DuckDBPyConnection:
+    """Eleven messages opened after 0 to 10 hours, other reactions of some, one of no campaign."""
+    con = database()
+    at(con, NOW)
+    delivered(con, 11, at="2026-03-01 00:00:00", campaign_id="A", campaign_name="Spring")
+    people = [{"id": f"m{number}", "to": f"p{number}@gmail.com"} for number in range(11)]
+    for number, person in enumerate(people):
+        put(con, "open", at=f"2026-03-01 {number:02}:00:00", **person)
+    put(con, "open", at="2026-03-01 10:00:00", **people[0])
+    put(con, "click", at="2026-03-01 00:00:00", url="a", **people[2])
+    put(con, "click", at="2026-03-01 02:00:00", url="b", **people[1])
+    put(con, "click", at="2026-03-01 04:00:00", url="c", **people[1])
+    put(con, "subscription_changed", at="2026-03-01 04:00:00", change="unsubscribe", **people[3])
+    put(con, "other_event", at="2026-03-01 05:00:00", **people[4])
+    con.execute("update other_event set kind = 'complaint'")
+    put(con, "bounce", at="2026-03-01 00:00:00", sync_type="sync", **people[9])
+    put(con, "bounce", at="2026-03-01 20:00:00", sync_type="async", **people[10])
+    put(con, "delivered", id="n", at="2026-03-01 01:00:00")
+    put(con, "open", id="n", at="2026-03-01 00:00:00")
+    refresh(con)
+    return con
+
+
+def test_hours_until_each_reaction(reacted: duckdb.DuckDBPyConnection) -> None:
+    """The hours from delivery to a message's first reaction of a kind, negative ones too."""
+    found = reacted.sql("from reaction_report order by campaign_id nulls last, kind").fetchall()
+
+    assert found == [
+        ("A", "Spring", "bounce", 1, *[20.0] * 6),
+        ("A", "Spring", "click", 2, *map(pytest.approx, (0.2, 0.5, 1.0, 1.5, 1.8, 1.9))),
+        ("A", "Spring", "complaint", 1, *[5.0] * 6),
+        ("A", "Spring", "open", 11, *map(pytest.approx, (1.0, 2.5, 5.0, 7.5, 9.0, 9.5))),
+        ("A", "Spring", "unsubscribe", 1, *[4.0] * 6),
+        (None, None, "open", 1, *[-1.0] * 6),
+    ]
+
+
+def test_hours_until_a_person_reacts(reacted: duckdb.DuckDBPyConnection) -> None:
+    """Machines, what was sent back and mail of no campaign leave no hours among people's."""
+    text = "select * replace (strftime(sent_date, '%d') as sent_date) from human_reaction"
+    hours = map(pytest.approx, (1.9, 3.25, 5.5, 7.75, 9.1))
+
+    assert reacted.sql(f"{text} order by kind").fetchall() == [
+        ("A", "Spring", "click", 1, 1, *[2.0] * 5, True, "01"),
+        ("A", "Spring", "open", 1, 10, *hours, True, "01"),
+    ]
 
 
 def test_a_gap_is_told(con: duckdb.DuckDBPyConnection) -> None:

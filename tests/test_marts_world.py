@@ -152,6 +152,27 @@ def test_bounces_by_class(world: Any) -> None:
     ]
 
 
+def test_every_bounce_event(world: Any) -> None:
+    """A bounce is its message's campaign's, late where it says so or where that was delivered."""
+    text = """
+        select recipient, campaign_id, named_campaign_id, sender_domain, sync_type, bounce_class,
+            bounce_category, meant_category, bounce_type, dsn_code, dsn_status,
+            strftime(delivered_at, '%H:%M'), strftime(occurred_at, '%H:%M'), received_at
+        from bounce_event order by recipient
+    """
+
+    assert rows(world, text) == [
+        ("cid@libero.it", "A", None, "shop.example", "async", "soft", "quota-issues",
+         "quota-issues", None, None, None, "10:01", "09:59", None),
+        ("dot@orange.fr", "A", None, "shop.example", "async", "hard", "Bad-Mailbox",
+         "bad-mailbox", "soft", "5.1.1", "5.1.1 (unknown)", "10:00", "12:00", None),
+        ("gus@gmx.de", None, None, "shop.example", "sync", "hard", "listed-by-operator",
+         "bad-mailbox", None, "5.1.1", "5.1.1 (no such user)", None, "10:00", None),
+        ("hal@yahoo.com", "A", "A", "shop.example", "sync", "undetermined", None,
+         None, None, None, None, None, "10:00", None),
+    ]  # fmt: skip
+
+
 def test_unattributed_bounces_bound_the_rate(world: Any) -> None:
     """Had the unattributed bounce been the campaign's, its rate would be the upper bound."""
     text = """

@@ -143,6 +143,32 @@ def test_what_campaigns_always_differ_by_is_no_news(varied: duckdb.DuckDBPyConne
     assert stands_out(varied, "broken") == {"delivery", "bounce", "open"}
 
 
+@pytest.mark.parametrize(("alike", "told"), [(2, set()), (3, {"delivery", "bounce"})])
+def test_two_campaigns_are_no_habit(tmp_path: Path, alike: int, told: set[str]) -> None:
+    """With fewer than three campaigns before it none stands out, however alike those are."""
+    events = [line for n in range(alike) for line in mail(f"c{n}", n, 400, bounced=4)]
+    events += mail("broken", alike, 400, bounced=200)
+    con = query.connect(loaded_home(tmp_path, events))
+
+    assert stands_out(con, "broken") == told
+
+
+@pytest.mark.parametrize(("unattributed", "told"), [(0, {"delivery", "bounce"}), (200, set())])
+def test_what_unattributed_bounces_could_turn_round_is_not_told(
+    tmp_path: Path, unattributed: int, told: set[str]
+) -> None:
+    """A campaign that is better does not stand out where bounces of its time make it worse."""
+    events = [line for n in range(4) for line in mail(f"c{n}", n, 1000, bounced=99 + n % 2)]
+    events += mail("better", 4, 1000, bounced=20)
+    events += mail(None, 4, unattributed, bounced=unattributed, domain="yahoo")
+    con = query.connect(loaded_home(tmp_path, events))
+    bounce = rows(con, "campaign_measure", "better").filter(measure="bounce").row(0, named=True)
+
+    assert bounce["rate"] < bounce["rate_hi"] < bounce["compared_rate"]
+    assert bounce["extreme_rate"] == (20 + unattributed) / (1000 + unattributed)
+    assert stands_out(con, "better") == told
+
+
 def test_a_provider_is_named_where_it_is_unlike_itself(
     varied: duckdb.DuckDBPyConnection,
 ) -> None:

@@ -2,7 +2,9 @@
 
 import ast
 import json
+import re
 import statistics
+import tomllib
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,6 +12,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "loader"
+WIDEST = 100
+CREATED = re.compile(
+    r"^create (?:or replace )?(?:table|view|macro) (?:if not exists )?(\w+)", re.MULTILINE
+)
 
 # Module: what it may import of us. Each may know only what stands above it: data flows downwards.
 MAY_IMPORT = {
@@ -122,19 +128,38 @@ def test_notebooks_are_committed_without_outputs() -> None:
     assert not [cell for cell in cells if cell.get("outputs") or cell.get("execution_count")]
 
 
-def test_sql_is_a_file_an_object() -> None:
-    """Every SQL file states its grain or use first and creates the one object it is named after."""
-    for path in sorted((ROOT / "sql").rglob("*.sql")):
+def test_sql_says_first_what_it_is() -> None:
+    """Every SQL file states its grain or use first, in lines that are not too long."""
+    paths = sorted((ROOT / "sql").rglob("*.sql"))
+
+    assert paths
+    for path in paths:
         text = path.read_text("utf-8")
 
         assert text.startswith("-- "), path
-        assert all(len(line) <= 100 for line in text.splitlines()), path
+        assert all(len(line) <= WIDEST for line in text.splitlines()), path
+
+
+@pytest.mark.parametrize("layer", ["tables", "staging", "marts"])
+def test_sql_is_a_file_an_object(layer: str) -> None:
+    """Every SQL file but those of a refresh creates the one object that it is named after."""
+    paths = sorted((ROOT / "sql" / layer).glob("*.sql"))
+
+    assert paths
+    for path in paths:
+        assert CREATED.findall(path.read_text("utf-8")) == [path.stem], path
 
 
 def test_changelog_sections_are_ordered() -> None:
-    """The changelog's newest version stands first."""
+    """The changelog begins with this version, and each after it is older."""
     lines = (ROOT / "CHANGELOG.md").read_text("utf-8").splitlines()
-    versions = [line.split()[1] for line in lines if line.startswith("## ")]
+    versions = [number(line.split()[1]) for line in lines if line.startswith("## ")]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
-    assert versions
+    assert versions[0] == number(project["version"])
     assert all(newer > older for newer, older in pairwise(versions))
+
+
+def number(version: str) -> tuple[int, ...]:
+    """A version as numbers, by which it is ordered."""
+    return tuple(map(int, version.split(".")))

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "loader"
-WIDEST = 100
+WIDEST = 88
 CREATED = re.compile(
     r"^create (?:or replace )?(?:table|view|macro) (?:if not exists )?(\w+)", re.MULTILINE
 )

@@ -9,8 +9,8 @@ select
     address_domain(bounce.sender) as sender_domain,
     case
         when word_key(bounce.sync_type) = 'async' then 'async'
-        when word_key(bounce.sync_type) is null and message_base.delivered_at is not null
-            then 'async'
+        when word_key(bounce.sync_type) is null
+            and message_base.delivered_at is not null then 'async'
         else 'sync'
     end as sync_type,
     bounce_meaning.bounce_class,

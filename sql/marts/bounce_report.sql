@@ -1,7 +1,8 @@
 -- grain: campaign (NULL: unattributed) × bounce_category × bounce_class × sync_type, of
 -- each bounced message's latest bounce
--- bounce_rate = bounced / the campaign's attempted messages; disagreed = bounced messages
--- whose provider's bounce_type says hard or soft where our class says the other
+-- bounce_rate = bounced / the campaign's attempted messages; disagreed = bounced
+-- messages whose provider's bounce_type says hard or soft where our class says the
+-- other
 create or replace view bounce_report as
 with attempted as (
     select
@@ -40,7 +41,8 @@ select
     bounced.bounce_category,
     bounced.bounce_class,
     bounced.sync_type,
-    coalesce(bounce_class.advice, 'Keep the address, and report what is new.') as advice,
+    coalesce(bounce_class.advice, 'Keep the address, and report what is new.')
+        as advice,
     bounced.commonest_dsn_status,
     bounced.commonest_bounce_type,
     bounced.bounced,

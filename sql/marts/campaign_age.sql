@@ -1,7 +1,7 @@
 -- grain: campaign × age_hours (1, 6, 24, 72, 168); messages without campaign left out
--- opened, clicked, unsubscribed = accepted messages that did so within age_hours of their
--- own delivery; rates / accepted; counts and rates are NULL until the campaign's last
--- delivery is age_hours old (is_reached)
+-- opened, clicked, unsubscribed = accepted messages that did so within age_hours of
+-- their own delivery; rates / accepted; counts and rates are NULL until the campaign's
+-- last delivery is age_hours old (is_reached)
 create or replace view campaign_age as
 with delay as (
     select

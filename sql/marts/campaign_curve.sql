@@ -1,7 +1,7 @@
--- grain: campaign × age_hours, half powers of two from 1/8 h on and, as the last, the age
--- of its last delivery (at most 1,024 h); messages without campaign left out
--- opened, clicked = accepted messages that did so within age_hours of their own delivery,
--- cumulative; rates / accepted
+-- grain: campaign × age_hours, half powers of two from 1/8 h on and, as the last, the
+-- age of its last delivery (at most 1,024 h); messages without campaign left out
+-- opened, clicked = accepted messages that did so within age_hours of their own
+-- delivery, cumulative; rates / accepted
 create or replace view campaign_curve as
 with sent as materialized (
     select

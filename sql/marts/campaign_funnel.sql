@@ -1,5 +1,6 @@
--- grain: campaign × stage of what became of its messages; share_of_previous is of the stage
--- before, that of unsubscribed is of accepted; NULL where a campaign is not tracked
+-- grain: campaign × stage of what became of its messages; share_of_previous is of the
+-- stage before, that of unsubscribed is of accepted; NULL where a campaign is not
+-- tracked
 create or replace view campaign_funnel as
 with stage as (
     select

@@ -1,11 +1,12 @@
 -- grain: campaign × measure: its rate now and, at the greatest age that it has reached,
--- beside the median of its peers (campaign_peer) at that age; difference is NULL without
--- peers; gross_rate = opens, clicks of machines included; extreme_rate = the rate, were the
--- unattributed bounces of its time its own
+-- beside the median of its peers (campaign_peer) at that age; difference is NULL
+-- without peers; gross_rate = opens, clicks of machines included; extreme_rate = the
+-- rate, were the unattributed bounces of its time its own
 -- stands_out: at least 3 peers, not small, the median outside the interval, that of
--- extreme_rate too, at least 5 messages, seen or expected, telling so, the campaign's count
--- unlike that of all its peers (5 %, pooled z test), and its rate outside the 95 % prediction
--- interval of theirs, for campaigns differ anyway: mean ± t · s · √(1 + 1 / peers)
+-- extreme_rate too, at least 5 messages, seen or expected, telling so, the campaign's
+-- count unlike that of all its peers (5 %, pooled z test), and its rate outside the 95
+-- % prediction interval of theirs, for campaigns differ anyway: mean ± t · s · √(1 + 1
+-- / peers)
 create or replace view campaign_measure as
 with rated as materialized (
     select * from measured_rate
@@ -82,7 +83,8 @@ select
                     extreme.denominator,
                     median_of_peers.compared_rate
                 )
-                and sign(extreme_rate - median_of_peers.compared_rate) = sign(difference)
+                and sign(extreme_rate - median_of_peers.compared_rate)
+                = sign(difference)
             )
         )
         and two_rates_p(
@@ -91,7 +93,8 @@ select
             median_of_peers.peers_numerator,
             median_of_peers.peers_denominator
         ) < threshold('significance')
-        and abs(same_age.rate - median_of_peers.peers_mean) > median_of_peers.peers_reach,
+        and abs(same_age.rate - median_of_peers.peers_mean)
+        > median_of_peers.peers_reach,
         false
     ) as stands_out,
 from rated as now_rate

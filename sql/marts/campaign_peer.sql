@@ -1,5 +1,5 @@
--- grain: campaign × one of the up to 12 campaigns that its sender domain sent before it;
--- peer_rank 1 is the one just before
+-- grain: campaign × one of the up to 12 campaigns that its sender domain sent before
+-- it; peer_rank 1 is the one just before
 create or replace view campaign_peer as
 with ranked as (
     select

@@ -1,7 +1,8 @@
--- grain: measure: the pooled rate of the campaigns whose rate is final (opens, clicks and
--- unsubscribes: of the comparable ones), and spread, how many times as far from it as chance
--- makes them they lie anyway: root of the mean square of the z values of those that are not
--- small, winsorised at 10 % (Spiegelhalter 2005), at least 1; NULL with fewer than ten
+-- grain: measure: the pooled rate of the campaigns whose rate is final (opens, clicks
+-- and unsubscribes: of the comparable ones), and spread, how many times as far from it
+-- as chance makes them they lie anyway: root of the mean square of the z values of
+-- those that are not small, winsorised at 10 % (Spiegelhalter 2005), at least 1; NULL
+-- with fewer than ten
 create or replace view campaign_spread as
 with final as materialized (
     select * from final_rate

@@ -1,10 +1,12 @@
--- grain: day with a delivery or a bounce: its bounce rate with 99.8 % control limits around
--- the pooled rate (of the days whose rates are not among the highest or the lowest tenth, so
--- that no single day moves it) for its size, widened by how much days differ beyond chance anyway
--- (Laney's p' chart, 2002: moving range of the z values of the days that are not small, its
--- median / 0.954, so that no single day widens them, at least 1): a large sender's ordinary day
--- is not an alarm; nor is a small sender's, of which chance alone makes more (chance_hi)
--- a day on which nothing was delivered is not judged: all of its mail bounced by definition
+-- grain: day with a delivery or a bounce: its bounce rate with 99.8 % control limits
+-- around the pooled rate (of the days whose rates are not among the highest or the
+-- lowest tenth, so that no single day moves it) for its size, widened by how much days
+-- differ beyond chance anyway (Laney's p' chart, 2002: moving range of the z values of
+-- the days that are not small, its median / 0.954, so that no single day widens them,
+-- at least 1): a large sender's ordinary day is not an alarm; nor is a small sender's,
+-- of which chance alone makes more (chance_hi)
+-- a day on which nothing was delivered is not judged: all of its mail bounced by
+-- definition
 create or replace view daily_bounce_limit as
 with rated as materialized (
     select

@@ -1,5 +1,6 @@
--- grain: day, in the report zone, of delivery (of the bounce where nothing was delivered)
--- × outcome: accepted, or the bounce class, or unattributed for a bounce of no campaign
+-- grain: day, in the report zone, of delivery (of the bounce where nothing was
+-- delivered) × outcome: accepted, or the bounce class, or unattributed for a bounce of
+-- no campaign
 create or replace view daily_outcome_report as
 with by_quarter_hour as (
     select

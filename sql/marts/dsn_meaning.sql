@@ -1,5 +1,5 @@
--- grain: one row per subject.detail of an enhanced status code, in words (RFC 3463 and the
--- IANA registry of enhanced status codes; 'n.*' for the whole subject)
+-- grain: one row per subject.detail of an enhanced status code, in words (RFC 3463 and
+-- the IANA registry of enhanced status codes; 'n.*' for the whole subject)
 create or replace table dsn_meaning as
 select
     detail,

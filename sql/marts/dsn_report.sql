@@ -1,5 +1,5 @@
--- grain: dsn_code (NULL: none given) × mailbox provider, of each bounced message's latest
--- bounce; bounce_rate = bounced / the provider's attempted messages
+-- grain: dsn_code (NULL: none given) × mailbox provider, of each bounced message's
+-- latest bounce; bounce_rate = bounced / the provider's attempted messages
 create or replace view dsn_report as
 with attempted as (
     select

@@ -1,4 +1,5 @@
--- grain: one row: how old and how large what is loaded is; 0 and NULL before the first load
+-- grain: one row: how old and how large what is loaded is; 0 and NULL before the first
+-- load
 create or replace view freshness as
 with volume as (
     select
@@ -6,7 +7,8 @@ with volume as (
         (select cast(coalesce(sum(duplicates), 0) as bigint) from ingest_ledger)
             as duplicates,
         cast(coalesce(sum(opens_clicks), 0) as bigint) as opens_clicks,
-        cast(coalesce(sum(matched_by_message_id), 0) as bigint) as matched_by_message_id,
+        cast(coalesce(sum(matched_by_message_id), 0) as bigint)
+            as matched_by_message_id,
     from data_quality
 ),
 

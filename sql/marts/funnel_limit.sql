@@ -1,5 +1,5 @@
--- grain: measure × size, on 61 sizes in equal ratios from somewhat below the smallest to
--- somewhat above the largest campaign: the lines of a funnel plot
+-- grain: measure × size, on 61 sizes in equal ratios from somewhat below the smallest
+-- to somewhat above the largest campaign: the lines of a funnel plot
 create or replace view funnel_limit as
 with extent as (
     select

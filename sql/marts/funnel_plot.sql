@@ -1,7 +1,7 @@
--- grain: campaign × measure, where its rate is final (campaign_spread): rate against size
--- beside the limits around the pooled rate of all such campaigns, as wide as chance makes them,
--- or, of ten campaigns and more that are not small, as they differ anyway (spread); outside
--- says beyond which limits it lies (no, 95, 998)
+-- grain: campaign × measure, where its rate is final (campaign_spread): rate against
+-- size beside the limits around the pooled rate of all such campaigns, as wide as
+-- chance makes them, or, of ten campaigns and more that are not small, as they differ
+-- anyway (spread); outside says beyond which limits it lies (no, 95, 998)
 create or replace view funnel_plot as
 with wide as (
     select

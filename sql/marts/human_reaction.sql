@@ -1,12 +1,21 @@
--- grain: campaign × kind (open, click): quantiles of the hours from a message's delivery to
--- its first open or click by a person, and how many messages had one; is_small = too few
+-- grain: campaign × kind (open, click): quantiles of the hours from a message's
+-- delivery to its first open or click by a person, and how many messages had one;
+-- is_small = too few
 create or replace view human_reaction as
 with reaction as (
-    select campaign_id, 'open' as kind, delivered_at, first_human_opened_at as reacted_at
+    select
+        campaign_id,
+        'open' as kind,
+        delivered_at,
+        first_human_opened_at as reacted_at,
     from message_reaction
     where first_human_opened_at is not null and accepted
     union all
-    select campaign_id, 'click' as kind, delivered_at, first_human_clicked_at as reacted_at
+    select
+        campaign_id,
+        'click' as kind,
+        delivered_at,
+        first_human_clicked_at as reacted_at,
     from first_human_click
 ),
 
@@ -20,7 +29,9 @@ spread as (
             [0.1, 0.25, 0.5, 0.75, 0.9]
         ) as hours,
     from reaction
-    where campaign_id is not null and delivered_at is not null and reacted_at is not null
+    where campaign_id is not null
+        and delivered_at is not null
+        and reacted_at is not null
     group by campaign_id, kind
 )
 

@@ -1,7 +1,9 @@
--- grain: campaign (NULL: messages of none) × url; clicks that reached no message left out
--- clicks = events; clicked = accepted messages that clicked it; click_rate = clicked / the
--- campaign's accepted messages; first_clicks = accepted messages whose first click it was
--- (of clicks in the same second the first url in the alphabet); _human: unflagged clicks
+-- grain: campaign (NULL: messages of none) × url; clicks that reached no message left
+-- out
+-- clicks = events; clicked = accepted messages that clicked it; click_rate = clicked /
+-- the campaign's accepted messages; first_clicks = accepted messages whose first click
+-- it was (of clicks in the same second the first url in the alphabet); _human:
+-- unflagged clicks
 create or replace view link_report as
 with accepted as (
     select

@@ -1,5 +1,5 @@
--- grain: one row: how many recipients there are, and how many to stop writing to, each of
--- these by its one reason
+-- grain: one row: how many recipients there are, and how many to stop writing to, each
+-- of these by its one reason
 create or replace view list_health as
 select
     count(*) as recipients,

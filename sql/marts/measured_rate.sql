@@ -1,6 +1,6 @@
--- grain: campaign × measure (delivery, bounce, open, click, unsubscribe) × age_hours (NULL:
--- as it stands now); opens and clicks are those by people, gross_rate those of machines
--- included; bounces, being final, stand beside every age unchanged
+-- grain: campaign × measure (delivery, bounce, open, click, unsubscribe) × age_hours
+-- (NULL: as it stands now); opens and clicks are those by people, gross_rate those of
+-- machines included; bounces, being final, stand beside every age unchanged
 create or replace view measured_rate as
 select
     campaign_id,

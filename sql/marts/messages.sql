@@ -1,7 +1,8 @@
--- grain: one row per message: (message_key, recipient in lower case) with a delivered or a
--- bounce event
--- accepted = delivered, and no async bounce later; opens, clicks = all distinct events that
--- reached it; opened_human, clicked_human = one open, click at least that no rule flags
+-- grain: one row per message: (message_key, recipient in lower case) with a delivered
+-- or a bounce event
+-- accepted = delivered, and no async bounce later; opens, clicks = all distinct events
+-- that reached it; opened_human, clicked_human = one open, click at least that no rule
+-- flags
 create or replace view messages as
 select
     message_base.message_key,

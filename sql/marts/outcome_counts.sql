@@ -1,9 +1,10 @@
--- grain: the distinct values of two expressions over the columns of `part` (message_part:
--- campaign_id, recipient, attempted_at; provider_part: provider as well), NULL for one that
--- is not wanted: from outcome_counts('provider_part', campaign_id, provider)
+-- grain: the distinct values of two expressions over the columns of `part`
+-- (message_part: campaign_id, recipient, attempted_at; provider_part: provider as
+-- well), NULL for one that is not wanted: from outcome_counts('provider_part',
+-- campaign_id, provider)
 -- attempted = delivered or bounced; accepted = delivered without a later async bounce;
--- opened, clicked, unsubscribed, complained = accepted messages that did so at least once;
--- opens, clicks, complaints = events that reached any of the messages
+-- opened, clicked, unsubscribed, complained = accepted messages that did so at least
+-- once; opens, clicks, complaints = events that reached any of the messages
 create or replace macro outcome_counts(part, first_grain, second_grain) as table
 select
     first_grain as first_key,

@@ -1,11 +1,13 @@
--- grain: measure over the newest 30 days of deliveries (of bounces, where nothing has been
--- delivered), beside the 30 days before; opens, clicks and unsubscribes are of the accepted
--- messages of tracked campaigns, untracked are the others; gross_rate = opens, clicks of
--- machines included
--- ripe_rate = the rate of the days whose measure is final (is_final), fresh = the messages of
--- the others; difference = ripe_rate − compared_rate, with its Newcombe interval
--- stands_out: neither side is small, counts suffice, and the interval leaves out 0 even when
--- widened by how much campaigns differ anyway (campaign_spread; without that nothing does)
+-- grain: measure over the newest 30 days of deliveries (of bounces, where nothing has
+-- been delivered), beside the 30 days before; opens, clicks and unsubscribes are of the
+-- accepted messages of tracked campaigns, untracked are the others; gross_rate = opens,
+-- clicks of machines included
+-- ripe_rate = the rate of the days whose measure is final (is_final), fresh = the
+-- messages of the others; difference = ripe_rate − compared_rate, with its Newcombe
+-- interval
+-- stands_out: neither side is small, counts suffice, and the interval leaves out 0 even
+-- when widened by how much campaigns differ anyway (campaign_spread; without that
+-- nothing does)
 create or replace view period_measure as
 with daily as materialized (
     select * from daily_counts
@@ -29,8 +31,9 @@ long as (
                 'all': opened, 'not': accepted - tracked_accepted},
             {'n': 4, 'measure': 'click', 'k': clicked_human, 'of': tracked_accepted,
                 'all': clicked, 'not': accepted - tracked_accepted},
-            {'n': 5, 'measure': 'unsubscribe', 'k': unsubscribed, 'of': tracked_accepted,
-                'all': null, 'not': accepted - tracked_accepted},
+            {'n': 5, 'measure': 'unsubscribe', 'k': unsubscribed,
+                'of': tracked_accepted, 'all': null,
+                'not': accepted - tracked_accepted},
         ]) as part,
     from daily
     cross join newest
@@ -42,7 +45,8 @@ summed as (
         part.measure as measure,
         part.n as measure_number,
         cast(sum(part.of) filter (is_now) as bigint) as denominator,
-        cast(if(denominator > 0, sum(part.k) filter (is_now), null) as bigint) as numerator,
+        cast(if(denominator > 0, sum(part.k) filter (is_now), null) as bigint)
+            as numerator,
         cast(sum(part.all) filter (is_now) as bigint) as gross_numerator,
         cast(sum(part.not) filter (is_now) as bigint) as untracked,
         cast(sum(part.k) filter (is_now and is_ripe) as bigint) as ripe_numerator,
@@ -60,10 +64,12 @@ compared as (
         rate(ripe_numerator, ripe_denominator) as ripe_rate,
         rate(before_numerator, before_denominator) as compared_rate,
         ripe_rate - compared_rate as difference,
-        newcombe_lo(ripe_numerator, ripe_denominator, before_numerator, before_denominator)
-            as difference_lo,
-        newcombe_hi(ripe_numerator, ripe_denominator, before_numerator, before_denominator)
-            as difference_hi,
+        newcombe_lo(
+            ripe_numerator, ripe_denominator, before_numerator, before_denominator
+        ) as difference_lo,
+        newcombe_hi(
+            ripe_numerator, ripe_denominator, before_numerator, before_denominator
+        ) as difference_hi,
     from summed
 )
 

@@ -1,10 +1,11 @@
 -- grain: campaign (NULL: unattributed) × mailbox provider
--- counts as in outcome_counts, rates as in outcome_rates; stands_out = the campaign's own
--- rate (opens and clicks: by people) lies outside this provider's interval, and at least 5
--- messages, seen or expected, tell it
--- bounce_is_unusual = more bounced here than at the campaign's other providers, and than here
--- in the campaigns before it (campaign_peer) where there are any: pooled z tests at 5 %, the
--- first divided by the number of providers (Bonferroni), for they are all looked at
+-- counts as in outcome_counts, rates as in outcome_rates; stands_out = the campaign's
+-- own rate (opens and clicks: by people) lies outside this provider's interval, and at
+-- least 5 messages, seen or expected, tell it
+-- bounce_is_unusual = more bounced here than at the campaign's other providers, and
+-- than here in the campaigns before it (campaign_peer) where there are any: pooled z
+-- tests at 5 %, the first divided by the number of providers (Bonferroni), for they are
+-- all looked at
 create or replace view provider_report as
 with report as materialized (
     select * from outcome_rates('provider_counts')
@@ -26,19 +27,24 @@ marked as (
         report.* exclude (is_tracked, has_complaints),
         report.is_tracked,
         rate(
-            sum(report.accepted) over campaign_row, sum(report.attempted) over campaign_row
+            sum(report.accepted) over campaign_row,
+            sum(report.attempted) over campaign_row
         ) as campaign_delivery_rate,
-        rate(sum(report.bounced) over campaign_row, sum(report.attempted) over campaign_row)
-            as campaign_bounce_rate,
+        rate(
+            sum(report.bounced) over campaign_row,
+            sum(report.attempted) over campaign_row
+        ) as campaign_bounce_rate,
         rate(sum(report.opened) over campaign_row, sum(report.rated) over campaign_row)
             as campaign_open_rate,
         rate(sum(report.clicked) over campaign_row, sum(report.rated) over campaign_row)
             as campaign_click_rate,
         rate(
-            sum(report.opened_human) over campaign_row, sum(report.rated) over campaign_row
+            sum(report.opened_human) over campaign_row,
+            sum(report.rated) over campaign_row
         ) as campaign_open_human_rate,
         rate(
-            sum(report.clicked_human) over campaign_row, sum(report.rated) over campaign_row
+            sum(report.clicked_human) over campaign_row,
+            sum(report.rated) over campaign_row
         ) as campaign_click_human_rate,
         rate(usual.bounced, usual.attempted) as usual_bounce_rate,
         two_rates_p(

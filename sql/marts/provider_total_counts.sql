@@ -1,5 +1,5 @@
--- grain: mailbox provider, over all mail: counts as in outcome_counts; tracked_accepted =
--- accepted messages of tracked campaigns, which rates of reactions are of
+-- grain: mailbox provider, over all mail: counts as in outcome_counts; tracked_accepted
+-- = accepted messages of tracked campaigns, which rates of reactions are of
 create or replace view provider_total_counts as
 select
     outcome.first_key as provider,

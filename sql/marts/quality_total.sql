@@ -1,7 +1,7 @@
--- grain: one row per check of the data: how many of how many, as a share, and whether it
--- needs a word (needs_attention); the thresholds are in metric_threshold
--- orphans: opens and clicks; unknown words: of the words of bounces (three each), and of all
--- other events but deliveries, opens and clicks (one each)
+-- grain: one row per check of the data: how many of how many, as a share, and whether
+-- it needs a word (needs_attention); the thresholds are in metric_threshold
+-- orphans: opens and clicks; unknown words: of the words of bounces (three each), and
+-- of all other events but deliveries, opens and clicks (one each)
 create or replace view quality_total as
 with volume as (
     select
@@ -11,13 +11,15 @@ with volume as (
         (select cast(coalesce(sum(duplicates), 0) as bigint) from ingest_ledger)
             as duplicates,
         cast(coalesce(sum(opens_clicks), 0) as bigint) as opens_clicks,
-        cast(coalesce(sum(matched_by_message_id), 0) as bigint) as matched_by_message_id,
+        cast(coalesce(sum(matched_by_message_id), 0) as bigint)
+            as matched_by_message_id,
         cast(coalesce(sum(matched_by_campaign), 0) as bigint) as matched_by_campaign,
         cast(coalesce(sum(unattributed_bounces), 0) as bigint) as unattributed_bounces,
         cast(coalesce(sum(unknown_words), 0) as bigint) as unknown_words,
         cast(coalesce(sum(late_events), 0) as bigint) as late_events,
-        cast(coalesce(sum(delivered_events) filter (not async_bounce_seen), 0) as bigint)
-            as delivered_without_async,
+        cast(
+            coalesce(sum(delivered_events) filter (not async_bounce_seen), 0) as bigint
+        ) as delivered_without_async,
     from data_quality
 ),
 
@@ -41,8 +43,8 @@ checked as (
         },
         {
             'n': 3, 'name': 'orphans',
-            'k': opens_clicks - matched_by_message_id - matched_by_campaign, 'of': opens_clicks,
-            'low': null, 'high': 'unattributed_share_high',
+            'k': opens_clicks - matched_by_message_id - matched_by_campaign,
+            'of': opens_clicks, 'low': null, 'high': 'unattributed_share_high',
         },
         {
             'n': 4, 'name': 'bounces without a campaign',

@@ -1,4 +1,5 @@
--- grain: reason in the quarantine: lines set aside, and when the first and the last came
+-- grain: reason in the quarantine: lines set aside, and when the first and the last
+-- came
 create or replace view quarantine_reason as
 select
     reason,

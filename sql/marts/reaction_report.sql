@@ -1,8 +1,8 @@
--- grain: campaign (NULL: messages of none) × kind of reaction: open, click, unsubscribe,
--- complaint, bounce (async)
--- reacted = delivered messages that did so; p10 … p95_hours = quantiles of the hours from
--- each message's delivery to its first reaction (its latest async bounce); a reaction
--- logged before the delivery counts with negative hours
+-- grain: campaign (NULL: messages of none) × kind of reaction: open, click,
+-- unsubscribe, complaint, bounce (async)
+-- reacted = delivered messages that did so; p10 … p95_hours = quantiles of the hours
+-- from each message's delivery to its first reaction (its latest async bounce); a
+-- reaction logged before the delivery counts with negative hours
 create or replace view reaction_report as
 with reaction as (
     select campaign_id, 'open' as kind, delivered_at, first_opened_at as reacted_at
@@ -11,7 +11,11 @@ with reaction as (
     select campaign_id, 'click' as kind, delivered_at, first_clicked_at as reacted_at
     from message_reaction
     union all
-    select campaign_id, 'unsubscribe' as kind, delivered_at, unsubscribed_at as reacted_at
+    select
+        campaign_id,
+        'unsubscribe' as kind,
+        delivered_at,
+        unsubscribed_at as reacted_at,
     from message_reaction
     union all
     select campaign_id, 'complaint' as kind, delivered_at, complained_at as reacted_at

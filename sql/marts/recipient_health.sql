@@ -1,7 +1,8 @@
 -- grain: one row per recipient (lower case) with a message or a subscription change
 -- consecutive_soft_bounces = soft-bounced messages since the last accepted message or
--- unflagged reaction; a hard bounce stands until an unflagged reaction after it; suppress
--- and suppress_reason follow bounce_class.suppress_after, unsubscribes and complaints
+-- unflagged reaction; a hard bounce stands until an unflagged reaction after it;
+-- suppress and suppress_reason follow bounce_class.suppress_after, unsubscribes and
+-- complaints
 create or replace view recipient_health as
 select
     recipient,

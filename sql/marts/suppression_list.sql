@@ -1,5 +1,5 @@
--- grain: one row per recipient to stop writing to, with the reason: the only mart for pages
--- that holds addresses
+-- grain: one row per recipient to stop writing to, with the reason: the only mart for
+-- pages that holds addresses
 create or replace view suppression_list as
 select
     recipient,

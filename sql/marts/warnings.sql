@@ -87,8 +87,9 @@ warning as (
         2 as number,
         'warning' as severity,
         'orphans' as topic,
-        orphans || ' opens, clicks and other reactions reached no message: they are left '
-        || 'out of every rate; their deliveries were probably never received.' as sentence,
+        orphans || ' opens, clicks and other reactions reached no message: they are '
+        || 'left out of every rate; their deliveries were probably never received.'
+            as sentence,
     from volume
     where orphans > 0
     union all
@@ -100,8 +101,9 @@ warning as (
         ) as severity,
         'unattributed bounces' as topic,
         percent(rate(unattributed_bounces, bounce_events)) || ' of ' || bounce_events
-        || ' bounces name no campaign and have no delivery that does: campaigns may have '
-        || 'bounced more than their rates say (see bounce_rate_upper).' as sentence,
+        || ' bounces name no campaign and have no delivery that does: campaigns may '
+        || 'have bounced more than their rates say (see bounce_rate_upper).'
+            as sentence,
     from volume
     where unattributed_bounces > 0
     union all
@@ -109,8 +111,9 @@ warning as (
         4 as number,
         'warning' as severity,
         'no async bounce' as topic,
-        'Sender domain ' || coalesce(shown_word(sender_domain), '(none given)') || ' has '
-        || delivered_events || ' deliveries and never an async bounce: the MX of its '
+        'Sender domain ' || coalesce(shown_word(sender_domain), '(none given)')
+        || ' has ' || delivered_events
+        || ' deliveries and never an async bounce: the MX of its '
         || 'bounce domain is probably missing.' as sentence,
     from (select * from sender order by delivered_events desc, sender_domain limit 5)
     union all
@@ -127,7 +130,8 @@ warning as (
         5 as number,
         'warning' as severity,
         'gap' as topic,
-        gaps || if(gaps = 1, ' gap', ' gaps') || ' in the event stream; the longest, of '
+        gaps || if(gaps = 1, ' gap', ' gaps')
+        || ' in the event stream; the longest, of '
         || round(longest_hours, 1) || ' hours, began at '
         || strftime(report_time(longest_from), '%Y-%m-%d %H:%M') || ' '
         || report_timezone() || ', where events usually come every '
@@ -149,7 +153,8 @@ warning as (
         6 as number,
         'warning' as severity,
         'unknown words' as topic,
-        'unknown_words lists ' || count(*) - 5 || ' more that are not known.' as sentence,
+        'unknown_words lists ' || count(*) - 5 || ' more that are not known.'
+            as sentence,
     from unknown_words
     having count(*) > 5
     union all
@@ -187,8 +192,9 @@ warning as (
         10 as number,
         'warning' as severity,
         'bounce types' as topic,
-        percent(rate(disagreed, bounced)) || ' of ' || bounced || ' bounced messages are '
-        || 'hard for us and soft for the provider, or the other way round.' as sentence,
+        percent(rate(disagreed, bounced)) || ' of ' || bounced
+        || ' bounced messages are hard for us and soft for the provider, '
+        || 'or the other way round.' as sentence,
     from disagreement
     where rate(disagreed, bounced) >= threshold('disagreement_share_high')
     union all
@@ -196,8 +202,8 @@ warning as (
         11 as number,
         'warning' as severity,
         'quarantine' as topic,
-        lines || ' lines were set aside (' || reason || '): loader quarantine shows them.'
-            as sentence,
+        lines || ' lines were set aside (' || reason
+        || '): loader quarantine shows them.' as sentence,
     from set_aside
     union all
     select
@@ -230,10 +236,11 @@ warning as (
         15 as number,
         'warning' as severity,
         'future events' as topic,
-        ahead || if(ahead = 1, ' event lies', ' events lie') || ' in the future by this '
-        || 'machine''s clock, up to ' || strftime(report_time(last_at), '%Y-%m-%d %H:%M')
-        || ' ' || report_timezone() || ': one of the clocks is wrong, and so are the ages of '
-        || 'what they touch.' as sentence,
+        ahead || if(ahead = 1, ' event lies', ' events lie')
+        || ' in the future by this machine''s clock, up to '
+        || strftime(report_time(last_at), '%Y-%m-%d %H:%M') || ' ' || report_timezone()
+        || ': one of the clocks is wrong, and so are the ages of what they touch.'
+            as sentence,
     from latest
     where ahead > 0
 )

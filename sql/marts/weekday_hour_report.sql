@@ -1,6 +1,7 @@
 -- grain: weekday (1 Monday … 7 Sunday) × hour, in the report zone, of what happened
--- delivered = messages by their delivery; opens, clicks = events that reached a message;
--- open_is_small, click_is_small = those by people are too few in all to tell hours apart
+-- delivered = messages by their delivery; opens, clicks = events that reached a
+-- message; open_is_small, click_is_small = those by people are too few in all to tell
+-- hours apart
 create or replace view weekday_hour_report as
 with delivered_at_quarter as (
     select

@@ -1,5 +1,6 @@
 -- grain: one row per bounce category: our class, what to do, and after how many such
--- bounces in a row a recipient is suppressed (NULL: never); the usual DSN codes beside it
+-- bounces in a row a recipient is suppressed (NULL: never); the usual DSN codes beside
+-- it
 create or replace table bounce_class as
 select
     bounce_category,

@@ -1,5 +1,5 @@
--- grain: word_key(bounce_category) × dsn_code as they occur: our class, and the category it
--- is meant by; category first, then DSN detail, then DSN class
+-- grain: word_key(bounce_category) × dsn_code as they occur: our class, and the
+-- category it is meant by; category first, then DSN detail, then DSN class
 create or replace view bounce_meaning as
 with seen as (
     select distinct

@@ -1,5 +1,5 @@
--- grain: that of campaign_counts: adds unattributed_nearby, the unattributed bounces between
--- 24 h before the campaign's first and 168 h after its last delivery
+-- grain: that of campaign_counts: adds unattributed_nearby, the unattributed bounces
+-- between 24 h before the campaign's first and 168 h after its last delivery
 create or replace view campaign_nearby_counts as
 select
     counted.*,

@@ -1,5 +1,5 @@
--- grain: one row per campaign: its commonest sender domain and its recency (1 the newest by
--- first delivery)
+-- grain: one row per campaign: its commonest sender domain and its recency (1 the
+-- newest by first delivery)
 create or replace view campaign_order as
 with sent as (
     select

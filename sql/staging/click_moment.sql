@@ -1,6 +1,6 @@
--- grain: one row per message with several clicks × moment at which it clicked: whether a
--- burst stands there, and the URLs of the coverage window; kept by sql/refresh. A message
--- that clicked once needs no row: it is its own window
+-- grain: one row per message with several clicks × moment at which it clicked: whether
+-- a burst stands there, and the URLs of the coverage window; kept by sql/refresh. A
+-- message that clicked once needs no row: it is its own window
 create table if not exists click_moment (
     message_key uuid,
     recipient varchar,

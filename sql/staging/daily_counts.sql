@@ -1,9 +1,12 @@
 -- grain: day, in the report zone, on which a message was delivered or else bounced
--- tracked_accepted = accepted messages of tracked campaigns; a day without is not tracked
+-- tracked_accepted = accepted messages of tracked campaigns; a day without is not
+-- tracked
 create or replace view daily_counts as
 with quarter_hour as (
     select *
-    from outcome_counts('message_part', time_bucket(interval 15 minutes, attempted_at), null)
+    from outcome_counts(
+        'message_part', time_bucket(interval 15 minutes, attempted_at), null
+    )
     union all by name
     select
         time_bucket(interval 15 minutes, attempted_at) as first_key,

@@ -6,7 +6,9 @@ create or replace macro definitions() as (
         union all
         select cast(row(name, value) as varchar) from metric_threshold
         union all
-        select cast(row(bounce_category, suppress_after, suppress_after_transient) as varchar)
+        select cast(
+            row(bounce_category, suppress_after, suppress_after_transient) as varchar
+        )
         from bounce_class
         union all
         select cast(row(bounce_category, bounce_class) as varchar) from bounce_class

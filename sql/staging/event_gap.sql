@@ -1,5 +1,5 @@
--- grain: one row per silence of the whole event stream that is longer than gap_hours and
--- than gap_factor × the distance that 9 of 10 quarter hours with events keep
+-- grain: one row per silence of the whole event stream that is longer than gap_hours
+-- and than gap_factor × the distance that 9 of 10 quarter hours with events keep
 create or replace view event_gap as
 with active as (
     select

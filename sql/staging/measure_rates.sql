@@ -1,15 +1,19 @@
--- grain: that of `source` × measure (delivery, bounce, open, click, unsubscribe), beside the
--- columns of `source`, which has the counts of outcome_counts and is_tracked; opens and clicks
--- are those by people, gross_rate those of machines included; NULL where not tracked
+-- grain: that of `source` × measure (delivery, bounce, open, click, unsubscribe),
+-- beside the columns of `source`, which has the counts of outcome_counts and
+-- is_tracked; opens and clicks are those by people, gross_rate those of machines
+-- included; NULL where not tracked
 create or replace macro measure_rates(source) as table
 with long as (
     select
         *,
         unnest([
-            {'n': 1, 'measure': 'delivery', 'k': accepted, 'of': attempted, 'all': null},
+            {'n': 1, 'measure': 'delivery', 'k': accepted, 'of': attempted,
+                'all': null},
             {'n': 2, 'measure': 'bounce', 'k': bounced, 'of': attempted, 'all': null},
-            {'n': 3, 'measure': 'open', 'k': opened_human, 'of': accepted, 'all': opened},
-            {'n': 4, 'measure': 'click', 'k': clicked_human, 'of': accepted, 'all': clicked},
+            {'n': 3, 'measure': 'open', 'k': opened_human, 'of': accepted,
+                'all': opened},
+            {'n': 4, 'measure': 'click', 'k': clicked_human, 'of': accepted,
+                'all': clicked},
             {'n': 5, 'measure': 'unsubscribe', 'k': unsubscribed, 'of': accepted,
                 'all': null},
         ]) as part,

@@ -1,5 +1,5 @@
--- grain: campaign × age_hours (NULL: as it stands now): the counts that rates are made of;
--- bounces, being final, stand beside every age unchanged
+-- grain: campaign × age_hours (NULL: as it stands now): the counts that rates are made
+-- of; bounces, being final, stand beside every age unchanged
 create or replace view measured_counts as
 with report as materialized (
     select * from campaign_counts where campaign_id is not null

@@ -1,5 +1,5 @@
--- grain: one row per message, (message_key, recipient in lower case) with a delivered or a
--- bounce event, without its reactions
+-- grain: one row per message, (message_key, recipient in lower case) with a delivered
+-- or a bounce event, without its reactions
 create or replace view message_base as
 select
     delivered.message_key,

@@ -56,7 +56,8 @@ select
     null as window_urls,
     false as is_burst,
     false as is_instant,
-    event.kind = 'open' and is_echo(event.occurred_at, event.delivered_at, burst.burst_at)
+    event.kind = 'open'
+        and is_echo(event.occurred_at, event.delivered_at, burst.burst_at)
         as is_echo,
     event.change is not distinct from 'unsubscribe'
         and is_suspect(event.occurred_at, burst.burst_at) as is_suspect,

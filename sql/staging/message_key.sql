@@ -7,7 +7,8 @@ create or replace macro message_key(message_id) as (
             '[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}'
         )
             then cast(
-                regexp_replace(trim(message_id, e' \t\n\r\f\v<>'), '@[^@]*$', '') as uuid
+                regexp_replace(trim(message_id, e' \t\n\r\f\v<>'), '@[^@]*$', '')
+                as uuid
             )
         else cast(md5(trim(message_id, e' \t\n\r\f\v<>')) as uuid)
     end

@@ -1,6 +1,6 @@
--- grain: one row per message, and one more per message that an event reached: a message and
--- its reactions without joining them, for counting: the sums over both are those over
--- messages
+-- grain: one row per message, and one more per message that an event reached: a message
+-- and its reactions without joining them, for counting: the sums over both are those
+-- over messages
 create or replace view message_part as
 select
     campaign_id,

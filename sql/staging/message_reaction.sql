@@ -1,7 +1,7 @@
--- grain: one row per message that an open, click, subscription change or complaint reached;
--- least_window_urls is of its clicks that no other rule flags: coverage decides by it in
--- the views; last_human_at is of its unflagged opens and subscription changes; kept by
--- sql/refresh
+-- grain: one row per message that an open, click, subscription change or complaint
+-- reached; least_window_urls is of its clicks that no other rule flags: coverage
+-- decides by it in the views; last_human_at is of its unflagged opens and subscription
+-- changes; kept by sql/refresh
 create table if not exists message_reaction (
     message_key uuid,
     recipient varchar,

@@ -1,5 +1,5 @@
--- grain: field × word × sender domain × quarter hour: uses of words that known_word does
--- not list
+-- grain: field × word × sender domain × quarter hour: uses of words that known_word
+-- does not list
 create or replace view unknown_word_use as
 with word as (
     select

@@ -1,7 +1,7 @@
 -- upper end of the 95 % Wilson score interval (Wilson 1927) of successes / trials; NULL
 -- where there were no trials, never below the rate or above 1
--- with z = normal_z() the numbers are z² / 2, z² and z⁴ / 4: written out, for reports hold
--- dozens of intervals; each first meets a DOUBLE, so that no count is too large
+-- with z = normal_z() the numbers are z² / 2, z² and z⁴ / 4: written out, for reports
+-- hold dozens of intervals; each first meets a DOUBLE, so that no count is too large
 create or replace macro wilson_hi(successes, trials) as (
     case when trials > 0 then least(1.0, greatest(
         successes / trials,

@@ -1,4 +1,5 @@
--- grain: one row per load of one part of one segment; append-only, in one commit with its rows
+-- grain: one row per load of one part of one segment; append-only, in one commit with
+-- its rows
 create table if not exists ingest_ledger (
     segment varchar,
     from_offset bigint,

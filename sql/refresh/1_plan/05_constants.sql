@@ -1,5 +1,6 @@
--- The thresholds as constants while a refresh runs: looked up in their table by millions of
--- rows they cost a tenth of it. What the macros of the same names say elsewhere.
+-- The thresholds as constants while a refresh runs: looked up in their table by
+-- millions of rows they cost a tenth of it. What the macros of the same names say
+-- elsewhere.
 set variable refresh_threshold = (
     select map(list(name), list(value))
     from metric_threshold

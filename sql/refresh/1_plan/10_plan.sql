@@ -1,9 +1,10 @@
--- What is to be done: everything (is_full) when nothing is kept yet, when definitions have
--- changed, when a large part was touched, or when events came or went and nobody said
--- which; else the keys of refresh_key. Everything is done in parts of at most
--- refresh_part_events events, by message key: memory is bounded, however many there are.
--- Of every pair of branches over all or some rows only one reads: a join with an empty side
--- ends at once. Of the touched messages each event table is read once, by key.
+-- What is to be done: everything (is_full) when nothing is kept yet, when definitions
+-- have changed, when a large part was touched, or when events came or went and nobody
+-- said which; else the keys of refresh_key. Everything is done in parts of at most
+-- refresh_part_events events, by message key: memory is bounded, however many there
+-- are.
+-- Of every pair of branches over all or some rows only one reads: a join with an empty
+-- side ends at once. Of the touched messages each event table is read once, by key.
 -- No query relies on the order of rows here, and keeping it takes memory.
 set preserve_insertion_order = false;
 
@@ -26,7 +27,10 @@ select
     is_full or exists (select 1 from refresh_touched) as is_due,
     if(
         is_full,
-        greatest(1, cast(ceil(event_count() / getvariable('refresh_part_events')) as ubigint)),
+        greatest(
+            1,
+            cast(ceil(event_count() / getvariable('refresh_part_events')) as ubigint)
+        ),
         1
     ) as parts,
 from full_plan;

@@ -1,5 +1,5 @@
--- Where everything is to be done, nothing is kept. A delete would hold 8 bytes of memory for each
--- row until the end of the transaction, and fail where there are many.
+-- Where everything is to be done, nothing is kept. A delete would hold 8 bytes of
+-- memory for each row until the end of the transaction, and fail where there are many.
 create or replace table message_dense as
 from message_dense
 limit 0;

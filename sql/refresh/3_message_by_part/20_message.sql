@@ -17,8 +17,8 @@ select message_key
 from bounce
 where message_key in (select message_key from refresh_key);
 
--- Of these few were delivered, and few bounced more than once: only they are summed up, so
--- that memory does not grow with the bounces.
+-- Of these few were delivered, and few bounced more than once: only they are summed up,
+-- so that memory does not grow with the bounces.
 create or replace temp table refresh_delivery as
 select
     message_key,
@@ -70,7 +70,8 @@ select
     bounce_type,
     dsn_code,
     dsn_status,
-    delivered_at is not null and not (is_async and occurred_at > delivered_at) as accepted,
+    delivered_at is not null and not (is_async and occurred_at > delivered_at)
+        as accepted,
     coalesce(delivered_at, occurred_at) as attempted_at,
     delivered_at,
     occurred_at as bounced_at,

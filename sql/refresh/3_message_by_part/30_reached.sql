@@ -1,9 +1,10 @@
--- What each event reaches. By message id, else by campaign and recipient: event_fallback
--- holds the events whose key no message has, with the message of that campaign delivered
--- last before them, or else first (of equally old ones that with the smallest key), or none.
+-- What each event reaches. By message id, else by campaign and recipient:
+-- event_fallback holds the events whose key no message has, with the message of that
+-- campaign delivered last before them, or else first (of equally old ones that with the
+-- smallest key), or none.
 -- An event reaches a message of its own recipient only, and but for the fallback only
--- through its own key. So a change touches its own key, and, where its recipient has (or
--- had) an event that no message id matches, every message of that recipient.
+-- through its own key. So a change touches its own key, and, where its recipient has
+-- (or had) an event that no message id matches, every message of that recipient.
 create or replace temp table refresh_message as
 select
     message_key,
@@ -69,7 +70,8 @@ select
 from event_fallback
 semi join refresh_recipient using (recipient);
 
--- Every message that events are to be looked for among: all of this part, or those touched.
+-- Every message that events are to be looked for among: all of this part, or those
+-- touched.
 create or replace temp view refresh_reachable as
 select
     delivered.message_key,

@@ -15,9 +15,9 @@ using refresh_reaction_key
 where message_reaction.message_key = refresh_reaction_key.message_key
     and message_reaction.recipient = refresh_reaction_key.recipient;
 
--- What the events of each message amount to. Most messages are plain: opened only, or clicked
--- once, so that sums over their events, and their message, say everything. The others are
--- special: their events are read one by one.
+-- What the events of each message amount to. Most messages are plain: opened only, or
+-- clicked once, so that sums over their events, and their message, say everything. The
+-- others are special: their events are read one by one.
 insert into message_reaction by name
 with reached as (
     select

@@ -143,7 +143,8 @@ with summed as (
         count(*) filter (kind = 'click') as clicks,
         count(*) filter (kind = 'subscription_changed') as changes,
         count(*) filter (kind = 'complaint') as complaints,
-        min(window_urls) filter (kind = 'click' and not is_machine) as least_window_urls,
+        min(window_urls) filter (kind = 'click' and not is_machine)
+            as least_window_urls,
         min(occurred_at) filter (kind = 'open') as first_opened_at,
         min(occurred_at) filter (kind = 'open' and not is_machine)
             as first_human_opened_at,

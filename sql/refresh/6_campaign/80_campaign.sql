@@ -1,5 +1,5 @@
--- Campaigns: latest name (of equally late ones the last in the alphabet), distinct URLs,
--- tracked or not: of all, or of those touched. NULL stands for what is of none.
+-- Campaigns: latest name (of equally late ones the last in the alphabet), distinct
+-- URLs, tracked or not: of all, or of those touched. NULL stands for what is of none.
 create or replace temp view refresh_named as
 select campaign_id, campaign_name, occurred_at, false as is_reaction from delivered
 union all
@@ -74,7 +74,9 @@ clicked as (
     where message_reaction.clicks > 0
         and (
             refresh_plan.is_full
-            or message_reaction.campaign_id in (select campaign_id from refresh_campaign)
+            or message_reaction.campaign_id in (
+                select campaign_id from refresh_campaign
+            )
         )
     union all
     select

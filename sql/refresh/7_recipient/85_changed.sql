@@ -1,5 +1,5 @@
--- Whose row changes: the recipients of what was touched, and those who clicked in a campaign that
--- has more or fewer URLs than before, as the coverage rule is of them.
+-- Whose row changes: the recipients of what was touched, and those who clicked in a
+-- campaign that has more or fewer URLs than before, as the coverage rule is of them.
 create or replace temp table refresh_changed as
 with resized as (
     select campaign_id

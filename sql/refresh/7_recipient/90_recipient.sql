@@ -1,5 +1,5 @@
--- What is known of each recipient. Plain and dense messages are those of message_base: summed up
--- apart, as a plain one needs no more than a count and its time.
+-- What is known of each recipient. Plain and dense messages are those of message_base:
+-- summed up apart, as a plain one needs no more than a count and its time.
 insert into recipient_state by name
 with reacted as not materialized (
     select

@@ -1,4 +1,5 @@
--- The duplicates of a kind, a domain and a quarter hour in one row, whatever loads they came in.
+-- The duplicates of a kind, a domain and a quarter hour in one row, whatever loads they
+-- came in.
 create or replace temp table refresh_tally as
 select
     kind,

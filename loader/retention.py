@@ -127,7 +127,7 @@ def _compress(segment: Segment) -> int:
             packer.copy_stream(source, target, size=state.st_size)
             target.flush()
             os.fsync(target.fileno())
-        if _digest(segment.path) != _digest(aside):
+        if not _reads_back(aside, segment.path):
             raise SpoolError(
                 f"segment {segment.name} does not read back from its compressed form: "
                 "the disk or the memory is failing; it is kept as it was."
@@ -142,6 +142,13 @@ def _compress(segment: Segment) -> int:
     sync_directory(segment.path.parent)
     segment.path.unlink()
     return size
+
+
+def _reads_back(packed: Path, plain: Path) -> bool:
+    try:
+        return _digest(packed) == _digest(plain)
+    except zstandard.ZstdError:
+        return False
 
 
 def _expire(spool: Path, segment: Segment, now: datetime) -> None:

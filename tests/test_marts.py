@@ -466,6 +466,22 @@ def test_whom_to_stop_writing_to_and_since_when(listed: duckdb.DuckDBPyConnectio
     ]
 
 
+def test_a_reason_that_was_lifted_dates_no_other(con: duckdb.DuckDBPyConnection) -> None:
+    """Who reacted after a hard bounce and then bounced softly is on the list since the latter."""
+    fields = {"to": "back@a.example", "campaign_id": "A"}
+    put(con, "bounce", id="hard", at="2025-01-01", bounce_category="bad-mailbox", **fields)
+    put(con, "delivered", id="read", at="2025-01-02", **fields)
+    put(con, "open", id="read", at="2025-01-03", **fields)
+    for day in range(1, 8):
+        soft = {"id": f"soft-{day}", "at": f"2025-03-0{day}", **fields}
+        put(con, "bounce", bounce_category="quota-issues", **soft)
+    refresh(con)
+
+    assert con.sql("select suppress_reason, since_date::text from suppression_list").fetchall() == [
+        ("repeated bounces: quota-issues", "2025-03-07")
+    ]
+
+
 def test_rows_of_soft_bounces(listed: duckdb.DuckDBPyConnection) -> None:
     """Recipients are counted by their soft bounces in a row; seven and more are one number."""
     found = listed.sql("from soft_bounce_run order by soft_bounces_in_a_row").fetchall()

@@ -141,13 +141,14 @@ def test_failing_compression_leaves_the_segment(settings: Settings, call: str) -
     assert [path for path in settings.spool.rglob("*") if path.name.endswith(".part")] == []
 
 
-def test_what_does_not_read_back_is_thrown_away(settings: Settings) -> None:
+@pytest.mark.parametrize("held", [zstandard.compress(line(0)), b"nothing of the kind"])
+def test_what_does_not_read_back_is_thrown_away(settings: Settings, held: bytes) -> None:
     """A compressed form that holds anything else than the segment never takes its place."""
     before = {segment.name: text(segment) for segment in list_segments(settings.spool)}
 
     def fail(fd: int) -> None:
         os.ftruncate(fd, 0)
-        os.pwrite(fd, zstandard.compress(line(0)), 0)
+        os.pwrite(fd, held, 0)
 
     broken = mock.patch.object(retention.os, "fsync", fail)
     with broken, pytest.raises(SpoolError, match="does not read back"):

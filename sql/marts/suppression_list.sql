@@ -7,7 +7,12 @@ select
     consecutive_soft_bounces,
     cast(
         report_time(
-            coalesce(complained_at, unsubscribed_at, hard_bounced_at, last_attempted_at)
+            case
+                when suppress_reason = 'complained' then complained_at
+                when suppress_reason = 'unsubscribed' then unsubscribed_at
+                when suppress_reason like 'hard%' then hard_bounced_at
+                else last_attempted_at
+            end
         ) as date
     ) as since_date,
 from recipient_health

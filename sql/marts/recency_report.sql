@@ -25,7 +25,7 @@ select
     cast(sum(attempted) as bigint) as attempted,
     cast(sum(accepted) as bigint) as accepted,
     cast(sum(bounced) as bigint) as bounced,
-    rate(count(*), sum(count(*)) over ()) as recipient_share,
+    rate(count(*), (select count(*) from recipient_health)) as recipient_share,
     rate(count(*) filter (suppress), count(*)) as suppress_rate,
     wilson_lo(count(*) filter (suppress), count(*)) as suppress_rate_lo,
     wilson_hi(count(*) filter (suppress), count(*)) as suppress_rate_hi,

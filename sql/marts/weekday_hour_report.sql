@@ -45,7 +45,7 @@ grid as (
     cross join (select cast(unnest(range(0, 24)) as bigint) as hour) as hours
 ),
 
-by_hour as (
+by_hour as materialized (
     select
         isodow(local_at) as weekday,
         hour(local_at) as hour,
@@ -56,6 +56,13 @@ by_hour as (
         sum(clicks_human) as clicks_human,
     from local_time
     group by all
+),
+
+whole as (
+    select
+        coalesce(sum(opens_human), 0) as opens_human,
+        coalesce(sum(clicks_human), 0) as clicks_human,
+    from by_hour
 )
 
 select
@@ -66,13 +73,10 @@ select
     cast(coalesce(by_hour.opens_human, 0) as bigint) as opens_human,
     cast(coalesce(by_hour.clicks, 0) as bigint) as clicks,
     cast(coalesce(by_hour.clicks_human, 0) as bigint) as clicks_human,
-    rate(coalesce(by_hour.opens_human, 0), sum(by_hour.opens_human) over ())
-        as open_human_share,
-    rate(coalesce(by_hour.clicks_human, 0), sum(by_hour.clicks_human) over ())
-        as click_human_share,
-    coalesce(sum(by_hour.opens_human) over (), 0) < threshold('small_attempted')
-        as open_is_small,
-    coalesce(sum(by_hour.clicks_human) over (), 0) < threshold('small_attempted')
-        as click_is_small,
+    rate(coalesce(by_hour.opens_human, 0), whole.opens_human) as open_human_share,
+    rate(coalesce(by_hour.clicks_human, 0), whole.clicks_human) as click_human_share,
+    whole.opens_human < threshold('small_attempted') as open_is_small,
+    whole.clicks_human < threshold('small_attempted') as click_is_small,
 from grid
+cross join whole
 left join by_hour on grid.weekday = by_hour.weekday and grid.hour = by_hour.hour;

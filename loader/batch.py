@@ -8,6 +8,7 @@ answer for a line never depends on which lines stand beside it.
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -60,7 +61,11 @@ _WITH_UUID = f"^{UUID_FORM.pattern}(?:@[^@]*)?$"
 _ENCODED = {char: orjson.dumps(char).decode()[1:-1] for char in ('"', "\\", *map(chr, range(0x20)))}
 
 
-@dataclass(frozen=True, slots=True)
+LINE_BYTES = 96
+"""A line weighs as much at least: its row takes memory too."""
+
+
+@dataclass(frozen=True)
 class Block:
     """Whole lines of one segment, from one offset on."""
 
@@ -80,6 +85,16 @@ class Block:
     def size(self) -> int:
         """Return how many bytes of the segment it is."""
         return len(self.data) + self.left_out
+
+    @cached_property
+    def lines(self) -> int:
+        """Return how many lines it has."""
+        return sum(int(np.count_nonzero(part)) for part in _newlines(self.data))
+
+    @property
+    def weight(self) -> int:
+        """Return how much of a batch it is, in bytes."""
+        return max(len(self.data), LINE_BYTES * self.lines)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,9 +247,15 @@ def _lines(blocks: Sequence[Block]) -> Lines:
 
 def _ends(data: bytes) -> Iterator[NDArray[np.int64]]:
     """Yield where the lines of ``data`` end, each newline included, a part of it at a time."""
+    for number, found in enumerate(_newlines(data)):
+        yield np.flatnonzero(found) + (number * _AT_ONCE + 1)
+
+
+def _newlines(data: bytes) -> Iterator[NDArray[np.bool_]]:
+    """Yield of each byte of ``data`` whether it ends a line, a part of them at a time."""
     seen = np.frombuffer(data, np.uint8)
     for start in range(0, len(data), _AT_ONCE):
-        yield np.flatnonzero(seen[start : start + _AT_ONCE] == _NEWLINE) + (start + 1)
+        yield seen[start : start + _AT_ONCE] == _NEWLINE
 
 
 # ── one by one ───────────────────────────────────────────────────────────────────────────────

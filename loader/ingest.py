@@ -32,8 +32,6 @@ from loader.warehouse import Loaded, Warehouse
 
 BATCH_BYTES = 16 * 1024 * 1024
 """A batch has so many, times ``batch_scale`` of where the warehouse stands."""
-LINE_BYTES = 96
-"""A line counts as so many at least: its row takes memory too."""
 TOGETHER_BYTES = 1024 * 1024 * 1024
 """What is loaded in one transaction, where nobody else loads."""
 POLL_SECONDS = 0.25
@@ -273,7 +271,7 @@ class _Run:
             offset = loaded
             while block := self._block(segment, offset, self._batch_bytes - size):
                 blocks.append(block)
-                size += _weight(block.data)
+                size += block.weight
                 offset += block.size
                 if size + BATCH_BYTES // 2 >= self._batch_bytes:
                     yield blocks
@@ -283,20 +281,17 @@ class _Run:
 
     def _block(self, segment: Segment, offset: int, limit: int) -> Block | None:
         try:
-            data = read_block(segment, offset, limit)
-            while (weight := _weight(data)) > limit and data.count(b"\n") > 1:
-                data = read_block(segment, offset, limit * len(data) // weight)
+            block = Block(segment.name, offset, read_block(segment, offset, limit))
+            while block.weight > limit and block.lines > 1:
+                fewer = limit * len(block.data) // block.weight
+                block = Block(segment.name, offset, read_block(segment, offset, fewer))
         except LongLine as line:
             return Block.of_long(segment.name, offset, line)
         except SpoolError as error:
             if expired(self._settings.spool).get(segment.name, -1) < offset:  # else put away
                 self._unread.append(error)  # the other segments can be loaded all the same
             return None
-        return Block(segment.name, offset, data) if data else None
-
-
-def _weight(data: bytes) -> int:
-    return max(len(data), LINE_BYTES * data.count(b"\n"))
+        return block if block.data else None
 
 
 def _more(segment: Segment, offset: int) -> int:

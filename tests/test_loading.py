@@ -20,8 +20,9 @@ import pytest
 import zstandard
 
 from loader import events, query, target
+from loader.batch import LINE_BYTES
 from loader.errors import LoaderError, SpoolError, WarehouseBusy, WarehouseError
-from loader.ingest import LINE_BYTES, ingest
+from loader.ingest import ingest
 from loader.lock import sole_loader
 from loader.publication import beside, private_path, wal
 from loader.quarantine import retry, summary

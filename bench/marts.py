@@ -39,7 +39,8 @@ CONTRACT = (
 PAGES = (
     "warnings", "freshness", "campaign_list", "campaign_curve", "campaign_funnel",
     "campaign_limit", "campaign_measure", "campaign_peer", "measured_rate", "funnel_plot",
-    "funnel_limit", "period_measure", "daily_outcome_report", "daily_bounce_limit",
+    "funnel_limit", "campaign_spread", "period_measure", "daily_outcome_report",
+    "daily_bounce_limit",
     "bounce_category", "bounce_total", "dsn_total", "provider_total", "human_reaction",
     "weekday_hour_report", "recency_report", "list_health", "soft_bounce_run",
     "suppression_list", "suppression_reason", "quality_total", "unknown_words",

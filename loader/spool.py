@@ -348,6 +348,8 @@ def prepare(spool: Path) -> None:
     Raises ``SpoolError`` when it may not. A full disk is not an error here: a receiver that
     starts on one answers 503 until there is space.
     """
+    if spool.is_symlink() and not spool.exists():
+        raise SpoolError(f"{spool} is a link that leads nowhere: mount or make what it leads to.")
     try:
         _make_directory(spool)
     except OSError as error:

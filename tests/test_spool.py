@@ -24,6 +24,7 @@ from loader.spool import (
     frame,
     holds_more,
     list_segments,
+    prepare,
     read_block,
     segment_end,
     unframe,
@@ -548,3 +549,11 @@ def test_damaged_compressed_segment_is_an_alarm(tmp_path: Path) -> None:
         segment = _drop(tmp_path / f"{name}.jsonl.zst", damaged)
         with pytest.raises(SpoolError, match=name):
             segment_end(segment)
+
+
+def test_a_link_that_leads_nowhere_is_told(tmp_path: Path) -> None:
+    """A spool on a disk that is not mounted is told as that, before anything is received."""
+    (tmp_path / "spool").symlink_to(tmp_path / "not-mounted")
+
+    with pytest.raises(SpoolError, match="leads nowhere"):
+        prepare(tmp_path / "spool")

@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -268,9 +268,8 @@ class Warehouse:
         # object that has to wait for another one.
         if self._target.alone:
             apply_sql(self._con, self._timezone)
-            _drop_retired(self._con)
         else:
-            self._target.commit(lambda: apply_sql(self._con, self._timezone))
+            self._target.commit(lambda: apply_sql(self._con, self._timezone, shared=True))
 
     def _load_once(self, batches: Sequence[Parsed], started: datetime) -> Loaded:
         left = self._left(batches)
@@ -616,8 +615,11 @@ def _except(rows: pl.DataFrame, again: pl.DataFrame) -> pl.DataFrame:
     return rows.join(again, on=["line", "element"], how="anti", maintain_order="left")
 
 
-def apply_sql(con: duckdb.DuckDBPyConnection, timezone: str) -> None:
-    """Apply every file of ``sql/``, in any order, unless this very state was applied before."""
+def apply_sql(con: duckdb.DuckDBPyConnection, timezone: str, *, shared: bool = False) -> None:
+    """Apply every file of ``sql/``, in any order, unless this very state was applied before.
+
+    What earlier versions made goes, except where the database is ``shared`` with what others made.
+    """
     files = {
         file: file.read_text("utf-8")
         for layer in LAYERS
@@ -628,17 +630,14 @@ def apply_sql(con: duckdb.DuckDBPyConnection, timezone: str) -> None:
         return
     _refuse_unknown(con, timezone)
     _apply_in_any_order(con, files)
+    if not shared:
+        _drop_retired(con, {file.name.removesuffix(".sql") for file in files})
     _put(con, "report_settings", timezone)
     _put(con, "schema_state", fingerprint)
 
 
-def _drop_retired(con: duckdb.DuckDBPyConnection) -> None:
+def _drop_retired(con: duckdb.DuckDBPyConnection, names: Collection[str]) -> None:
     """Drop the views and macros of earlier versions: they would go on answering, wrongly."""
-    names = {
-        file.name.removesuffix(".sql")
-        for layer in LAYERS
-        for file in (asset("sql") / layer).iterdir()
-    }
     query = """
         select 'view' as kind, view_name as name from duckdb_views() where not internal
         union

@@ -4,6 +4,7 @@ import datetime as dt
 import io
 import math
 import re
+from concurrent.futures import ThreadPoolExecutor, wait
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ _EXPLAIN = re.compile(r"\s*explain\s+(analyze\s+)?(?P<query>.*)", re.IGNORECASE 
 _PIVOT = re.compile(r"\s*(un)?pivot\b", re.IGNORECASE)
 _ADDRESS = re.compile(r"[^\s'\"<>()]+@[^\s'\"<>()]+")
 _STRANGE = re.compile(r"\b(INTERVAL|UNION|BIGNUM|BIT|UHUGEINT|TIME WITH TIME ZONE)\b")
+_BLINK = 0.1
+"""Seconds after which Ctrl-C is seen, at the latest."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
@@ -76,23 +79,31 @@ def ask(settings: Settings, query: str) -> pl.DataFrame:
     Raises ``LoaderError`` for anything but one query, and with what DuckDB says about it, without
     the addresses in it.
     """
-    with connect(settings) as con:
+    with connect(settings) as con, ThreadPoolExecutor(1) as running:
+        answer = running.submit(_answer, con, query)
         try:
-            query.encode()
-            if not _only_asks(query):
-                raise LoaderError(
-                    "the query does not run: it is not one statement that only reads, such as a "
-                    "SELECT; give one."
-                )
-            return _readable(con.sql(query)).pl()
-        except UnicodeEncodeError:
-            raise LoaderError("the query does not run: it is not UTF-8.") from None
-        except RuntimeError as error:
-            con.interrupt()  # or closing would wait for the query's end
-            raise error from KeyboardInterrupt()
-        except (duckdb.Error, pl.exceptions.PolarsError) as error:
-            said = _ADDRESS.sub("…", " ".join(str(error).split()))
-            raise LoaderError(f"the query does not run: {said}") from None
+            while not wait([answer], _BLINK).done:
+                pass  # another thread may get the signal, and only this one can tell of it
+        except KeyboardInterrupt:
+            con.interrupt()  # DuckDB itself may not look for it before the query's end
+            raise
+        return answer.result()
+
+
+def _answer(con: duckdb.DuckDBPyConnection, query: str) -> pl.DataFrame:
+    try:
+        query.encode()
+        if not _only_asks(query):
+            raise LoaderError(
+                "the query does not run: it is not one statement that only reads, such as a "
+                "SELECT; give one."
+            )
+        return _readable(con.sql(query)).pl()
+    except UnicodeEncodeError:
+        raise LoaderError("the query does not run: it is not UTF-8.") from None
+    except (duckdb.Error, pl.exceptions.PolarsError) as error:
+        said = _ADDRESS.sub("…", " ".join(str(error).split()))
+        raise LoaderError(f"the query does not run: {said}") from None
 
 
 def to_table(frame: pl.DataFrame) -> str:

@@ -224,4 +224,4 @@ def test_an_interrupted_query_ends_at_once(tmp_path: Path) -> None:
 
     assert time.monotonic() - started < 5
     assert process.returncode == 1
-    assert said == "loader: stopped.\n"
+    assert said.strip() == "Aborted!"

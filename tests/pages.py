@@ -10,6 +10,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import polars as pl
+
+from loader import leads
 from loader.assets import asset
 from loader.ingest import ingest
 from loader.settings import Settings, load_settings
@@ -66,6 +70,18 @@ def event(kind: str, person: int, hour: int, campaign: str | None, **more: Any) 
         **named,
         **more,
     }
+
+
+def rows(con: duckdb.DuckDBPyConnection, view: str, campaign: str | None = None) -> pl.DataFrame:
+    """A view, or its rows of one campaign."""
+    where = f" where campaign_id = '{campaign}'" if campaign else ""
+    return con.sql(f"from {view}{where}").pl()
+
+
+def head(con: duckdb.DuckDBPyConnection, campaign: str) -> str:
+    """What stands at the top of a campaign's page."""
+    frames = ("campaign_list", "campaign_measure", "provider_report")
+    return repr(leads.campaign(*(rows(con, view, campaign) for view in frames)))
 
 
 def _events(number: int, name: str) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from loader import charts, leads, page, query, tables, wording
-from tests.pages import event, loaded_home
+from tests.pages import event, head, loaded_home, rows
 
 Events = list[dict[str, Any]]
 DAY = 24
@@ -28,24 +28,11 @@ def opens(campaign: str, day: int, people: range, **more: Any) -> Events:
     return [event("open", n, day * DAY + 1, campaign, **more) for n in people]
 
 
-def rows(con: duckdb.DuckDBPyConnection, view: str, campaign: str | None = None) -> pl.DataFrame:
-    """A view, or its rows of one campaign."""
-    where = f" where campaign_id = '{campaign}'" if campaign else ""
-    return con.sql(f"from {view}{where}").pl()
-
-
 def finding(drawn: Any) -> str:
     """Title and subtitle of a chart, or the sentence in its place."""
     if not hasattr(drawn, "to_dict"):
         return repr(drawn)
-    title = drawn.to_dict()["title"]
-    return " ".join([*title["text"], *title["subtitle"]])
-
-
-def head(con: duckdb.DuckDBPyConnection, campaign: str) -> str:
-    """What stands at the top of a campaign's page."""
-    frames = ("campaign_list", "campaign_measure", "provider_report")
-    return repr(leads.campaign(*(rows(con, view, campaign) for view in frames)))
+    return " ".join(charts.said(drawn.to_dict()["title"]))
 
 
 def before_now(hours: float) -> str:

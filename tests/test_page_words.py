@@ -12,7 +12,7 @@ from loader import charts, leads, notebook, page, query, tables
 from loader.demo import CAMPAIGN_TABLE
 from loader.kernel import kernel_environment
 from loader.settings import Settings
-from tests.pages import event, loaded_home, sample_home
+from tests.pages import event, head, loaded_home, rows, sample_home
 
 Events = list[dict[str, Any]]
 
@@ -63,18 +63,6 @@ def con(odd: Settings) -> duckdb.DuckDBPyConnection:
 def sample(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnection:
     """A connection to the published sample."""
     return query.connect(sample_home(tmp_path_factory.mktemp("sample")))
-
-
-def rows(con: duckdb.DuckDBPyConnection, view: str, campaign: str | None = None) -> pl.DataFrame:
-    """A view, or its rows of one campaign."""
-    where = f" where campaign_id = '{campaign}'" if campaign else ""
-    return con.sql(f"from {view}{where}").pl()
-
-
-def head(con: duckdb.DuckDBPyConnection, campaign: str) -> str:
-    """What stands at the top of a campaign's page."""
-    frames = ("campaign_list", "campaign_measure", "provider_report")
-    return repr(leads.campaign(*(rows(con, view, campaign) for view in frames)))
 
 
 def limits(con: duckdb.DuckDBPyConnection, campaign: str) -> str:

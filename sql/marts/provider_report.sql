@@ -22,43 +22,45 @@ usual as (
     group by campaign_peer.campaign_id, peer.provider
 ),
 
+whole as (
+    select
+        campaign_id,
+        count(*) as providers,
+        sum(attempted) as attempted,
+        sum(accepted) as accepted,
+        sum(bounced) as bounced,
+        sum(rated) as rated,
+        sum(opened) as opened,
+        sum(clicked) as clicked,
+        sum(opened_human) as opened_human,
+        sum(clicked_human) as clicked_human,
+    from report
+    group by campaign_id
+),
+
 marked as (
     select
         report.* exclude (is_tracked, has_complaints),
         report.is_tracked,
-        rate(
-            sum(report.accepted) over campaign_row,
-            sum(report.attempted) over campaign_row
-        ) as campaign_delivery_rate,
-        rate(
-            sum(report.bounced) over campaign_row,
-            sum(report.attempted) over campaign_row
-        ) as campaign_bounce_rate,
-        rate(sum(report.opened) over campaign_row, sum(report.rated) over campaign_row)
-            as campaign_open_rate,
-        rate(sum(report.clicked) over campaign_row, sum(report.rated) over campaign_row)
-            as campaign_click_rate,
-        rate(
-            sum(report.opened_human) over campaign_row,
-            sum(report.rated) over campaign_row
-        ) as campaign_open_human_rate,
-        rate(
-            sum(report.clicked_human) over campaign_row,
-            sum(report.rated) over campaign_row
-        ) as campaign_click_human_rate,
+        rate(whole.accepted, whole.attempted) as campaign_delivery_rate,
+        rate(whole.bounced, whole.attempted) as campaign_bounce_rate,
+        rate(whole.opened, whole.rated) as campaign_open_rate,
+        rate(whole.clicked, whole.rated) as campaign_click_rate,
+        rate(whole.opened_human, whole.rated) as campaign_open_human_rate,
+        rate(whole.clicked_human, whole.rated) as campaign_click_human_rate,
         rate(usual.bounced, usual.attempted) as usual_bounce_rate,
         two_rates_p(
             report.bounced,
             report.attempted,
-            sum(report.bounced) over campaign_row - report.bounced,
-            sum(report.attempted) over campaign_row - report.attempted
-        ) * count(*) over campaign_row as p_against_others,
+            whole.bounced - report.bounced,
+            whole.attempted - report.attempted
+        ) * whole.providers as p_against_others,
         two_rates_p(report.bounced, report.attempted, usual.bounced, usual.attempted)
             as p_against_usual,
     from report
+    inner join whole on report.campaign_id is not distinct from whole.campaign_id
     left join usual
         on report.campaign_id = usual.campaign_id and report.provider = usual.provider
-    window campaign_row as (partition by report.campaign_id)
 )
 
 select

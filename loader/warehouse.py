@@ -41,8 +41,8 @@ RefreshStep = tuple[str | None, list[str]]
 """The column of the plan that says how often a step is done, else once, and its statements."""
 _EVENT = ["message_key", "occurred_at"]
 _HOW_OFTEN = {"by_part": "parts", "if_full": "fulls"}
-PART_EVENTS = 11_000_000
-"""As many fit into the memory that a refresh has."""
+PART_EVENTS, LESS_EVENTS = 16_000_000, 4_000_000
+"""As many usually fit into the memory that a refresh has; and nearly always."""
 _MOST_TOUCHED = 0.1
 """Share of the events from which on saying which were touched is not worth its while."""
 
@@ -225,7 +225,14 @@ class Warehouse:
 
     def publish(self) -> float:
         """Refresh what marts keep, and show it to readers; return the seconds of the copying."""
-        return self.with_memory(lambda: self._target.publish(self._refresh))
+        try:
+            return self._target.publish(lambda: self._refresh(PART_EVENTS))
+        except LacksMemory:
+            self._target.close()
+            self.open()
+        return self.with_memory(
+            lambda: self._target.publish(lambda: self._refresh(LESS_EVENTS))
+        )
 
     def with_memory(self, work: Callable[[], T], again: Callable[[], T] | None = None) -> T:
         """Run ``work``; where memory was what it lacked, once more, or ``again``, with more.
@@ -540,8 +547,8 @@ class Warehouse:
         named = pl.concat_str(pl.lit(self._target.prefix), "segment").alias("segment")
         self._insert(table, rows.with_columns(named))
 
-    def _refresh(self) -> None:
-        refresh(self._con, self._refreshing)
+    def _refresh(self, part_events: int) -> None:
+        refresh(self._con, self._refreshing, part_events)
         self._touched, self._tells = 0, True
 
     def _value(self, query: str) -> Any:

@@ -613,7 +613,7 @@ def test_the_zone_of_the_reports_is_told(tmp_path: Path) -> None:
 
 
 def test_a_refresh_has_the_memory_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A refresh that runs out of its memory is made again with that of the machine."""
+    """A refresh that runs out of its memory is made in small parts, then with the machine's."""
     where = home(tmp_path)
     lines = [line({**DELIVERED, "message_id": f"<{n}@shop.example>"}) for n in range(20_000)]
     drop(where, "a.jsonl", *lines)

@@ -30,7 +30,13 @@ MIME = "application/vnd.vegalite.v5+json"
 
 CLASSES = ("soft", "block", "hard", "undetermined")
 _REACTION = {"open": COLOUR["opened"], "click": COLOUR["clicked"]}
-_WORD = {"open": "opened", "click": "clicked", "bounce": "bounced", "unsubscribe": "unsubscribed"}
+_WORD = {
+    "open": "opened",
+    "click": "clicked",
+    "bounce": "bounced",
+    "unsubscribe": "unsubscribed",
+    "complaint": "complained",
+}
 
 
 def _theme() -> alt.theme.ThemeConfig:
@@ -238,7 +244,9 @@ def curve(points: pl.DataFrame, campaign: str | None) -> Drawn:
     age_hours, accepted, opened, clicked, opened_human, clicked_human, open_human_rate and
     click_human_rate with _lo and _hi.
     """
-    own = points.filter(pl.col("campaign_id") == campaign).sort("age_hours")
+    is_own = pl.col("campaign_id") == campaign
+    points = points.filter(is_own | pl.col("open_human_rate").is_not_null())  # tracked
+    own = points.filter(is_own).sort("age_hours")
     if own.is_empty():
         return note("The curve begins eight minutes after a campaign's last delivery.")
     if not max(own["opened_human"].max(), own["clicked_human"].max()):  # type: ignore[type-var]
@@ -536,8 +544,18 @@ def _whole(chart: Any) -> Drawn:
     return drawn
 
 
-_OUTSIDE = {"no": COLOUR["accepted"], "95": COLOUR["block"], "998": COLOUR["hard"]}
-_BAND = {"no": "inside", "95": "outside 95 %", "998": "outside 99.8 %"}
+_OUTSIDE = {
+    "no": COLOUR["accepted"],
+    "95": COLOUR["block"],
+    "998": COLOUR["hard"],
+    "unsure": COLOUR["unattributed"],
+}
+_BAND = {
+    "no": "inside",
+    "95": "outside 95 %",
+    "998": "outside 99.8 %",
+    "unsure": "unsure: may have more bounces",
+}
 _FEW = "too few to tell"
 _MOST_DOTS = 2000
 """As many as a page draws quickly, and more than an eye tells apart."""
@@ -547,8 +565,8 @@ def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame, measure: str) -> 
     """Draw a measure (bounce, open, click …) of every campaign against its size, with limits.
 
     Columns (``funnel_plot``): campaign_name, measure, size, rate, rate_lo, rate_hi, pooled_rate,
-    spread, is_small, urls, outside (no, 95, 998); of ``limits`` (``funnel_limit``): size and
-    limit_lo_95 to limit_hi_998.
+    extreme_rate, spread, is_small, urls, outside (no, 95, 998, unsure); of ``limits``
+    (``funnel_limit``): size and limit_lo_95 to limit_hi_998.
     Only campaigns outside 99.8 % are labelled, at most five, where there is room.
     """
     known = campaigns.filter(pl.col("measure") == measure, pl.col("rate").is_not_null())
@@ -562,7 +580,7 @@ def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame, measure: str) -> 
     title = _title(
         _unlike(known, odd, measure),
         f"{word} against size{_ripe(measure)}; "
-        f"middle line: pooled rate {wording.percent(first['pooled_rate'])}",
+        f"middle line: the ordinary {wording.percent(first['pooled_rate'])}",
         f"dashed: 95 % of campaigns alike lie within, solid: 99.8 %{_as_wide(first['spread'])}"
         + f"; {_telling(drawn)}" * (drawn.height < known.height),
     )
@@ -582,7 +600,7 @@ def _ripe(measure: str) -> str:
 
 def _most_telling(known: pl.DataFrame) -> pl.DataFrame:
     """Return the campaigns to draw: those beyond the limits come first, then the largest."""
-    band = pl.col("outside").replace_strict({"998": 0, "95": 1, "no": 2})
+    band = pl.col("outside").replace_strict({"998": 0, "95": 1, "no": 2, "unsure": 2})
     return known.sort(band, -pl.col("size"), maintain_order=True).head(_MOST_DOTS)
 
 
@@ -691,9 +709,10 @@ def _top_of(known: pl.DataFrame) -> float:
 
 
 def _dots(named: pl.DataFrame, x: alt.X, word: str, top: float) -> alt.Chart:
-    colours = {_BAND[name]: colour for name, colour in _OUTSIDE.items()}
-    colours |= {_FEW: FAINT} if _FEW in set(named["band"]) else {}
-    told = ["campaign_name", "rate", "rate_lo", "rate_hi", "size", "band"]
+    shown = {*named["band"], *(_BAND[name] for name in ("no", "95", "998"))}
+    colours = {_BAND[name]: colour for name, colour in _OUTSIDE.items()} | {_FEW: FAINT}
+    colours = {band: colour for band, colour in colours.items() if band in shown}
+    told = ["campaign_name", "rate", "rate_lo", "rate_hi", "extreme_rate", "size", "band"]
     dots: alt.Chart = (
         alt.Chart(named.select(told))
         .mark_circle(size=64, opacity=0.85, stroke="white", strokeWidth=0.6)

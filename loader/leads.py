@@ -24,7 +24,8 @@ def campaign(report: pl.DataFrame, measures: pl.DataFrame, providers: pl.DataFra
         sentences = [
             f"Accepted {wording.percent(row['delivery_rate'])} of "
             f"{wording.count(row['attempted'])}",
-            _reactions(row),
+            _reactions(row) + _machine_storm(measures),
+            *filter(None, [_complained(row["complaint_rate"])]),
             _bounced(row, providers, _stands_out(measures, "bounce")),
         ]
     few = " Too few to tell its rates apart from others." if row["is_small"] else ""
@@ -46,6 +47,17 @@ def _reactions(row: Mapping[str, Any]) -> str:
         return "opens and clicks are not tracked"
     opened, clicked = (wording.percent(row[f"{name}_human_rate"]) for name in ("open", "click"))
     return f"people opened {opened} of those and clicked {clicked}"
+
+
+def _machine_storm(measures: pl.DataFrame) -> str:
+    """Which reactions machines had more of than usual, if any."""
+    said = [
+        f"machines alone {word} {wording.percent(one['machine_rate'])}, usually "
+        f"{wording.percent(one['usual_machine_rate'])}"
+        for one in measures.filter("machines_stand_out").iter_rows(named=True)
+        if (word := {"open": "opened", "click": "clicked"}.get(one["measure"]))
+    ]
+    return f" ({'; '.join(said)})" if said else ""
 
 
 def _stands_out(measures: pl.DataFrame, measure: str) -> bool:
@@ -96,6 +108,7 @@ _NOUN = {
     "open": "opens",
     "click": "clicks",
     "unsubscribe": "unsubscribes",
+    "complaint": "complaints",
 }
 
 
@@ -245,13 +258,10 @@ def _as_of(row: Mapping[str, Any]) -> str:
     return f"as of {row['as_of_local']:%a %d %b %Y %H:%M}"
 
 
-def overview(
-    freshness: pl.DataFrame, period: pl.DataFrame, odd: pl.DataFrame, unattributed: pl.DataFrame
-) -> Html:
-    """Say how all mail did.
+def overview(freshness: pl.DataFrame, period: pl.DataFrame, odd: pl.DataFrame) -> Html:
+    """Say how the mail of the newest days did.
 
-    From ``freshness``, ``period_measure``, ``funnel_plot`` outside 99.8 %, and the row of
-    ``campaign_report`` for what no campaign is known of.
+    From ``freshness``, ``period_measure`` and ``funnel_plot`` outside 99.8 %.
     """
     row = freshness.row(0, named=True)
     if not row["events"]:
@@ -259,15 +269,29 @@ def overview(
     if period.is_empty():
         return page.note(f"No message has been delivered or bounced yet; {_loaded(row)}.")
     rates = {one["measure"]: one for one in period.iter_rows(named=True)}
+    first = rates["bounce"]["first_day"]
     sentences = [
-        f"In the last {rates['delivery']['days']} days of sending, {_accepted(rates['delivery'])}",
+        f"{_within(row, rates['delivery'])}, {_accepted(rates['delivery'])}",
         _period_reactions(rates),
-        _odd_campaigns(odd) if row["campaigns"] > 1 else "",
-        _unattributed(int(unattributed["bounced"].sum())),
+        _complained(rates["complaint"]["rate"]),
+        _odd_campaigns(odd.filter(pl.col("sent_date") >= first)) if row["campaigns"] > 1 else "",
+        _unattributed(rates["bounce"]["unattributed"]),
     ]
     campaigns = wording.plural(row["campaigns"], "campaign")
     meta = f"{campaigns}{_days(row)} · {row['timezone']} · {_as_of(row)}"
     return page.head("All campaigns", "; ".join(filter(None, sentences)) + ".", meta=meta)
+
+
+def _within(freshness: Mapping[str, Any], period: Mapping[str, Any]) -> str:
+    """The days that the sentence is about; where there are fewer than asked for, since when."""
+    first = freshness["first_delivered_date"]
+    if first is None or first <= period["first_day"]:
+        return f"In the last {period['days']} days of sending"
+    return f"Since {_on(first)}"
+
+
+def _complained(rate: float | None) -> str:
+    return f"{wording.percent(rate)} complained" if rate else ""
 
 
 def _accepted(delivery: Mapping[str, Any]) -> str:
@@ -288,9 +312,10 @@ def _period_reactions(rates: Mapping[str, Mapping[str, Any]]) -> str:
     those = (
         f"the {wording.count(opened['denominator'])} tracked" if opened["untracked"] else "those"
     )
+    so_far = ", so far" * (opened["fresh"] > 0)
     return (
         f"people opened {wording.percent(opened['rate'])} of {those} and clicked "
-        f"{wording.percent(rates['click']['rate'])}"
+        f"{wording.percent(rates['click']['rate'])}{so_far}"
     )
 
 

@@ -55,6 +55,7 @@ _COLOUR = {
     "click": COLOUR["clicked"],
     "bounce": COLOUR["hard"],
     "unsubscribe": COLOUR["unsubscribed"],
+    "complaint": COLOUR["unsubscribed"],
 }
 _NAME = {
     "delivery": "Accepted",
@@ -62,10 +63,11 @@ _NAME = {
     "click": "Clicked by people",
     "bounce": "Bounced",
     "unsubscribe": "Unsubscribed",
+    "complaint": "Complained",
 }
 _DENOMINATOR = {"delivery": "attempted", "bounce": "attempted"}
-_WELCOME = {"delivery": True, "open": True, "click": True, "bounce": False, "unsubscribe": False}
-"""Whether more of it is good news."""
+_WELCOME = {"delivery", "open", "click"}
+"""More of these is good news."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -151,7 +153,7 @@ def _tile(row: Mapping[str, Any]) -> str:
         _extreme(row),
         _counted(row),
         machines,
-        f"{wording.count(row['fresh'])} of them fresher than 72 h" if row.get("fresh") else "",
+        f"{wording.count(row['fresh'])} of these fresher than 72 h" if row.get("fresh") else "",
         "too few to tell" if few else "",
     ]
     return (
@@ -166,7 +168,9 @@ def _tile(row: Mapping[str, Any]) -> str:
 def _interval(row: Mapping[str, Any]) -> str:
     if row["rate"] is not None:
         return f"95%: {wording.interval(row['rate_lo'], row['rate_hi'])}"
-    return "not tracked" if row["denominator"] or row.get("untracked") else "nothing accepted"
+    if not (row["denominator"] or row.get("untracked")):
+        return "nothing accepted"
+    return "not reported" if row["measure"] == "complaint" else "not tracked"
 
 
 def _extreme(row: Mapping[str, Any]) -> str:
@@ -186,12 +190,13 @@ def _counted(row: Mapping[str, Any]) -> str:
     counted = f"{wording.count(row['numerator'])} of {wording.count(row['denominator'])}"
     if not untracked:
         return f"{counted} {unit}"
-    return f"{counted} tracked; {wording.count(untracked)} more are not"
+    return f"{counted} tracked; {wording.count(untracked)} untracked"
 
 
 def _compared(row: Mapping[str, Any]) -> str:
     if row["difference"] is None:
-        return '<div class="than">nothing to compare with yet</div>'
+        word = "not compared" if row["measure"] == "complaint" else "nothing to compare with yet"
+        return f'<div class="than">{word}</div>'
     mark = f' class="{_verdict(row)}"' if row["stands_out"] else ""
     return (
         f'<div class="than">{_then(row)}<b{mark}>{wording.points(row["difference"])}</b> against '
@@ -200,16 +205,18 @@ def _compared(row: Mapping[str, Any]) -> str:
 
 
 def _verdict(row: Mapping[str, Any]) -> str:
-    return "better" if (row["difference"] > 0) == _WELCOME[row["measure"]] else "worse"
+    return "better" if (row["difference"] > 0) == (row["measure"] in _WELCOME) else "worse"
 
 
 def _then(row: Mapping[str, Any]) -> str:
     """The rate at the age of the comparison, where that is not the one above."""
-    if row["measure"] in _DENOMINATOR or not (row.get("fresh") or "peers" in row):
-        return ""
     if "peers" not in row:
-        return f"{html.escape(wording.percent(row['ripe_rate']))} without those: "
+        if not row["fresh"]:
+            return ""
+        return f"{html.escape(wording.percent(row['ripe_rate']))} without the fresher: "
     rate = html.escape(wording.percent(row["same_age_rate"]))
+    if row["measure"] in _DENOMINATOR and row["same_age_rate"] == row["rate"]:
+        return ""
     return f"{rate} at {wording.age(row['compared_at_hours'])}: "
 
 

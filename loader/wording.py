@@ -18,20 +18,26 @@ def count(value: float | None) -> str:
 
 
 def percent(rate: float | None) -> str:
-    """Write a rate (0 to 1) with one decimal, or two below 0.1 %: ``96.8%``, ``0.05%``."""
+    """Write a rate (0 to 1) with one decimal, or two close to none or all: ``96.8%``, ``0.05%``."""
     if rate is None:
         return MISSING
-    if 0 < abs(rate) < 0.00005:
+    if 0 < rate < 0.00005:
         return "<0.01%"
-    return f"{rate:.2%}" if 0 < abs(rate) < 0.00095 else f"{rate:.1%}"
+    if 0.99995 < rate < 1:
+        return ">99.99%"
+    return f"{rate:.2%}" if 0 < rate < 0.00095 or 0.9995 <= rate < 1 else f"{rate:.1%}"
 
 
 def points(difference: float | None) -> str:
-    """Write a difference of two rates in percentage points with its sign: ``+1.2 pts``."""
+    """Write a difference of two rates in percentage points with its sign: ``+1.2 pts``.
+
+    One of less than a tenth of a point has two decimals: ``+0.02 pts``.
+    """
     if difference is None:
         return MISSING
-    written = f"{abs(difference) * 100:.1f}"
-    sign = "±" if written == "0.0" else "+" if difference > 0 else "−"  # noqa: RUF001
+    digits = 2 if abs(difference) < 0.00095 else 1
+    written = f"{abs(difference) * 100:.{digits}f}"
+    sign = "±" if float(written) == 0 else "+" if difference > 0 else "−"  # noqa: RUF001
     return f"{sign}{written} pts"
 
 

@@ -1,13 +1,14 @@
 -- grain: campaign × age_hours, half powers of two from 1/8 h on and, as the last, the
 -- age of its last delivery (at most 1,024 h); messages without campaign left out
 -- opened, clicked = accepted messages that did so within age_hours of their own
--- delivery, cumulative; rates / accepted
+-- delivery, cumulative; rates / accepted, NULL where the campaign is not tracked
 create or replace view campaign_curve as
 with sent as materialized (
     select
         campaign_id,
         campaign_name,
         accepted,
+        rated,
         least(hours_between(last_delivered_at, report_now()), 1024.0) as last_age_hours,
     from campaign_counts
     where campaign_id is not null and accepted > 0
@@ -54,6 +55,7 @@ grid as (
         campaign_id,
         campaign_name,
         accepted,
+        rated,
         last_age_hours,
         unnest(range(
             -6,
@@ -69,6 +71,7 @@ summed as (
         grid.campaign_name,
         least(pow(2, grid.step / 2.0), grid.last_age_hours) as age_hours,
         grid.accepted,
+        grid.rated,
         cast(coalesce(sum(reacted.opened) over until_step, 0) as bigint) as opened,
         cast(coalesce(sum(reacted.opened_human) over until_step, 0) as bigint)
             as opened_human,
@@ -90,16 +93,16 @@ select
     opened_human,
     clicked,
     clicked_human,
-    rate(opened, accepted) as open_rate,
-    wilson_lo(opened, accepted) as open_rate_lo,
-    wilson_hi(opened, accepted) as open_rate_hi,
-    rate(opened_human, accepted) as open_human_rate,
-    wilson_lo(opened_human, accepted) as open_human_rate_lo,
-    wilson_hi(opened_human, accepted) as open_human_rate_hi,
-    rate(clicked, accepted) as click_rate,
-    wilson_lo(clicked, accepted) as click_rate_lo,
-    wilson_hi(clicked, accepted) as click_rate_hi,
-    rate(clicked_human, accepted) as click_human_rate,
-    wilson_lo(clicked_human, accepted) as click_human_rate_lo,
-    wilson_hi(clicked_human, accepted) as click_human_rate_hi,
+    rate(opened, rated) as open_rate,
+    wilson_lo(opened, rated) as open_rate_lo,
+    wilson_hi(opened, rated) as open_rate_hi,
+    rate(opened_human, rated) as open_human_rate,
+    wilson_lo(opened_human, rated) as open_human_rate_lo,
+    wilson_hi(opened_human, rated) as open_human_rate_hi,
+    rate(clicked, rated) as click_rate,
+    wilson_lo(clicked, rated) as click_rate_lo,
+    wilson_hi(clicked, rated) as click_rate_hi,
+    rate(clicked_human, rated) as click_human_rate,
+    wilson_lo(clicked_human, rated) as click_human_rate_lo,
+    wilson_hi(clicked_human, rated) as click_human_rate_hi,
 from summed;

@@ -58,7 +58,7 @@ ranked as (
     select
         *,
         p_value * count(p_value) over (partition by measure)
-        / rank() over (partition by measure order by p_value) as stepped,
+        / count(p_value) over (partition by measure order by p_value) as stepped,
     from paired
 )
 

@@ -56,4 +56,5 @@ left join received on campaign_list.campaign_id = received.campaign_id
 left join fallback on campaign_list.campaign_id = fallback.campaign_id
 left join campaign_link_count
     on campaign_list.campaign_id = campaign_link_count.campaign_id
-left join asynchronous on campaign_list.sender_domain = asynchronous.sender_domain;
+left join asynchronous
+    on campaign_list.sender_domain is not distinct from asynchronous.sender_domain;

@@ -7,9 +7,15 @@
 -- count unlike that of all its peers (5 %, pooled z test), and its rate outside the 95
 -- % prediction interval of theirs, for campaigns differ anyway: mean ± t · s · √(1 + 1
 -- / peers)
+-- machine_rate = gross_rate − rate at the age of the comparison, of opens and clicks by
+-- machines alone, usual_machine_rate the median of its peers; machines_stand_out: that
+-- is more than it, in the same ways
 create or replace view campaign_measure as
 with rated as materialized (
-    select * from measured_rate
+    select
+        *,
+        gross_rate - rate as machine_rate,
+    from measured_rate
 ),
 
 reached as (
@@ -29,6 +35,10 @@ median_of_peers as (
         avg(peer_rate.rate) as peers_mean,
         student_t(peers - 1) * stddev_samp(peer_rate.rate) * sqrt(1 + 1.0 / peers)
             as peers_reach,
+        median(peer_rate.machine_rate) as usual_machine_rate,
+        avg(peer_rate.machine_rate) as peers_machine_mean,
+        student_t(peers - 1) * stddev_samp(peer_rate.machine_rate)
+            * sqrt(1 + 1.0 / peers) as peers_machine_reach,
         sum(peer_rate.numerator) as peers_numerator,
         sum(peer_rate.denominator) filter (peer_rate.rate is not null)
             as peers_denominator,
@@ -67,6 +77,20 @@ select
     median_of_peers.compared_rate,
     same_age.rate - median_of_peers.compared_rate as difference,
     now_rate.is_small,
+    same_age.machine_rate,
+    median_of_peers.usual_machine_rate,
+    coalesce(
+        median_of_peers.peers >= 3
+        and not now_rate.is_small
+        and differs_from(
+            round(same_age.machine_rate * same_age.denominator),
+            same_age.denominator,
+            median_of_peers.usual_machine_rate
+        )
+        and same_age.machine_rate - median_of_peers.peers_machine_mean
+        > median_of_peers.peers_machine_reach,
+        false
+    ) as machines_stand_out,
     coalesce(
         median_of_peers.peers >= 3
         and not now_rate.is_small

@@ -7,6 +7,7 @@ with ranked as (
         sender_domain,
         row_number() over (partition by sender_domain order by recency) as sender_rank,
     from campaign_order
+    where sent_date is not null
 )
 
 select

@@ -1,55 +1,58 @@
--- grain: measure: the pooled rate of the campaigns whose rate is final (opens, clicks
--- and unsubscribes: of the comparable ones), and spread, how many times as far from it
--- as chance makes them they lie anyway: root of the mean square of the z values of
--- those that are not small, winsorised at 10 % (Spiegelhalter 2005), at least 1; NULL
--- with fewer than ten
+-- grain: measure: the ordinary rate of campaigns, and spread, how many times as far from
+-- it as chance makes them they lie anyway: median of their distances in standard errors
+-- / 0.6745 (of a normal distribution: its standard deviation), at least 1; both of those
+-- that are final and not small; pooled_rate is that of the half of them in the middle,
+-- so that incidents move neither
+-- with fewer than ten: pooled_rate of all, spread NULL
 create or replace view campaign_spread as
-with final as materialized (
-    select * from final_rate
+with judged as materialized (
+    select
+        *,
+        is_final and not is_small as is_telling,
+    from judged_rate
+),
+
+middle as (
+    select
+        measure,
+        quantile_disc(rate, 0.25) as low,
+        quantile_disc(rate, 0.75) as high,
+    from judged
+    where is_telling
+    group by measure
+    having count(*) >= threshold('least_campaigns')
 ),
 
 pooled as (
     select
-        measure,
-        rate(sum(numerator), sum(denominator)) as pooled_rate,
-    from final
-    group by measure
+        judged.measure,
+        any_value(middle.low) as low,
+        rate(
+            sum(numerator) filter (is_telling and rate between low and high),
+            sum(denominator) filter (is_telling and rate between low and high)
+        ) as middle_rate,
+        if(middle_rate > 0, middle_rate, rate(sum(numerator), sum(denominator)))
+            as pooled_rate,
+    from judged
+    left join middle on judged.measure = middle.measure
+    group by judged.measure
 ),
 
-scored as (
-    select
-        final.measure,
-        standard_score(final.rate, pooled.pooled_rate, final.denominator) as z,
-    from final
-    inner join pooled on final.measure = pooled.measure
-    where not final.is_small
-),
-
-edge as (
-    select
-        measure,
-        quantile_cont(z, 0.1) as low,
-        quantile_cont(z, 0.9) as high,
-    from scored
-    group by measure
-    having count(z) >= threshold('least_campaigns')
-),
-
--- summed in one order, so that every run gives the same bits
 spread as (
     select
-        scored.measure,
-        greatest(1.0, sqrt(list_avg(list(
-            pow(least(edge.high, greatest(edge.low, scored.z)), 2) order by scored.z
-        )))) as spread,
-    from scored
-    inner join edge on scored.measure = edge.measure
-    group by scored.measure
+        judged.measure,
+        median(
+            abs(standard_score(judged.rate, pooled.pooled_rate, judged.denominator))
+        ) / 0.6745 as spread,
+    from judged
+    inner join pooled on judged.measure = pooled.measure
+    where judged.is_telling and pooled.low is not null
+    group by judged.measure
 )
 
 select
     pooled.measure,
     pooled.pooled_rate,
-    spread.spread,
+    greatest(1.0, spread.spread) as spread,
 from pooled
 left join spread on pooled.measure = spread.measure;

@@ -6,7 +6,7 @@
 -- at least 1): a large sender's ordinary day is not an alarm; nor is a small sender's,
 -- of which chance alone makes more (chance_hi)
 -- a day on which nothing was delivered is not judged: all of its mail bounced by
--- definition
+-- definition; one whose later bounces may still come (is_final) is not too good
 create or replace view daily_bounce_limit as
 with rated as materialized (
     select
@@ -16,6 +16,7 @@ with rated as materialized (
         bounced,
         rate(bounced, attempted) as bounce_rate,
         attempted < threshold('small_attempted') as is_small,
+        is_final(last_delivered_at) as is_final,
     from daily_counts
     where attempted > 0
 ),
@@ -91,6 +92,9 @@ select
     limit_hi_998,
     not is_small
     and delivered > 0
-    and bounce_rate not between limit_lo_998 and limit_hi_998 as is_out_of_control,
+    and (
+        bounce_rate > limit_hi_998
+        or (is_final and bounce_rate < limit_lo_998)
+    ) as is_out_of_control,
     is_small,
 from limited;

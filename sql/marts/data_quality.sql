@@ -40,7 +40,9 @@ bounced as (
 ),
 
 async_sender as (
-    select distinct address_domain(sender) as sender_domain
+    select distinct
+        address_domain(sender) as sender_domain,
+        true as is_seen,
     from message_dense
     where async_bounced_at is not null
 ),
@@ -114,6 +116,7 @@ select
     rate(by_day.matched_by_message_id, by_day.opens_clicks) as match_rate,
     wilson_lo(by_day.matched_by_message_id, by_day.opens_clicks) as match_rate_lo,
     wilson_hi(by_day.matched_by_message_id, by_day.opens_clicks) as match_rate_hi,
-    async_sender.sender_domain is not null as async_bounce_seen,
+    coalesce(async_sender.is_seen, false) as async_bounce_seen,
 from by_day
-left join async_sender on by_day.sender_domain = async_sender.sender_domain;
+left join async_sender
+    on by_day.sender_domain is not distinct from async_sender.sender_domain;

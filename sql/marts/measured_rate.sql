@@ -1,6 +1,6 @@
--- grain: campaign × measure (delivery, bounce, open, click, unsubscribe) × age_hours
--- (NULL: as it stands now); opens and clicks are those by people, gross_rate those of
--- machines included; bounces, being final, stand beside every age unchanged
+-- grain: campaign × measure (delivery, bounce, open, click, unsubscribe, complaint) ×
+-- age_hours (NULL: as it stands now); opens and clicks are those by people, gross_rate
+-- those of machines included; complaints are not told by age
 create or replace view measured_rate as
 select
     campaign_id,
@@ -14,4 +14,4 @@ select
     rate_hi,
     gross_rate,
     is_small,
-from measure_rates('measured_counts');
+from measure_rates('measured_counts', accepted_then);

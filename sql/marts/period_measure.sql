@@ -1,9 +1,11 @@
 -- grain: measure over the newest 30 days of deliveries (of bounces, where nothing has
--- been delivered), beside the 30 days before; opens, clicks and unsubscribes are of the
--- accepted messages of tracked campaigns, untracked are the others; gross_rate = opens,
--- clicks of machines included
--- ripe_rate = the rate of the days whose measure is final (is_final), fresh = the
--- messages of the others; difference = ripe_rate − compared_rate, with its Newcombe
+-- been delivered; from first_day on), beside the 30 days before; opens, clicks and
+-- unsubscribes are of the accepted messages of tracked campaigns, untracked are the
+-- others; complaints are of all accepted, or, where none are reported, of none;
+-- gross_rate = opens, clicks of machines included; unattributed = bounces of no known
+-- campaign
+-- ripe_rate = the rate of the days that are final (is_final), fresh = the messages of
+-- the others; difference = ripe_rate − compared_rate, with its Newcombe
 -- interval
 -- stands_out: neither side is small, counts suffice, and the interval leaves out 0 even
 -- when widened by how much campaigns differ anyway (campaign_spread; without that
@@ -16,6 +18,7 @@ with daily as materialized (
 newest as (
     select coalesce(max(day) filter (delivered > 0), max(day)) as last_day
     from daily
+    where day <= cast(report_time(report_now()) as date) + 1
 ),
 
 long as (
@@ -34,6 +37,9 @@ long as (
             {'n': 5, 'measure': 'unsubscribe', 'k': unsubscribed,
                 'of': tracked_accepted, 'all': null,
                 'not': accepted - tracked_accepted},
+            {'n': 6, 'measure': 'complaint', 'k': complained,
+                'of': if(has_complaints, accepted, 0), 'all': null,
+                'not': if(has_complaints, 0, accepted)},
         ]) as part,
     from daily
     cross join newest
@@ -54,7 +60,7 @@ summed as (
             as ripe_denominator,
         cast(sum(part.k) filter (not is_now) as bigint) as before_numerator,
         cast(sum(part.of) filter (not is_now) as bigint) as before_denominator,
-    from (select *, is_final(part.measure, last_delivered_at) as is_ripe from long)
+    from (select *, is_final(last_delivered_at) as is_ripe from long)
     group by part.measure, part.n
 ),
 
@@ -71,12 +77,21 @@ compared as (
             ripe_numerator, ripe_denominator, before_numerator, before_denominator
         ) as difference_hi,
     from summed
+),
+
+nameless as (
+    select cast(coalesce(sum(messages), 0) as bigint) as unattributed
+    from daily_outcome_report
+    cross join newest
+    where outcome = 'unattributed' and day > newest.last_day - 30
 )
 
 select
     compared.measure,
     compared.measure_number,
     30 as days,
+    newest.last_day - 29 as first_day,
+    nameless.unattributed,
     compared.numerator,
     compared.denominator,
     compared.untracked,
@@ -108,4 +123,6 @@ select
         false
     ) as stands_out,
 from compared
+cross join newest
+cross join nameless
 left join campaign_spread on compared.measure = campaign_spread.measure;

@@ -1,8 +1,10 @@
--- grain: one row per recipient (lower case) with a message or a subscription change
+-- grain: one row per recipient (lower case) with a message, a subscription change or a
+-- complaint
 -- consecutive_soft_bounces = soft-bounced messages since the last accepted message or
--- unflagged reaction; a hard bounce stands until an unflagged reaction after it;
--- suppress and suppress_reason follow bounce_class.suppress_after, unsubscribes and
--- complaints
+-- unflagged reaction; a hard bounce stands until an unflagged reaction after it
+-- (hard_bounced_at = the latest); suppress and suppress_reason follow
+-- bounce_class.suppress_after, unsubscribes (until resubscribed: a word that nobody
+-- knows changes nothing) and complaints, those that no message is known of too
 create or replace view recipient_health as
 select
     recipient,
@@ -17,7 +19,8 @@ select
     accepted,
     bounced,
     consecutive_soft_bounces,
-    hard_bounced_at is not null as hard_bounced,
+    hard_bounced_at > coalesce(last_human_at, timestamp '-infinity') is true
+        as hard_bounced,
     suppress_reason is not null as suppress,
     last_attempted_at,
     last_accepted_at,

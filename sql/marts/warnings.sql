@@ -146,7 +146,11 @@ warning as (
         'unknown words' as topic,
         'The word ' || word || ' in ' || field || ' is not known here (' || events
         || ' events, first on ' || strftime(report_time(first_seen_at), '%Y-%m-%d')
-        || '): it is kept, and bounces with it are classed by their DSN.' as sentence,
+        || '): it is kept' || if(
+            field = 'bounce_category',
+            ', and bounces with it are classed by their DSN.',
+            ', and changes nothing that is computed.'
+        ) as sentence,
     from (select * from unknown_words order by events desc, field, word limit 5)
     union all
     select

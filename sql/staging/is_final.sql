@@ -1,6 +1,9 @@
--- whether a measure of mail delivered until then no longer rises: delivery and bounce
--- at once, opens, clicks and unsubscribes once they are comparable
-create or replace macro is_final(measure, last_delivered_at) as (
-    measure in ('delivery', 'bounce')
-    or last_delivered_at <= report_now() - threshold_time('comparable_hours')
+-- whether what became of mail delivered until then no longer changes: opens, clicks and
+-- complaints, or bounces that come later, once it is comparable; where nothing was
+-- delivered, at once
+create or replace macro is_final(last_delivered_at) as (
+    coalesce(
+        last_delivered_at <= report_now() - threshold_time('comparable_hours'),
+        true
+    )
 );

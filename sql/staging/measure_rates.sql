@@ -1,13 +1,14 @@
--- grain: that of `source` × measure (delivery, bounce, open, click, unsubscribe),
--- beside the columns of `source`, which has the counts of outcome_counts and
--- is_tracked; opens and clicks are those by people, gross_rate those of machines
--- included; NULL where not tracked
-create or replace macro measure_rates(source) as table
+-- grain: that of `source` × measure (delivery, bounce, open, click, unsubscribe,
+-- complaint), beside the columns of `source`, which has the counts of outcome_counts,
+-- is_tracked and has_complaints; opens and clicks are those by people, gross_rate those
+-- of machines included; NULL where not tracked, or not reported
+-- accepted_messages = those of `attempted` that delivery counts as accepted
+create or replace macro measure_rates(source, accepted_messages) as table
 with long as (
     select
         *,
         unnest([
-            {'n': 1, 'measure': 'delivery', 'k': accepted, 'of': attempted,
+            {'n': 1, 'measure': 'delivery', 'k': accepted_messages, 'of': attempted,
                 'all': null},
             {'n': 2, 'measure': 'bounce', 'k': bounced, 'of': attempted, 'all': null},
             {'n': 3, 'measure': 'open', 'k': opened_human, 'of': accepted,
@@ -16,12 +17,21 @@ with long as (
                 'all': clicked},
             {'n': 5, 'measure': 'unsubscribe', 'k': unsubscribed, 'of': accepted,
                 'all': null},
+            {'n': 6, 'measure': 'complaint', 'k': complained, 'of': accepted,
+                'all': null},
         ]) as part,
     from query_table(source)
 ),
 
 shown as (
-    select *, is_tracked or part.n <= 2 as is_known from long
+    select
+        *,
+        case
+            when part.n <= 2 then true
+            when part.n <= 5 then is_tracked
+            else has_complaints
+        end as is_known,
+    from long
 )
 
 select

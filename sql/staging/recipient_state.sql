@@ -1,5 +1,5 @@
--- grain: one row per recipient (lower case) with a message or a subscription change;
--- kept by sql/refresh, read through recipient_health
+-- grain: one row per recipient (lower case) with a message, a subscription change or a
+-- complaint; kept by sql/refresh, read through recipient_health
 create table if not exists recipient_state (
     recipient varchar,
     attempted bigint,

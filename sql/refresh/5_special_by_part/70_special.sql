@@ -112,7 +112,7 @@ select
     if(
         event.kind = 'open',
         is_echo(event.occurred_at, event.delivered_at, burst.burst_at),
-        is_suspect(event.occurred_at, burst.burst_at)
+        event.is_unsubscribe and is_suspect(event.occurred_at, burst.burst_at)
     ) as is_machine,
 from refresh_assigned as event
 left join burst using (message_key, recipient_number)

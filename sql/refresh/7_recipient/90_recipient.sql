@@ -27,6 +27,13 @@ reaction as (
     union all by name
     select
         recipient,
+        min(occurred_at) as complained_at,
+    from refresh_rows('event_fallback')
+    where kind = 'complaint'
+    group by recipient
+    union all by name
+    select
+        recipient,
         first_clicked_at as occurred_at,
     from reacted
     where clicks = 1
@@ -55,6 +62,7 @@ list_choice as (
             (occurred_at, word_key(change) = 'unsubscribe')
         ) as is_unsubscribed,
     from refresh_rows('subscription_changed')
+    where word_key(change) in ('unsubscribe', 'resubscribe')
     group by recipient_key(recipient), contact_list_id
 ),
 
@@ -138,11 +146,12 @@ streak as (
         recipient,
         bounce_class,
         meant_category,
-        is_transient,
         count(*) filter (is_in_a_row) as in_a_row,
         count(*) filter (is_after_human) as after_human,
+        count(*) filter (is_after_human and is_transient is not true)
+            as after_human_permanent,
     from bounced
-    group by recipient, bounce_class, meant_category, is_transient
+    group by recipient, bounce_class, meant_category
 ),
 
 verdict as (
@@ -151,10 +160,11 @@ verdict as (
         cast(sum(streak.in_a_row) filter (streak.bounce_class = 'soft') as bigint)
             as consecutive_soft_bounces,
         min(coalesce(streak.meant_category, 'permanent DSN')) filter (
-            streak.bounce_class = 'hard' and streak.after_human >= if(
-                streak.is_transient,
-                coalesce(bounce_class.suppress_after_transient, 1),
-                coalesce(bounce_class.suppress_after, 1)
+            streak.bounce_class = 'hard' and (
+                streak.after_human_permanent
+                >= coalesce(bounce_class.suppress_after, 1)
+                or streak.after_human
+                >= coalesce(bounce_class.suppress_after_transient, 1)
             )
         ) as hard_reason,
         min(streak.meant_category) filter (

@@ -230,9 +230,7 @@ class Warehouse:
         except LacksMemory:
             self._target.close()
             self.open()
-        return self.with_memory(
-            lambda: self._target.publish(lambda: self._refresh(LESS_EVENTS))
-        )
+        return self.with_memory(lambda: self._target.publish(lambda: self._refresh(LESS_EVENTS)))
 
     def with_memory(self, work: Callable[[], T], again: Callable[[], T] | None = None) -> T:
         """Run ``work``; where memory was what it lacked, once more, or ``again``, with more.

@@ -9,12 +9,10 @@ from typing import Any
 
 import duckdb
 
-from loader.assets import asset
-from loader.events import dsn_code
-from loader.warehouse import PART_EVENTS, refresh_steps
+from loader.events import dsn_code, message_key
+from loader.warehouse import PART_EVENTS, apply_sql, refresh_steps
 from loader.warehouse import refresh as run_refresh
 
-LAYERS = ("tables", "staging", "marts")
 KEPT = (
     "message_dense", "click_moment", "event_fallback", "message_reaction", "campaign",
     "recipient_state",
@@ -29,7 +27,7 @@ def database(timezone: str = "UTC") -> duckdb.DuckDBPyConnection:
     shutil.copy(template, path)
     con = duckdb.connect(str(path))
     con.execute("set TimeZone = 'UTC'")
-    con.execute("insert into report_settings values (?)", [timezone])
+    con.execute("update report_settings set timezone = ?", [timezone])
     return con
 
 
@@ -42,20 +40,8 @@ def _template() -> Path:
     # Binding all views takes a second or two; copying a file takes nothing.
     path = Path(_DIRECTORY.name) / "template.duckdb"
     with duckdb.connect(str(path)) as con:
-        waiting = [one for layer in LAYERS for one in sorted((asset("sql") / layer).glob("*.sql"))]
-        while waiting:
-            failed = [file for file in waiting if not _applied(con, file)]
-            assert len(failed) < len(waiting), f"cannot be applied: {failed}"
-            waiting = failed
+        apply_sql(con, "UTC")
     return path
-
-
-def _applied(con: duckdb.DuckDBPyConnection, file: Path) -> bool:
-    try:
-        con.execute(file.read_text("utf-8"))
-    except duckdb.Error:
-        return False
-    return True
 
 
 def at(con: duckdb.DuckDBPyConnection, moment: str) -> None:
@@ -63,9 +49,10 @@ def at(con: duckdb.DuckDBPyConnection, moment: str) -> None:
     con.execute(f"create or replace macro report_now() as (timestamp '{moment}')")
 
 
-def put(con: duckdb.DuckDBPyConnection, kind: str, **fields: Any) -> None:
-    """Insert an event of table ``kind``; ``id`` is its message id, ``at`` when it occurred."""
+def put(con: duckdb.DuckDBPyConnection, table: str, /, **fields: Any) -> None:
+    """Insert an event of ``table``; ``id`` is its message id, ``at`` when it occurred."""
     row = {
+        "message_key": message_key(fields["id"]),
         "message_id": fields.pop("id"),
         "recipient": fields.pop("to", "ann@gmail.com"),
         "occurred_at": fields.pop("at"),
@@ -77,8 +64,7 @@ def put(con: duckdb.DuckDBPyConnection, kind: str, **fields: Any) -> None:
     names = ", ".join(row)
     marks = ", ".join(f"${name}" for name in row)
     con.execute(
-        f"insert into {kind} by name "
-        f"select message_key(message_id) as message_key, * from (values ({marks})) as e ({names})",
+        f"insert into {table} by name select * from (values ({marks})) as e ({names})",
         row,
     )
 

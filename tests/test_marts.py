@@ -13,6 +13,7 @@ import pytest
 from scipy import stats
 
 from loader.assets import asset
+from loader.events import message_key
 from tests.marts import at, database, put, refresh, rows
 
 NOW = "2026-04-01 12:00:00"
@@ -36,6 +37,22 @@ def one(con: duckdb.DuckDBPyConnection, query: str, *values: Any) -> Any:
     """The one row of a query; the value itself where there is one column."""
     (row,) = con.execute(query, list(values)).fetchall()
     return row[0] if len(row) == 1 else row
+
+
+def bulk(
+    con: duckdb.DuckDBPyConnection, kind: str, campaign: str, number: int, at: str,
+    first: int = 0, **fields: Any,
+) -> None:  # fmt: skip
+    """Insert ``number`` events of a kind, a message each, the ids of ``campaign`` from ``first`` on."""
+    row = {"sender": "news@shop.example", **fields}
+    con.execute(
+        f"insert into {kind} by name "
+        "select md5($campaign || '-' || n)::uuid as message_key, $campaign || '-' || n as message_id, "
+        "'p' || n || '@web.de' as recipient, $campaign as campaign_id, "
+        f"$at::timestamp as occurred_at, {', '.join(f'${name} as {name}' for name in row)} "
+        "from range($first, $first + $number) as r (n)",
+        {"campaign": campaign, "number": number, "at": at, "first": first, **row},
+    )
 
 
 def delivered(con: duckdb.DuckDBPyConnection, number: int, **fields: Any) -> None:
@@ -162,7 +179,7 @@ UUID_IN_IT = "335026fa-0b4d-4fb3-a92c-8193ac2636b8"
 )
 def test_message_key(empty: duckdb.DuckDBPyConnection, message_id: str, key: str) -> None:
     """An id's own UUID is its key, whatever surrounds it; another id's is its MD5."""
-    assert one(empty, "select message_key(?)", message_id) == UUID(key)
+    assert message_key(message_id) == UUID(key)
 
 
 CLASSES = [
@@ -228,7 +245,7 @@ def test_small_coverage_and_its_growth(con: duckdb.DuckDBPyConnection) -> None:
 
     assert one(con, query) == (2, 1)
     put(con, "click", id="m1", to="p1@gmail.com", at="2026-03-02 10:00:00", url="f")
-    con.execute("insert into refresh_touched values (message_key('m1'), 'p1@gmail.com', 'A')")
+    con.execute("insert into refresh_touched values (?, 'p1@gmail.com', 'A')", [message_key("m1")])
     refresh(con)
     assert one(con, query) == (2, 2)
 
@@ -250,6 +267,108 @@ def test_equal_age(con: duckdb.DuckDBPyConnection) -> None:
         (72, 4, None, None, False),
         (168, 4, None, None, False),
     ]
+
+
+def test_bounces_are_compared_at_equal_age(con: duckdb.DuckDBPyConnection) -> None:
+    """Mail whose later bounces are yet to come is no better than mail that has had them."""
+    days = [f"2026-03-{day:02}" for day in range(10, 19)]
+    for number, day in enumerate(days):
+        bulk(con, "delivered", f"c{number}", 1000, f"{day} 10:00:00")
+        bulk(con, "bounce", f"c{number}", 24 + number % 4, f"{day[:-2]}{int(day[-2:]) + 1} 16:00:00",
+             sync_type="async")  # fmt: skip
+    bulk(con, "delivered", "new", 1000, "2026-04-01 09:00:00")
+    bulk(con, "delivered", "bad", 1000, "2026-04-01 08:00:00")
+    bulk(con, "bounce", "bad", 200, "2026-04-01 08:00:00", first=1000)
+    refresh(con)
+    at_age = "select rate from measured_rate where campaign_id = 'c0' and measure = "
+    judged = "select campaign_id, measure, outside from funnel_plot where outside not in ('no', "
+    days_out = "select day::varchar from daily_bounce_limit where is_out_of_control"
+
+    assert con.sql(at_age + "'bounce' order by age_hours").fetchall() == [
+        (0.0,), (0.0,), (0.0,), (0.024,), (0.024,), (0.024,)]  # fmt: skip
+    assert con.sql(at_age + "'delivery' and age_hours in (24, 72) order by 1").fetchall() == [
+        (0.976,), (1.0,)]  # fmt: skip
+    assert con.sql(
+        "select campaign_id, measure from campaign_measure where stands_out order by all"
+    ).fetchall() == [("bad", "bounce"), ("bad", "delivery")]
+    assert set(con.sql(judged + "'95')").fetchall()) == {
+        ("bad", "bounce", "998"), ("bad", "delivery", "998"),
+        ("new", "bounce", "unsure"), ("new", "delivery", "unsure"),
+    }  # fmt: skip
+    assert con.sql(days_out).fetchall() == [("2026-04-01",)]
+
+
+def test_a_day_ahead_of_the_clock_hides_no_period(con: duckdb.DuckDBPyConnection) -> None:
+    """The newest thirty days end no later than tomorrow, whatever an event claims."""
+    bulk(con, "delivered", "A", 300, "2026-03-31 10:00:00")
+    put(con, "delivered", id="wrong", at="2099-01-01 00:00:00", campaign_id="A")
+    refresh(con)
+    query = "select denominator, cast(first_day as varchar) from period_measure where measure = "
+
+    assert one(con, query + "'delivery'") == (300, "2026-03-02")
+
+
+def test_mail_that_was_not_delivered_is_no_earlier_campaign(con: duckdb.DuckDBPyConnection) -> None:
+    """A campaign that bounced whole is nobody's peer: nothing tells when it was sent."""
+    for number in range(4):
+        bulk(con, "delivered", f"c{number}", 5, f"2026-03-0{number + 1} 10:00:00")
+    bulk(con, "bounce", "lost", 5, "2026-03-20 10:00:00")
+    refresh(con)
+
+    assert (
+        one(con, "select count(*) from campaign_peer where 'lost' in (campaign_id, peer_id)") == 0
+    )
+    assert one(con, "select count(*) from campaign_peer") == 6
+
+
+def test_mail_without_a_sender_has_its_async_bounces_too(con: duckdb.DuckDBPyConnection) -> None:
+    """An async bounce of mail that names no sender is seen, and no MX is doubted for it."""
+    bulk(con, "delivered", "A", 1200, "2026-03-01 10:00:00", sender=None)
+    bulk(con, "bounce", "A", 20, "2026-03-02 10:00:00", sender=None, sync_type="async")
+    refresh(con)
+
+    assert one(con, "select count(*) from warnings where topic = 'no async bounce'") == 0
+    assert one(con, "select async_bounce_seen from campaign_limit") is True
+    assert one(con, "select needs_attention from quality_total where check_number = 5") is False
+
+
+def test_small_senders_are_not_summed_up_to_a_silent_one(con: duckdb.DuckDBPyConnection) -> None:
+    """Whether a sender should have had an async bounce is asked of each, by its own mail."""
+    for number in range(60):
+        bulk(con, "delivered", f"c{number}", 20, "2026-03-01 10:00:00", sender=f"a@s{number}.de")
+    refresh(con)
+
+    assert one(con, "select found from quality_total where check_number = 5") == 0
+    bulk(con, "delivered", "large", 1000, "2026-03-01 10:00:00", sender="a@large.de")
+    refresh(con)
+    assert one(con, "select found, of_all, needs_attention from quality_total "
+                    "where check_number = 5") == (1000, 2200, True)  # fmt: skip
+
+
+def test_a_resubscription_after_a_burst_is_a_persons(con: duckdb.DuckDBPyConnection) -> None:
+    """What machines are suspected of is unsubscribing: whoever comes back is a person."""
+    put(con, "delivered", id="m", at="2026-03-01 10:00:00", campaign_id="A")
+    for second, url in enumerate("abc"):
+        put(con, "click", id="m", at=f"2026-03-01 10:10:0{second}", url=url, campaign_id="A")
+    put(con, "subscription_changed", id="m", at="2026-03-01 10:11:00", change="resubscribe",
+        campaign_id="A")  # fmt: skip
+    refresh(con)
+    query = "select cast(last_human_event_at as varchar) from recipient_health"
+
+    assert one(con, query) == "2026-03-01 10:11:00"
+
+
+def test_untracked_mail_has_no_curve(con: duckdb.DuckDBPyConnection) -> None:
+    """A curve of mail whose opens nobody tracks is unknown, not nothing; nor is an age yet to come."""
+    put(con, "delivered", id="m", at="2026-03-31 10:00:00", campaign_id="A")
+    put(con, "delivered", id="n", at="2026-04-01 11:00:00", campaign_id="B")
+    put(con, "open", id="n", at="2026-04-01 11:00:30", campaign_id="B")
+    refresh(con)
+    curve = "select distinct open_rate, open_rate_lo, open_rate_hi from campaign_curve "
+    ahead = "select distinct open_rate, open_rate_lo, open_rate_hi from campaign_age "
+
+    assert one(con, curve + "where campaign_id = 'A'") == (None, None, None)
+    assert one(con, ahead + "where campaign_id = 'B' and not is_reached") == (None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -367,6 +486,63 @@ def test_bounces_in_a_row(
     assert one(con, "select suppress from recipient_health") is suppressed
 
 
+def test_a_row_of_bounces_is_one_whatever_their_codes(con: duckdb.DuckDBPyConnection) -> None:
+    """Bounces of one category in a row are counted together, transient or permanent."""
+    codes = {
+        "ann": ["4.2.2", "5.2.2"] * 4,
+        "bob": ["4.4.4", "5.4.4", None],
+        "cid": ["4.7.1", "5.7.1"],
+    }
+    categories = {"ann": "quota-issues", "bob": "routing-errors", "cid": "relaying-issues"}
+    for name, statuses in codes.items():
+        for day, status in enumerate(statuses, start=1):
+            put(con, "bounce", id=f"{name}{day}", to=f"{name}@web.de", dsn_status=status,
+                at=f"2026-03-{day:02} 10:00:00", bounce_category=categories[name])  # fmt: skip
+    put(con, "bounce", id="d1", to="dan@web.de", at="2026-03-01 10:00:00", dsn_status="4.2.1",
+        bounce_category="inactive-mailbox")  # fmt: skip
+    refresh(con)
+    query = "select recipient, suppress_reason from recipient_health order by all"
+
+    assert con.sql(query).fetchall() == [
+        ("ann@web.de", "repeated bounces: quota-issues"),
+        ("bob@web.de", "repeated bounces: routing-errors"),
+        ("cid@web.de", "repeated bounces: relaying-issues"),
+        ("dan@web.de", None),
+    ]
+
+
+def test_whoever_complained_is_written_to_no_more(con: duckdb.DuckDBPyConnection) -> None:
+    """A complaint suppresses its recipient though no message is known of it, or of them."""
+    put(con, "delivered", id="m", at="2026-03-01 10:00:00", campaign_id="A")
+    for to in ("ann@gmail.com", "stranger@web.de"):
+        put(con, "other_event", id=f"fbl {to}", to=to, at="2026-03-02 10:00:00", kind="complaint")
+    refresh(con)
+    query = "select recipient, suppress_reason, attempted, cast(complained_at as varchar) "
+    found = con.sql(query + "from recipient_health order by all").fetchall()
+
+    assert found == [
+        ("ann@gmail.com", "complained", 1, "2026-03-02 10:00:00"),
+        ("stranger@web.de", "complained", 0, "2026-03-02 10:00:00"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "suppressed"), [("resubscribe", False), ("unsubscribed_all", True), (None, True)]
+)
+def test_only_a_resubscription_lifts_an_unsubscribe(
+    con: duckdb.DuckDBPyConnection, change: str | None, suppressed: bool
+) -> None:
+    """A word that nobody knows, or none, changes nothing about whom to stop writing to."""
+    put(con, "delivered", id="m", at="2026-03-01 10:00:00", campaign_id="A")
+    for day, word in ((2, "unsubscribe"), (3, change)):
+        put(con, "subscription_changed", id="m", at=f"2026-03-{day:02} 10:00:00", change=word,
+            contact_list_id="all")  # fmt: skip
+    refresh(con)
+    found = one(con, "select suppress, cast(unsubscribed_at as varchar) from recipient_health")
+
+    assert found == (suppressed, "2026-03-02 10:00:00" if suppressed else None)
+
+
 def test_acceptance_ends_a_row_of_bounces(con: duckdb.DuckDBPyConnection) -> None:
     """An accepted message begins the count of soft bounces anew."""
     for day in (1, 2, 3):
@@ -383,12 +559,12 @@ def test_a_person_lifts_a_hard_bounce(con: duckdb.DuckDBPyConnection) -> None:
     put(con, "delivered", id="d", at="2026-03-01 10:00:00", campaign_id="A")
     put(con, "bounce", id="b", at="2026-03-02 10:00:00", bounce_category="bad-mailbox")
     refresh(con)
-    query = "select suppress, suppress_reason from recipient_health"
+    query = "select suppress, suppress_reason, hard_bounced from recipient_health"
 
-    assert one(con, query) == (True, "hard bounce: bad-mailbox")
+    assert one(con, query) == (True, "hard bounce: bad-mailbox", True)
     put(con, "open", id="d", at="2026-03-03 10:00:00", campaign_id="A")
     refresh(con)
-    assert one(con, query) == (False, None)
+    assert one(con, query) == (False, None, False)
 
 
 READ = {

@@ -8,6 +8,7 @@ import duckdb
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from loader.events import message_key
 from tests.marts import KEPT, database, put, refresh, rows
 
 KEYS = [f"<{digit}35026fa-0b4d-4fb3-a92c-8193ac2636b8@mail.example>" for digit in range(4)]
@@ -99,8 +100,8 @@ def apply(con: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> None:
 def remove(con: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> None:
     """Remove the events of a key and recipient from its table, as a replacement would."""
     con.execute(
-        f"delete from {event['kind']} where message_key = message_key(?) and recipient = ?",
-        [event["id"], event["to"]],
+        f"delete from {event['kind']} where message_key = ? and recipient = ?",
+        [message_key(event["id"]), event["to"]],
     )
     touch(con, event)
 
@@ -108,8 +109,8 @@ def remove(con: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> None:
 def touch(con: duckdb.DuckDBPyConnection, event: dict[str, Any]) -> None:
     """Say that a key changed."""
     con.execute(
-        "insert into refresh_touched values (message_key(?), ?, ?)",
-        [event["id"], event["to"], event["campaign_id"]],
+        "insert into refresh_touched values (?, ?, ?)",
+        [message_key(event["id"]), event["to"], event["campaign_id"]],
     )
 
 

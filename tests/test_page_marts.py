@@ -124,7 +124,9 @@ def test_campaigns_are_judged_by_how_much_campaigns_differ(con: duckdb.DuckDBPyC
         scores = (large["rate"] - pooled) / (pooled * (1 - pooled) / large["size"]).sqrt()
         spread = max(1.0, scores.abs().median() / 0.6745) if large.height >= 10 else 1.0  # type: ignore[operator]
         farthest = np.maximum(pooled + z * spread * error, own["chance"].to_numpy())
-        beyond = large.filter((scores.abs() > z * spread) & ~large["outside"].is_in(["998", "unsure"]))
+        beyond = large.filter(
+            (scores.abs() > z * spread) & ~large["outside"].is_in(["998", "unsure"])
+        )
         low, high = np.quantile(large["rate"], [0.25, 0.75], method="inverted_cdf")
         middle = large.filter(pl.col("rate").is_between(low, high)) if spread > 1 else plotted
         whole = (middle["rate"] * middle["size"]).sum() / middle["size"].sum()

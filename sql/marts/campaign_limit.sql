@@ -36,7 +36,7 @@ select
         select cast(coalesce(max(bounced_until), 0) as bigint)
         from unattributed_until
     ) as unattributed,
-    campaign_link_count.urls,
+    campaign.urls,
     rate(
         received.opens_clicks - coalesce(fallback.unmatched_by_message_id, 0),
         received.opens_clicks
@@ -54,7 +54,7 @@ select
 from campaign_list
 left join received on campaign_list.campaign_id = received.campaign_id
 left join fallback on campaign_list.campaign_id = fallback.campaign_id
-left join campaign_link_count
-    on campaign_list.campaign_id = campaign_link_count.campaign_id
+left join campaign
+    on campaign_list.campaign_id = campaign.campaign_id
 left join asynchronous
     on campaign_list.sender_domain is not distinct from asynchronous.sender_domain;

@@ -1,8 +1,8 @@
--- grain: measure: the ordinary rate of campaigns, and spread, how many times as far from
--- it as chance makes them they lie anyway: median of their distances in standard errors
--- / 0.6745 (of a normal distribution: its standard deviation), at least 1; both of those
--- that are final and not small; pooled_rate is that of the half of them in the middle,
--- so that incidents move neither
+-- grain: measure: the ordinary rate of campaigns, and spread, how many times as far
+-- from it as chance makes them they lie anyway: median of their distances in standard
+-- errors / 0.6745 (of a normal distribution: its standard deviation), at least 1; both
+-- of those that are final and not small; pooled_rate is that of the half of them in the
+-- middle, so that incidents move neither
 -- with fewer than ten: pooled_rate of all, spread NULL
 create or replace view campaign_spread as
 with judged as materialized (

@@ -58,8 +58,7 @@ select
     limited.pooled_rate,
     limited.spread,
     limited.is_small,
-    campaign_link_count.urls,
+    campaign.urls,
     cast(report_time(limited.first_delivered_at) as date) as sent_date,
 from limited
-left join campaign_link_count
-    on limited.campaign_id = campaign_link_count.campaign_id;
+left join campaign on limited.campaign_id = campaign.campaign_id;

@@ -43,7 +43,7 @@ long as (
         ]) as part,
     from daily
     cross join newest
-    where daily.day > newest.last_day - 60
+    where daily.day > newest.last_day - 60 and daily.day <= newest.last_day
 ),
 
 summed as (
@@ -83,7 +83,9 @@ nameless as (
     select cast(coalesce(sum(messages), 0) as bigint) as unattributed
     from daily_outcome_report
     cross join newest
-    where outcome = 'unattributed' and day > newest.last_day - 30
+    where outcome = 'unattributed'
+        and day > newest.last_day - 30
+        and day <= newest.last_day
 )
 
 select

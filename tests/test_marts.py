@@ -43,16 +43,20 @@ def bulk(
     con: duckdb.DuckDBPyConnection, kind: str, campaign: str, number: int, at: str,
     first: int = 0, **fields: Any,
 ) -> None:  # fmt: skip
-    """Insert ``number`` events of a kind, a message each, the ids of ``campaign`` from ``first`` on."""
+    """Insert ``number`` events of a kind, a message each, those of ``campaign`` from ``first``."""
     row = {"sender": "news@shop.example", **fields}
-    con.execute(
-        f"insert into {kind} by name "
-        "select md5($campaign || '-' || n)::uuid as message_key, $campaign || '-' || n as message_id, "
-        "'p' || n || '@web.de' as recipient, $campaign as campaign_id, "
-        f"$at::timestamp as occurred_at, {', '.join(f'${name} as {name}' for name in row)} "
-        "from range($first, $first + $number) as r (n)",
-        {"campaign": campaign, "number": number, "at": at, "first": first, **row},
-    )
+    query = f"""
+        insert into {kind} by name
+        select
+            md5($campaign || '-' || n)::uuid as message_key,
+            $campaign || '-' || n as message_id,
+            'p' || n || '@web.de' as recipient,
+            $campaign as campaign_id,
+            $at::timestamp as occurred_at,
+            {", ".join(f"${name} as {name}" for name in row)}
+        from range($first, $first + $number) as r (n)
+    """
+    con.execute(query, {"campaign": campaign, "number": number, "at": at, "first": first, **row})
 
 
 def delivered(con: duckdb.DuckDBPyConnection, number: int, **fields: Any) -> None:
@@ -274,8 +278,8 @@ def test_bounces_are_compared_at_equal_age(con: duckdb.DuckDBPyConnection) -> No
     days = [f"2026-03-{day:02}" for day in range(10, 19)]
     for number, day in enumerate(days):
         bulk(con, "delivered", f"c{number}", 1000, f"{day} 10:00:00")
-        bulk(con, "bounce", f"c{number}", 24 + number % 4, f"{day[:-2]}{int(day[-2:]) + 1} 16:00:00",
-             sync_type="async")  # fmt: skip
+        late = f"{day[:-2]}{int(day[-2:]) + 1} 16:00:00"
+        bulk(con, "bounce", f"c{number}", 24 + number % 4, late, sync_type="async")
     bulk(con, "delivered", "new", 1000, "2026-04-01 09:00:00")
     bulk(con, "delivered", "bad", 1000, "2026-04-01 08:00:00")
     bulk(con, "bounce", "bad", 200, "2026-04-01 08:00:00", first=1000)
@@ -296,6 +300,7 @@ def test_bounces_are_compared_at_equal_age(con: duckdb.DuckDBPyConnection) -> No
         ("new", "bounce", "unsure"), ("new", "delivery", "unsure"),
     }  # fmt: skip
     assert con.sql(days_out).fetchall() == [("2026-04-01",)]
+    assert one(con, "select spread from campaign_spread where measure = 'bounce'") is None
 
 
 def test_a_day_ahead_of_the_clock_hides_no_period(con: duckdb.DuckDBPyConnection) -> None:
@@ -359,7 +364,7 @@ def test_a_resubscription_after_a_burst_is_a_persons(con: duckdb.DuckDBPyConnect
 
 
 def test_untracked_mail_has_no_curve(con: duckdb.DuckDBPyConnection) -> None:
-    """A curve of mail whose opens nobody tracks is unknown, not nothing; nor is an age yet to come."""
+    """The curve of mail that nobody tracks is unknown, not 0 %, and so is an age yet to come."""
     put(con, "delivered", id="m", at="2026-03-31 10:00:00", campaign_id="A")
     put(con, "delivered", id="n", at="2026-04-01 11:00:00", campaign_id="B")
     put(con, "open", id="n", at="2026-04-01 11:00:30", campaign_id="B")

@@ -41,9 +41,9 @@ pooled as (
 spread as (
     select
         judged.measure,
-        median(
+        greatest(1.0, median(
             abs(standard_score(judged.rate, pooled.pooled_rate, judged.denominator))
-        ) / 0.6745 as spread,
+        ) / 0.6745) as spread,
     from judged
     inner join pooled on judged.measure = pooled.measure
     where judged.is_telling and pooled.low is not null
@@ -53,6 +53,6 @@ spread as (
 select
     pooled.measure,
     pooled.pooled_rate,
-    greatest(1.0, spread.spread) as spread,
+    spread.spread,
 from pooled
 left join spread on pooled.measure = spread.measure;

@@ -33,7 +33,9 @@ select
     volume.events,
     volume.duplicates,
     (select count(*) from quarantine) as quarantined,
-    (select count(*) from campaign where urls = 1 and campaign_id is not null) as single_link_campaigns,
+    (
+        select count(*) from campaign where urls = 1 and campaign_id is not null
+    ) as single_link_campaigns,
     whole.campaigns,
     whole.messages,
     rate(volume.matched_by_message_id, volume.opens_clicks) as match_rate,

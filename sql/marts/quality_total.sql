@@ -62,7 +62,8 @@ checked as (
         },
         {
             'n': 5, 'name': 'delivered by senders that never had an async bounce',
-            'k': silent.delivered_events, 'of': volume.delivered_events, 'low': null, 'high': 'never',
+            'k': silent.delivered_events, 'of': volume.delivered_events,
+            'low': null, 'high': 'never',
         },
         {
             'n': 6, 'name': 'bounces that the provider classes otherwise',

@@ -211,7 +211,8 @@ def _became(accepted: dict[str, Any], reacted: dict[str, Any]) -> str:
     share = f"{wording.percent(accepted['share_of_attempted'])} were accepted"
     if reacted["messages"] is None:
         return f"{share}; opens and clicks are not tracked"
-    return f"{share}; {wording.percent(reacted['share_of_previous'])} of those opened or clicked"
+    reached = wording.percent(reacted["share_of_previous"])
+    return f"{share}; {reached} of those opened or clicked, by people or machines"
 
 
 def _stage_label(row: dict[str, Any]) -> str:
@@ -595,7 +596,7 @@ def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame, measure: str) -> 
 
 def _ripe(measure: str) -> str:
     """Which campaigns a plot holds: those whose rate no longer rises."""
-    return "" if measure in ("delivery", "bounce") else ", campaigns older than 72 h"
+    return "" if measure in ("delivery", "bounce") else ", comparable campaigns"
 
 
 def _most_telling(known: pl.DataFrame) -> pl.DataFrame:
@@ -1056,7 +1057,7 @@ def unsubscribes(days: pl.DataFrame) -> Drawn:
     title = _title(
         _highest(known, "unsubscribe_rate", said, "unsubscribed, by day"),
         f"of accepted messages, by day of delivery, {wording.plural(known.height, 'day')}",
-        "95 % intervals, days of 200 messages and more",
+        "95 % intervals, days of mail enough to judge",
         _not_tracked(known),
     )
     tips = _tips(known, "day", "unsubscribed", "accepted", *_bounds("unsubscribe_rate"))
@@ -1091,8 +1092,8 @@ def cohorts(groups: pl.DataFrame) -> Drawn:
     return _bars(
         groups.sort("recency_number"),
         ("recency", "recipients", "recipient_share"),
-        f"{wording.percent(never)} of recipients have never opened or clicked",
-        "recipients by their last open or click as a person",
+        f"{wording.percent(never)} of recipients have never reacted as a person",
+        "recipients by their last reaction as a person, as far as timing tells",
         COLOUR["opened"],
     )
 
@@ -1105,8 +1106,8 @@ def reasons(groups: pl.DataFrame) -> Drawn:
     return _bars(
         groups.sort("recipients", descending=True),
         ("suppress_reason", "recipients", "recipient_share"),
-        f"{top['suppress_reason'].capitalize()}: {wording.count(top['recipients'])} of "
-        f"{wording.count(int(groups['recipients'].sum()))} to suppress",
+        f"{wording.count(top['recipients'])} of "
+        f"{wording.count(int(groups['recipients'].sum()))} to suppress: {top['suppress_reason']}",
         "recipients to stop writing to, by reason",
         COLOUR["hard"],
     )

@@ -161,11 +161,14 @@ def _ripeness(row: Mapping[str, Any]) -> list[str]:
         )
     elif row["maturity"] in ("preliminary", "maturing"):
         said.append(
-            f"{wording.age(row['age_hours'])} after its last delivery the rates still rise; they "
-            "are comparable from 72 h."
+            f"{wording.age(row['age_hours'])} after its last delivery the rates still rise, and "
+            f"later bounces may come; from {row['comparable_hours']:.0f} h on they are comparable."
         )
     if row["is_small"]:
-        said.append("Fewer than 200 messages were attempted: too few to tell rates apart.")
+        said.append(
+            f"Fewer than {row['small_attempted']:.0f} messages were attempted: too few to tell "
+            "rates apart."
+        )
     return said
 
 
@@ -334,12 +337,17 @@ def _odd_campaigns(odd: pl.DataFrame) -> str:
 
 
 def compared(differences: pl.DataFrame, reference: pl.DataFrame, age_hours: int) -> Html:
-    """Say which campaigns differ from the reference (``campaign_difference``, both measures)."""
+    """Say which campaigns differ from the reference (``campaign_difference``, both measures).
+
+    ``reference``: its row of ``campaign_list``, with urls, the number of its links.
+    """
     age = wording.age(age_hours)
     if reference.is_empty():
         return page.note(f"No campaign to compare with: {_NO_CAMPAIGN}")
     row = reference.row(0, named=True)
     lead = " ".join(_differing(differences, measure) for measure in ("open", "click"))
+    if row["urls"] == 1:
+        lead += " The reference has one link: a scanner that follows it looks like a person."
     if differences.is_empty():
         lead = _nothing_to_compare(row, age_hours)
     meta = f"opens and clicks by people {age} after delivery · id {row['campaign_id']}"
@@ -370,10 +378,11 @@ def _differing(differences: pl.DataFrame, measure: str) -> str:
     if odd.is_empty():
         return f"None of {wording.plural(known.height, 'campaign')} differs in {measure}s."
     more = odd.filter(pl.col("difference") > 0).height
+    fewer = odd.height - more
+    said = [f"{number} had {word}" for number, word in ((more, "more"), (fewer, "fewer")) if number]
     return (
         f"{odd.height} of {wording.plural(known.height, 'campaign')} "
-        f"{'differs' if odd.height == 1 else 'differ'} in {measure}s: "
-        f"{more} had more, {odd.height - more} fewer."
+        f"{'differs' if odd.height == 1 else 'differ'} in {measure}s: {', '.join(said)}."
     )
 
 
@@ -382,6 +391,7 @@ def bounced(total: pl.DataFrame, providers: pl.DataFrame, days: pl.DataFrame) ->
     if total.is_empty():
         return page.note("Nothing has bounced yet.")
     top = total.sort("bounced", descending=True).row(0, named=True)
+    since = _on(total["first_seen_date"].min())  # type: ignore[arg-type]
     named = providers.filter(
         pl.col("bounce_stands_out"), pl.col("bounce_rate") > pl.col("all_bounce_rate")
     ).sort("bounce_rate", descending=True)
@@ -393,14 +403,20 @@ def bounced(total: pl.DataFrame, providers: pl.DataFrame, days: pl.DataFrame) ->
         f"{_commonest(top)}. {top['advice']}",
         f"{_worst_provider(named)}; {_odd_days(days)}.",
     ]
-    return page.head("Bounces", " ".join(sentences), meta="all mail, latest bounce each")
+    return page.head(
+        "Bounces", " ".join(sentences), meta=f"all mail since {since}, latest bounce each"
+    )
 
 
 def _commonest(top: Mapping[str, Any]) -> str:
-    number = wording.count(top["bounced"])
+    most = "all" if top["top_bounced"] == top["bounced"] else wording.count(top["top_bounced"])
+    where = (
+        f"{wording.count(top['bounced'])}, {most} at {wording.provider(top['top_provider'])}, the "
+        f"last on {_on(top['last_seen_date'])}"
+    )
     if top["bounce_category"] == "no category":
-        return f"The commonest give no category ({number})"
-    return f"The commonest reason is {top['bounce_category']} ({number})"
+        return f"The commonest give no category ({where})"
+    return f"The commonest reason is {top['bounce_category']} ({where})"
 
 
 def _odd_days(days: pl.DataFrame) -> str:
@@ -408,7 +424,7 @@ def _odd_days(days: pl.DataFrame) -> str:
         return "no day has mail enough to judge it"
     odd = days.filter(pl.col("is_out_of_control")).height
     alone = days.filter(pl.col("delivered") == 0, ~pl.col("is_small"))
-    said = f"{wording.plural(odd, 'day')} out of the ordinary"
+    said = f"{wording.plural(odd, 'day') if odd else 'no day'} out of the ordinary"
     if alone.is_empty():
         return said
     return (
@@ -432,7 +448,8 @@ def timing(cells: pl.DataFrame, quantiles: pl.DataFrame) -> Html:
     """Say when people react (``weekday_hour_report`` and ``human_reaction``, newest first)."""
     if quantiles.is_empty():
         return page.note("No reaction has been recorded yet.")
-    lead = f"{_when(cells)}; {_how_soon(quantiles.filter(pl.col('kind') == 'open'))}."
+    soon = _how_soon(quantiles.filter(pl.col("kind") == "open"))
+    lead = f"{soon[0].upper()}{soon[1:]}. {_when(cells)}."
     return page.head(
         "When people react", lead, meta="by people only, as far as timing betrays machines"
     )
@@ -444,7 +461,10 @@ def _when(cells: pl.DataFrame) -> str:
     days = {number: f"{date(2024, 1, number):%A}" for number in range(1, 8)}  # a Monday first
     top = cells.sort("opens_human", "weekday", "hour", descending=[True, False, False])
     hour = top["hour"][0]
-    return f"People open most on {days[top['weekday'][0]]}s from {hour} to {(hour + 1) % 24} h"
+    return (
+        f"Most opens fell on {days[top['weekday'][0]]}s from {hour} to {hour + 1} h, which follows "
+        "from when mail was sent"
+    )
 
 
 def _how_soon(opens: pl.DataFrame) -> str:
@@ -455,7 +475,7 @@ def _how_soon(opens: pl.DataFrame) -> str:
     so_far = " so far" * (newest["maturity"] != "comparable")
     return (
         f"half of the {wording.count(newest['reacted'])} first opens of "
-        f"{newest['campaign_name']}{so_far} came within {wording.age(newest['p50_hours'])}"
+        f"{wording.short(newest['campaign_name'])}{so_far} came within {wording.age(newest['p50_hours'])}"
     )
 
 
@@ -464,6 +484,8 @@ def clicked(links: pl.DataFrame, limits: pl.DataFrame) -> Html:
     if links.is_empty():
         return page.note("No click has been recorded for this campaign.")
     top = links.row(0, named=True)
+    if limits.height and limits["urls"][0] == 1:
+        return page.head(_campaign(top), _one_followed(top), meta="links of one campaign")
     lead = _followed(links.filter(pl.col("clicked_human") > 0), links, limits)
     machine = limits["machine_click_rate"][0] if limits.height else None
     if machine is not None:
@@ -471,7 +493,18 @@ def clicked(links: pl.DataFrame, limits: pl.DataFrame) -> Html:
             f" Of the messages with a click, {wording.percent(machine)} were clicked by machines "
             "alone."
         )
-    return page.head(top["campaign_name"] or top["campaign_id"], lead, meta="links of one campaign")
+    return page.head(_campaign(top), lead, meta="links of one campaign")
+
+
+def _campaign(row: Mapping[str, Any]) -> str:
+    return str(row["campaign_name"] or row["campaign_id"])
+
+
+def _one_followed(link: Mapping[str, Any]) -> str:
+    return (
+        f"The one link was clicked in {wording.plural(link['clicked'], 'message')}. A scanner that "
+        "follows the only link looks like a person, so how many were people cannot be told."
+    )
 
 
 def _followed(by_people: pl.DataFrame, links: pl.DataFrame, limits: pl.DataFrame) -> str:
@@ -504,9 +537,19 @@ def health(summary: pl.DataFrame) -> Html:
         f"Stop writing to {wording.plural(row['to_suppress'], 'recipient')} of "
         f"{wording.count(row['recipients'])} ({wording.percent(row['suppress_rate'])})"
         f"{': ' + ', '.join(why) if why else ''}. "
-        f"{wording.percent(row['never_reacted_rate'])} have never reacted as a person."
+        f"{_never(row)}"
     )
     return page.head("List health", lead, meta="This page names recipients: do not pass it on.")
+
+
+def _never(row: Mapping[str, Any]) -> str:
+    if not row["reached"]:
+        return "No mail has been accepted yet."
+    return (
+        f"Of the {wording.count(row['reached'])} to whom mail was accepted since "
+        f"{_on(row['since_date'])}, {wording.percent(row['never_reacted_rate'])} have never "
+        "reacted as a person."
+    )
 
 
 def quality(checks: pl.DataFrame, freshness: pl.DataFrame) -> Html:

@@ -42,7 +42,7 @@ border-top:1px solid #eef1f4;color:#5b6875}
 .ld .tile b{color:#1d2733;font-weight:600}
 .ld .tile .than :is(.better,.worse){font-weight:700}
 .ld .tile .than :is(.better,.worse)::after{content:" \\25C6";font-size:9px}
-.ld .few .rate{color:#9aa4ae}
+.ld .few .rate{color:#5b6875;font-style:italic}
 .ld.note{border-left:4px solid #c3ccd5;background:#f5f7f9;padding:10px 14px;color:#3c4855}
 .ld.limits ul{margin:0;padding-left:18px}.ld.limits li{margin:3px 0}
 """
@@ -121,7 +121,7 @@ def head(title: str, lead: str, *, meta: str = "", badge: str | None = None) -> 
     word = html.escape(badge or "")
     mark = f'<span class="badge {word}">{word}</span>' if badge else ""
     markup = (
-        f'{_STYLE}<div class="ld head"><h1>{html.escape(title)}</h1>'
+        f'{_STYLE}<div class="ld head"><h1 dir="auto">{html.escape(title)}</h1>'
         f'<p class="meta">{mark}{html.escape(meta)}</p>'
         f'<p class="lead">{html.escape(lead)}</p></div>'
     )
@@ -153,7 +153,7 @@ def _tile(row: Mapping[str, Any]) -> str:
         _extreme(row),
         _counted(row),
         machines,
-        f"{wording.count(row['fresh'])} of these fresher than 72 h" if row.get("fresh") else "",
+        f"{wording.count(row['fresh'])} of these still ripen" if row.get("fresh") else "",
         "too few to tell" if few else "",
     ]
     return (
@@ -213,7 +213,7 @@ def _then(row: Mapping[str, Any]) -> str:
     if "peers" not in row:
         if not row["fresh"]:
             return ""
-        return f"{html.escape(wording.percent(row['ripe_rate']))} without the fresher: "
+        return f"{html.escape(wording.percent(row['ripe_rate']))} without those: "
     rate = html.escape(wording.percent(row["same_age_rate"]))
     if row["measure"] in _DENOMINATOR and row["same_age_rate"] == row["rate"]:
         return ""

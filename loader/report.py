@@ -286,7 +286,12 @@ function ldDraw(name, spec) {
 
 def _title(name: str, spec: dict[str, Any]) -> str:
     finding, measure = map(html.escape, charts.said(spec.get("title")))
-    return f'<p class="ld-title" id="{name}-title" hidden><b>{finding}</b><br>{measure}</p>'
+    words = f"<b>{finding}</b><br>{measure}"
+    return (
+        f'<p class="ld-title" id="{name}-title" hidden>{words}</p><noscript><p class="ld-title">'
+        f"{words}<br>The chart is drawn by a browser that runs scripts: open the page there.</p>"
+        "</noscript>"
+    )
 
 
 def _output_data(cells: Iterable[NotebookNode]) -> Iterator[dict[str, Any]]:

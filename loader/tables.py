@@ -26,21 +26,27 @@ if (!window.ldSort) {
     const first = text.split(/\\s/)[0].replace(/[,%±]/g, "").replace("\\u2212", "-");
     return first === "" || isNaN(first) ? text : Number(first);
   };
-  document.addEventListener("click", event => {
+  const sort = event => {
     const head = event.target.closest(".ld-sortable thead th");
-    if (!head) return;
+    if (!head || event.key && event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
     const body = head.closest("table").tBodies[0], column = head.cellIndex;
-    const down = head.dataset.down = head.dataset.down === "1" ? "" : "1";
+    const down = head.getAttribute("aria-sort") !== "descending";
+    for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
     const rows = [...body.rows].sort((a, b) => {
       const x = value(a, column), y = value(b, column);
       if (typeof x !== typeof y) return typeof x === "number" ? -1 : 1;
       return (x < y ? -1 : x > y ? 1 : 0) * (down ? -1 : 1);
     });
     body.append(...rows);
-  });
+  };
+  document.addEventListener("click", sort);
+  document.addEventListener("keydown", sort);
 }
+for (const head of document.querySelectorAll(".ld-sortable thead th")) head.tabIndex = 0;
 """
-"""Sorts a table by the heading that is clicked; a second click turns the order."""
+"""Sorts a table by the heading that is clicked, or that Enter is pressed on; again turns it."""
 
 SORT = f"<script>{SORTING}</script>"
 
@@ -65,7 +71,7 @@ def _table(
         .cols_label(cases={key: heading for key, (heading, _) in columns.items()})
         .cols_align("right")
         .cols_align("left", columns=list(left))
-        .tab_style(style.text(size="12px", color="#5b6875"), loc.column_labels())
+        .tab_style(style.text(size="12px", color=MUTED), loc.column_labels())
         .tab_options(
             table_font_names=FONT,
             table_font_size="13px",
@@ -85,7 +91,7 @@ def _table(
     return Html(markup, f"<table of {wording.plural(len(rows), 'row')}>")
 
 
-_HINT = '<p class="ld-hint">A click on a heading sorts.</p>'
+_HINT = '<p class="ld-hint">A click on a heading, or Enter, sorts.</p>'
 
 _STYLE = f"""<style>
 .ld-table table.gt_table{{table-layout:auto!important;width:100%!important}}
@@ -97,9 +103,8 @@ _STYLE = f"""<style>
 .ld-table>div{{{SCROLLS}}}
 .ld-table td{{vertical-align:top;font-variant-numeric:tabular-nums}}
 .ld-table td.gt_right{{white-space:nowrap}}
-.ld-table .few{{color:#9aa4ae}}.ld-table .dim{{color:#5b6875;font-size:12px}}
-.ld-table .between{{display:block;margin-top:2px;color:#5b6875;font-size:11px;line-height:1.2}}
-.ld-table .few.between{{color:#9aa4ae}}
+.ld-table .few{{color:{MUTED};font-style:italic}}.ld-table .dim{{color:{MUTED};font-size:12px}}
+.ld-table .between{{display:block;margin-top:2px;color:{MUTED};font-size:11px;line-height:1.2}}
 .ld-table .odd{{font-weight:650}}
 .ld-table .odd::after{{content:" \\25C6";font-size:9px}}
 .ld-table .better::after{{color:{BETTER}}}.ld-table .worse::after{{color:{WORSE}}}
@@ -112,7 +117,9 @@ overflow:hidden;min-width:110px;overflow-wrap:anywhere}}
 .ld-table .link{{display:block;min-width:230px;overflow-wrap:anywhere}}
 .ld-table .nowrap{{white-space:nowrap}}
 .ld-sortable th{{cursor:pointer}}
-.ld-hint{{font:12px/1.4 {FONT};color:#5b6875;margin:6px 0 0}}
+.ld-sortable th[aria-sort=ascending]::after{{content:" \25B2";font-size:8px}}
+.ld-sortable th[aria-sort=descending]::after{{content:" \25BC";font-size:8px}}
+.ld-hint{{font:12px/1.4 {FONT};color:{MUTED};margin:6px 0 0}}
 @media print{{.ld-table table.gt_table td{{padding:2px 6px!important}}.ld-hint{{display:none}}
 .ld-table>div{{background:none}}}}
 </style>"""
@@ -184,9 +191,9 @@ def campaigns(
     """Show a row for each campaign, the newest first, with small bars and its ripeness.
 
     ``unattributed``, the row of ``campaign_report`` without a campaign, stands last.
-    Columns: campaign_id, campaign_name, sent_date, attempted, delivery_rate, bounce_rate,
-    open_human_rate, click_human_rate, unsubscribe_rate (each with _lo and _hi), is_small,
-    maturity. With ``linked``, names lead to the pages that ``loader report --all`` writes.
+    Columns: campaign_id, campaign_name, sent_date, attempted, bounced, delivery_rate,
+    bounce_rate, open_human_rate, click_human_rate, unsubscribe_rate (each with _lo and _hi),
+    bounce_rate_upper, is_small, maturity. With ``linked``, names lead to the pages that ``loader report --all`` writes.
     """
     whole = listed if unattributed is None else pl.concat([listed, unattributed], how="diagonal")
     if whole.is_empty():
@@ -204,16 +211,36 @@ def campaigns(
         "attempted": ("Attempted", _count("attempted")),
     }
     for key, (heading, colour) in rates.items():
-        columns[key] = (heading, _rate(key, colour, _top(listed, key)))
+        columns[key] = (heading, _of_campaign(key, _rate(key, colour, _top(listed, key))))
     columns["maturity"] = ("Ripeness", _said("maturity"))
     return _table(
         whole, columns, left=["campaign_name", "sent_date"], sortable=True, name="campaigns"
     )
 
 
+def _of_campaign(key: str, rate: Cell) -> Cell:
+    """The rate of a campaign; what no campaign is known of has none, only its bounces."""
+
+    def cell(row: Mapping[str, Any]) -> str:
+        if row["campaign_id"] is None:
+            return wording.count(row["bounced"]) if key == "bounce_rate" else wording.MISSING
+        most = row["bounce_rate_upper"] if key == "bounce_rate" else None
+        if most is None or most <= row["bounce_rate_hi"]:
+            return rate(row)
+        few, more = _few(row), html.escape(wording.percent(most))
+        return f'{rate(row)}<span class="{few} between">or up to {more}</span>'
+
+    return cell
+
+
 def _named(row: Mapping[str, Any]) -> str:
     name = row["campaign_name"] or row["campaign_id"] or "unattributed: no campaign known"
     return f'<span class="name" title="{html.escape(name)}">{html.escape(name)}</span>'
+
+
+def _counting_links(row: Mapping[str, Any]) -> str:
+    one = '<span class="dim">one link: people or scanners</span>' if row["urls"] == 1 else ""
+    return _named(row) + one
 
 
 def _linked(row: Mapping[str, Any]) -> str:
@@ -306,6 +333,7 @@ def codes(listed: pl.DataFrame) -> Html:
     columns: dict[str, tuple[str, Cell]] = {
         "dsn_code": ("Code", lambda row: html.escape(row["dsn_code"] or "none")),
         "meaning": ("Meaning", _said("meaning")),
+        "commonest_dsn_status": ("What they said most", _dim("commonest_dsn_status")),
         "provider": ("Provider", _provider),
         "bounced": ("Bounced", _count("bounced")),
         "bounce_rate": (
@@ -314,7 +342,11 @@ def codes(listed: pl.DataFrame) -> Html:
         ),
     }
     return _table(
-        listed, columns, left=["dsn_code", "meaning", "provider"], sortable=True, name="codes"
+        listed,
+        columns,
+        left=["dsn_code", "meaning", "commonest_dsn_status", "provider"],
+        sortable=True,
+        name="codes",
     )
 
 
@@ -322,14 +354,15 @@ def links(listed: pl.DataFrame, *, named: bool = False) -> Html:
     """Show links with people and machines side by side (``link_report``).
 
     Columns: url, campaign_id, campaign_name, clicked, clicked_human, click_human_rate with _lo
-    and _hi, first_click_human_share. With ``named``, each row says its campaign.
+    and _hi, first_click_human_share. With ``named``, each row says its campaign, and whether
+    that has but one link (urls).
     """
     if listed.is_empty():
         return note("No click has been recorded, so no link can be listed.")
     rate = _rate("click_human_rate", COLOUR["clicked"], _top(listed, "click_human_rate"))
     columns: dict[str, tuple[str, Cell]] = {
         "url": ("Link", _link),
-        **({"campaign_name": ("Campaign", _named)} if named else {}),
+        **({"campaign_name": ("Campaign", _counting_links)} if named else {}),
         "clicked_human": ("People", _count("clicked_human")),
         "clicked": ("All", _count("clicked")),
         "click_human_rate": ("People of accepted", rate),

@@ -1,6 +1,7 @@
 """Promises of the marts: statistics, NULLs, ages, zones, bounce classes, recipients, warnings."""
 
 import re
+from datetime import date
 from hashlib import md5
 from itertools import product
 from math import ceil, hypot, sqrt
@@ -621,9 +622,11 @@ def test_health_of_a_list(listed: duckdb.DuckDBPyConnection) -> None:
             "repeatedly_bounced": 2,
             "unsubscribed": 1,
             "complained": 1,
-            "never_reacted": 5,
+            "reached": 11,
+            "never_reacted": 1,
             "suppress_rate": pytest.approx(5 / 15),
-            "never_reacted_rate": pytest.approx(5 / 15),
+            "never_reacted_rate": pytest.approx(1 / 11),
+            "since_date": date(2025, 1, 1),
         }
     ]
     assert listed.sql("from suppression_reason order by suppress_reason").fetchall() == [
@@ -674,8 +677,10 @@ def test_recency_of_a_list(listed: duckdb.DuckDBPyConnection) -> None:
     """A recipient's recency is that of the last reaction; the last day of each still belongs."""
     text = "select * exclude (suppress_rate_lo, suppress_rate_hi) from recency_report"
     found = listed.sql(f"{text} order by recency_number").fetchall()
-    interval = stats.binomtest(3, 5).proportion_ci(method="wilson")
-    bounds = "select suppress_rate_lo, suppress_rate_hi from recency_report where recency = 'never'"
+    interval = stats.binomtest(3, 4).proportion_ci(method="wilson")
+    bounds = (
+        "select suppress_rate_lo, suppress_rate_hi from recency_report where recency_number = 7"
+    )
 
     assert found == [
         ("up to 30 days", 1, 3, 2, 4, 3, 1, pytest.approx(3 / 15), pytest.approx(2 / 3)),
@@ -683,7 +688,8 @@ def test_recency_of_a_list(listed: duckdb.DuckDBPyConnection) -> None:
         ("91 to 180 days", 3, 2, 0, 2, 2, 0, pytest.approx(2 / 15), 0.0),
         ("181 to 365 days", 4, 2, 0, 2, 2, 0, pytest.approx(2 / 15), 0.0),
         ("over a year", 5, 1, 0, 1, 1, 0, pytest.approx(1 / 15), 0.0),
-        ("never", 6, 5, 3, 20, 1, 19, pytest.approx(5 / 15), 0.6),
+        ("never", 6, 1, 0, 1, 1, 0, pytest.approx(1 / 15), 0.0),
+        ("nothing accepted", 7, 4, 3, 19, 0, 19, pytest.approx(4 / 15), 0.75),
     ]
     assert one(listed, bounds) == pytest.approx((interval.low, interval.high))
 

@@ -36,7 +36,7 @@ select
         select cast(coalesce(max(bounced_until), 0) as bigint)
         from unattributed_until
     ) as unattributed,
-    campaign.urls,
+    campaign_list.urls,
     rate(
         received.opens_clicks - coalesce(fallback.unmatched_by_message_id, 0),
         received.opens_clicks
@@ -50,11 +50,11 @@ select
     campaign_list.age_hours,
     campaign_list.is_tracked,
     campaign_list.is_small,
+    threshold('small_attempted') as small_attempted,
+    threshold('comparable_hours') as comparable_hours,
     coalesce(asynchronous.async_bounce_seen, false) as async_bounce_seen,
 from campaign_list
 left join received on campaign_list.campaign_id = received.campaign_id
 left join fallback on campaign_list.campaign_id = fallback.campaign_id
-left join campaign
-    on campaign_list.campaign_id = campaign.campaign_id
 left join asynchronous
     on campaign_list.sender_domain is not distinct from asynchronous.sender_domain;

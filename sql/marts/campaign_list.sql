@@ -5,5 +5,7 @@ select
     campaign_report.*,
     campaign_order.sender_domain,
     campaign_order.recency,
+    campaign.urls,
 from campaign_report
-inner join campaign_order on campaign_report.campaign_id = campaign_order.campaign_id;
+inner join campaign_order on campaign_report.campaign_id = campaign_order.campaign_id
+left join campaign on campaign_report.campaign_id = campaign.campaign_id;

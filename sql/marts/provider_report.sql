@@ -1,7 +1,7 @@
 -- grain: campaign (NULL: unattributed) × mailbox provider
 -- counts as in outcome_counts, rates as in outcome_rates; stands_out = the campaign's
 -- own rate (opens and clicks: by people) lies outside this provider's interval, and at
--- least 5 messages, seen or expected, tell it
+-- least 5 messages, seen or expected, tell it; never by opens of one that prefetches
 -- bounce_is_unusual = more bounced here than at the campaign's other providers, and
 -- than here in the campaigns before it (campaign_peer) where there are any: pooled z
 -- tests at 5 %, the first divided by the number of providers (Bonferroni), for they are
@@ -66,7 +66,8 @@ marked as (
 select
     * exclude (rated, p_against_others, p_against_usual),
     differs_from(bounced, attempted, campaign_bounce_rate) as bounce_stands_out,
-    differs_from(opened_human, rated, campaign_open_human_rate) as open_stands_out,
+    not prefetches(provider)
+    and differs_from(opened_human, rated, campaign_open_human_rate) as open_stands_out,
     differs_from(clicked_human, rated, campaign_click_human_rate) as click_stands_out,
     coalesce(
         seen_enough(bounced, attempted, campaign_bounce_rate)

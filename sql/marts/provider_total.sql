@@ -1,7 +1,8 @@
 -- grain: mailbox provider, over all mail; counts as in outcome_counts, rates as in
 -- outcome_rates, but those of reactions are of tracked_accepted, the accepted messages
 -- of tracked campaigns; stands_out = the rate of all mail lies outside the provider's
--- interval, and at least 5 messages, seen or expected, tell it
+-- interval, and at least 5 messages, seen or expected, tell it; never by opens of one
+-- that prefetches
 create or replace view provider_total as
 with report as materialized (
     select * from outcome_rates('provider_total_counts')
@@ -23,7 +24,7 @@ select
         false
     ) as bounce_stands_out,
     whole.all_open_human_rate,
-    coalesce(
+    not prefetches(report.provider) and coalesce(
         differs_from(report.opened_human, report.rated, whole.all_open_human_rate),
         false
     ) as open_stands_out,

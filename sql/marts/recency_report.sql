@@ -1,10 +1,11 @@
--- grain: recency: time since a recipient's last unflagged reaction
+-- grain: recency: time since a recipient's last unflagged reaction; never: mail was
+-- accepted, and none has come
 create or replace view recency_report as
 with aged as (
     select
         *,
         case
-            when last_human_event_at is null then 6
+            when last_human_event_at is null then if(accepted > 0, 6, 7)
             when report_now() - last_human_event_at <= interval 30 days then 1
             when report_now() - last_human_event_at <= interval 90 days then 2
             when report_now() - last_human_event_at <= interval 180 days then 3
@@ -17,7 +18,7 @@ with aged as (
 select
     [
         'up to 30 days', '31 to 90 days', '91 to 180 days', '181 to 365 days',
-        'over a year', 'never'
+        'over a year', 'never', 'nothing accepted'
     ][recency_number] as recency,
     recency_number,
     count(*) as recipients,

@@ -555,7 +555,7 @@ _BAND = {
     "no": "inside",
     "95": "outside 95 %",
     "998": "outside 99.8 %",
-    "unsure": "unsure: may have more bounces",
+    "unsure": "may lack bounces",
 }
 _FEW = "too few to tell"
 _MOST_DOTS = 2000
@@ -1109,7 +1109,11 @@ def reasons(groups: pl.DataFrame) -> Drawn:
         f"{wording.count(top['recipients'])} of "
         f"{wording.count(int(groups['recipients'].sum()))} to suppress: {top['suppress_reason']}",
         "recipients to stop writing to, by reason",
-        COLOUR["hard"],
+        alt.when("substring(datum.suppress_reason, 0, 4) == 'hard'")
+        .then(alt.value(COLOUR["hard"]))
+        .when("substring(datum.suppress_reason, 0, 8) == 'repeated'")
+        .then(alt.value(COLOUR["soft"]))
+        .otherwise(alt.value(COLOUR["unsubscribed"])),
     )
 
 
@@ -1155,7 +1159,7 @@ def _bars(
     columns: tuple[str, str, str | None],
     finding: str,
     measure: str,
-    colour: str,
+    colour: Any,
 ) -> Drawn:
     """Horizontal bars in the frame's order: ``columns`` are name, count and share."""
     name, counted, share = columns
@@ -1169,7 +1173,8 @@ def _bars(
         alt.X(f"{counted}:Q", axis=None, scale=_room(groups[counted], 1.35)),
         tooltip=_tips(groups, name, counted, *([share] if share else [])),
     )
-    bars = base.mark_bar(height={"band": 0.72}, color=colour)
+    told = alt.value(colour) if isinstance(colour, str) else colour
+    bars = base.mark_bar(height={"band": 0.72}).encode(color=told)
     text = base.mark_text(align="left", dx=6).encode(text="label:N")
     layers = alt.layer(bars, text, title=_title(finding, measure, whole))
     return _whole(layers.properties(width=WIDTH - 190, height=28 * groups.height))

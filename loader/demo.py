@@ -57,7 +57,7 @@ def demo(
     say("3/4  The campaigns, from the view campaign_report")
     _loader(environ, output, "sql", CAMPAIGN_TABLE)
     say("4/4  loader report: the notebooks, executed, as pages without network")
-    for arguments in ([], [_largest_campaign(environ)]):
+    for arguments in ([], [_telling_campaign(environ)]):
         _loader(environ, output, "report", *arguments)
     return home / "reports"
 
@@ -121,9 +121,10 @@ def _loader(environ: Mapping[str, str], output: IO[str] | None, *arguments: str)
         raise LoaderError(f"loader {arguments[0]} failed: its line above says why.")
 
 
-def _largest_campaign(environ: Mapping[str, str]) -> str:
-    query = "select campaign_id from campaign_report where campaign_id is not null \
-order by attempted desc, campaign_id limit 1"
+def _telling_campaign(environ: Mapping[str, str]) -> str:
+    """The largest campaign that has earlier ones of its sender to be compared with, if any has."""
+    query = "select campaign_id from campaign_list order by campaign_id in (select campaign_id \
+from campaign_peer where peer_rank = 3) desc, attempted desc, campaign_id limit 1"
     done = subprocess.run(
         [sys.executable, "-m", "loader", "sql", query, "--csv"],
         env=environ,

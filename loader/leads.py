@@ -475,7 +475,8 @@ def _how_soon(opens: pl.DataFrame) -> str:
     so_far = " so far" * (newest["maturity"] != "comparable")
     return (
         f"half of the {wording.count(newest['reacted'])} first opens of "
-        f"{wording.short(newest['campaign_name'])}{so_far} came within {wording.age(newest['p50_hours'])}"
+        f"{wording.short(newest['campaign_name'])}{so_far} came within "
+        f"{wording.age(newest['p50_hours'])}"
     )
 
 

@@ -30,9 +30,9 @@ padding:2px 10px;margin-right:8px;border:1px solid currentColor}
 .ld .comparable{color:#1b4f8a;background:#edf3fa}
 .ld .maturing{color:#7a5200;background:#fdf4e0}
 .ld .preliminary{color:#8c3b12;background:#fdeee6}
-.ld.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(118px,1fr));gap:9px}
+.ld.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(112px,1fr));gap:8px}
 .ld .tile{border:1px solid #dde3e9;border-top:4px solid var(--c);border-radius:6px;
-padding:10px 12px 11px;min-width:0;break-inside:avoid;display:flex;flex-direction:column}
+padding:10px 9px 11px;min-width:0;break-inside:avoid;display:flex;flex-direction:column}
 .ld .tile .name{font-size:13px;font-weight:600;color:#3c4855}
 .ld .tile .rate{font-size:27px;line-height:1.2;font-weight:680;letter-spacing:-.02em}
 .ld .tile .small{font-size:12px;line-height:1.4;color:#5b6875}

@@ -193,7 +193,8 @@ def campaigns(
     ``unattributed``, the row of ``campaign_report`` without a campaign, stands last.
     Columns: campaign_id, campaign_name, sent_date, attempted, bounced, delivery_rate,
     bounce_rate, open_human_rate, click_human_rate, unsubscribe_rate (each with _lo and _hi),
-    bounce_rate_upper, is_small, maturity. With ``linked``, names lead to the pages that ``loader report --all`` writes.
+    bounce_rate_upper, is_small, maturity. With ``linked``, names lead to the pages that
+    ``loader report --all`` writes.
     """
     whole = listed if unattributed is None else pl.concat([listed, unattributed], how="diagonal")
     if whole.is_empty():

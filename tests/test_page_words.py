@@ -167,7 +167,9 @@ def test_the_commonest_reason_is_not_most(con: duckdb.DuckDBPyConnection) -> Non
     said = repr(leads.bounced(total, rows(con, "provider_total"), rows(con, "daily_bounce_limit")))
     advice = con.sql("select advice from bounce_class").fetchall()
 
-    assert "reason is spam-related (40, all at Gmail, the last on Sat 01 Nov 2025). Mend the" in said
+    assert (
+        "reason is spam-related (40, all at Gmail, the last on Sat 01 Nov 2025). Mend the" in said
+    )
     assert all(text[0].isupper() and text.endswith(".") for (text,) in advice)
 
 

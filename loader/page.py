@@ -211,7 +211,7 @@ def _verdict(row: Mapping[str, Any]) -> str:
 def _then(row: Mapping[str, Any]) -> str:
     """The rate at the age of the comparison, where that is not the one above."""
     if "peers" not in row:
-        if not row["fresh"]:
+        if not row.get("fresh"):
             return ""
         return f"{html.escape(wording.percent(row['ripe_rate']))} without those: "
     rate = html.escape(wording.percent(row["same_age_rate"]))

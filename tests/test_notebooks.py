@@ -102,7 +102,7 @@ def test_every_notebook_says_a_sentence_on_no_warehouse(tmp_path: Path) -> None:
 
 def test_every_notebook_draws_the_sample(sample: Ran) -> None:
     """On the sample every notebook has a head, and each but none shows its finding."""
-    heads = {name: [data for data in outputs(ran) if "<h1>" in data.get("text/html", "")]
+    heads = {name: [data for data in outputs(ran) if "<h1 " in data.get("text/html", "")]
              for name, ran in sample.items()}  # fmt: skip
     counts = {name: len(specs(ran)) for name, ran in sample.items()}
 
@@ -248,10 +248,7 @@ def test_a_name_that_shows_nothing_is_the_campaigns_id(tmp_path: Path) -> None:
     settings = settings_of(tmp_path)
     ingest(settings)
     opened = notebook.open_warehouse(kernel_environment(settings, {}))
-    listed = opened.frame("select campaign_id, campaign_name, sent_date, attempted, maturity, "
-                          "is_small, delivery_rate, bounce_rate, open_human_rate, "
-                          "click_human_rate, unsubscribe_rate from campaign_list "
-                          "order by recency desc")  # fmt: skip
+    listed = opened.frame("from campaign_list order by recency desc")
     markup = tables.campaigns(listed, linked=True).markup
 
     assert listed["campaign_name"].to_list() == ["id-0", "id-1", "id-2", "abc", "A B"]

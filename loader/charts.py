@@ -430,7 +430,8 @@ def links(clicked: pl.DataFrame) -> Drawn:
         x=alt.X("clicked:Q", title="messages", axis=axis)
     )
     people = base.mark_bar(height={"band": 0.72}, color=COLOUR["clicked"])
-    layers = alt.layer(everyone, people.encode(x="clicked_human:Q"), title=title)
+    human = people.encode(alt.X("clicked_human:Q", axis=axis))
+    layers = alt.layer(everyone, human, title=title)
     return _whole(layers.properties(width=WIDTH - 260, height=26 * clicked.height))
 
 
@@ -616,6 +617,8 @@ def _telling(drawn: pl.DataFrame) -> str:
 
 def _unlike(known: pl.DataFrame, odd: pl.DataFrame, measure: str) -> str:
     rate = f"{measure} rate"
+    if known.height == 1:
+        return "There is no other campaign yet to compare this one with"
     if odd.is_empty():
         return f"No campaign's {rate} is unlike the rest"
     farthest = _farthest(odd).row(0, named=True)

@@ -1,5 +1,6 @@
 -- grain: measure over the newest 30 days of deliveries (of bounces, where nothing has
--- been delivered; from first_day on), beside the 30 days before; opens, clicks and
+-- been delivered; from first_day on; none ahead of the clock by more than a day),
+-- beside the 30 days before; opens, clicks and
 -- unsubscribes are of the accepted messages of tracked campaigns, untracked are the
 -- others; complaints are of all accepted, or, where none are reported, of none;
 -- gross_rate = opens, clicks of machines included; unattributed = bounces of no known
@@ -12,13 +13,14 @@
 -- nothing does)
 create or replace view period_measure as
 with daily as materialized (
-    select * from daily_counts
+    select *
+    from daily_counts
+    where day <= cast(report_time(report_now()) as date) + 1
 ),
 
 newest as (
     select coalesce(max(day) filter (delivered > 0), max(day)) as last_day
     from daily
-    where day <= cast(report_time(report_now()) as date) + 1
 ),
 
 long as (
@@ -43,7 +45,7 @@ long as (
         ]) as part,
     from daily
     cross join newest
-    where daily.day > newest.last_day - 60 and daily.day <= newest.last_day
+    where daily.day > newest.last_day - 60
 ),
 
 summed as (
@@ -85,7 +87,7 @@ nameless as (
     cross join newest
     where outcome = 'unattributed'
         and day > newest.last_day - 30
-        and day <= newest.last_day
+        and day <= cast(report_time(report_now()) as date) + 1
 )
 
 select

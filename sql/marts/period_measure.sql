@@ -80,12 +80,13 @@ compared as (
 ),
 
 nameless as (
-    select cast(coalesce(sum(messages), 0) as bigint) as unattributed
-    from daily_outcome_report
+    select count(*) as unattributed
+    from message_dense
     cross join newest
-    where outcome = 'unattributed'
-        and day > newest.last_day - 30
-        and day <= cast(report_time(report_now()) as date) + 1
+    where message_dense.campaign_id is null
+        and not message_dense.accepted
+        and cast(report_time(message_dense.attempted_at) as date)
+        between newest.last_day - 29 and cast(report_time(report_now()) as date) + 1
 )
 
 select

@@ -1,5 +1,5 @@
--- grain: one row per check of the data: how many of how many, as a share, and whether
--- it needs a word (needs_attention)
+-- grain: one row per check of the data: how many of how many, as a share, whether it
+-- needs a word (needs_attention), and what it means
 -- amiss_share = the share that is not as it should be: of the match rate what is not
 -- matched, else share; the thresholds are in metric_threshold, and every page, warning
 -- and command asks here
@@ -49,48 +49,61 @@ checked as (
             'n': 1, 'name': 'matched by message id',
             'k': matched_by_message_id, 'of': opens_clicks,
             'low': 'match_rate_low', 'high': null,
+            'meaning':
+                'opens and clicks whose message is known; low: ids do not match',
         },
         {
             'n': 2, 'name': 'matched by campaign and recipient',
             'k': matched_by_campaign, 'of': opens_clicks, 'low': null, 'high': null,
+            'meaning': 'matched the second way, because the id was unknown',
         },
         {
             'n': 3, 'name': 'orphans', 'k': orphans, 'of': reactions,
             'low': null, 'high': 'orphan_share_high',
+            'meaning': 'events of no known message: kept, left out of every rate',
         },
         {
             'n': 4, 'name': 'bounces without a campaign',
             'k': unattributed_bounces, 'of': bounce_events,
             'low': null, 'high': 'unattributed_share_high',
+            'meaning': 'shown as unattributed, never spread over campaigns',
         },
         {
             'n': 5, 'name': 'delivered by senders that never had an async bounce',
             'k': silent.delivered_events, 'of': volume.delivered_events,
             'low': null, 'high': 'any',
+            'meaning': 'the bounce domain''s MX may be missing',
         },
         {
             'n': 6, 'name': 'bounces that the provider classes otherwise',
             'k': disagreed, 'of': bounced,
             'low': null, 'high': 'disagreement_share_high',
+            'meaning': 'its hard or soft against our class',
         },
         {
             'n': 7, 'name': 'late events', 'k': late_events, 'of': events,
             'low': null, 'high': 'late_share_high',
+            'meaning': 'came more than ' || cast(threshold('late_hours') as integer)
+                || ' h after they happened: rates of old days moved',
         },
         {
             'n': 8, 'name': 'duplicates', 'k': duplicates, 'of': events + duplicates,
             'low': null, 'high': null,
+            'meaning': 'the same event sent twice: stored once',
         },
         {
             'n': 9, 'name': 'unknown words', 'k': unknown_words,
             'of': events - volume.delivered_events - opens_clicks + 2 * bounce_events,
             'low': null, 'high': 'any',
+            'meaning':
+                'categories or kinds never seen before: kept, classed by their code',
         },
         {
             'n': 10, 'name': 'lines in quarantine',
             'k': (select count(*) from quarantine),
             'of': events + (select count(*) from quarantine),
             'low': null, 'high': 'any',
+            'meaning': 'signed, but not readable as an event: kept whole',
         },
     ]) as part
     from volume
@@ -115,4 +128,5 @@ select
         end,
         false
     ) as needs_attention,
+    part.meaning as meaning,
 from checked;

@@ -94,7 +94,7 @@ def bulk(
     con: duckdb.DuckDBPyConnection, table: str, /, campaign: str, number: int, at: str,
     first: int = 0, **fields: Any,
 ) -> None:  # fmt: skip
-    """Insert ``number`` events of ``table``, one for each message of ``campaign`` from ``first``."""
+    """Insert ``number`` events of ``table``, a message of ``campaign`` each, from ``first`` on."""
     row = {"sender": "news@shop.example", **fields}
     query = f"""
         insert into {table} by name

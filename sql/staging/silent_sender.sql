@@ -1,5 +1,5 @@
--- grain: sender domain (NULL: none given) with mail enough (async_volume) to have had an
--- async bounce, and never one
+-- grain: sender domain (NULL: none given) with mail enough (async_volume) to have had
+-- an async bounce, and never one
 create or replace view silent_sender as
 with by_sender as (
     select

@@ -554,13 +554,19 @@ def _never(row: Mapping[str, Any]) -> str:
 
 
 def quality(checks: pl.DataFrame, freshness: pl.DataFrame) -> Html:
-    """Say whether the numbers can be trusted (``quality_total`` and ``freshness``)."""
+    """Say whether the numbers can be trusted, what is worst first.
+
+    From ``quality_total`` and ``freshness``.
+    """
     row = freshness.row(0, named=True)
     if not row["events"]:
         return page.note(_NOTHING)
+    worst = checks.filter("needs_attention").sort(
+        "amiss_share", "check_number", descending=[True, False]
+    )
     odd = [
         f"{one['check_name']} ({wording.count(one['found'])} of {wording.count(one['of_all'])})"
-        for one in checks.filter(pl.col("needs_attention")).iter_rows(named=True)
+        for one in worst.iter_rows(named=True)
     ]
     match = (
         "No open or click has come that could be matched; "

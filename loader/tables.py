@@ -480,7 +480,7 @@ def words(listed: pl.DataFrame) -> Html:
 def checks(listed: pl.DataFrame) -> Html:
     """Show what was checked and what it found (``quality_total``).
 
-    Columns: check_name, found, of_all, share with _lo and _hi, needs_attention.
+    Columns: check_name, found, of_all, share with _lo and _hi, needs_attention, meaning.
     """
     if not listed["of_all"].sum():
         return note("No event has been loaded, so there is nothing to check.")
@@ -495,22 +495,8 @@ def checks(listed: pl.DataFrame) -> Html:
     return _table(listed, columns, left=["needs_attention", "check_name", "meaning"], name="checks")
 
 
-_MEANING = {
-    "matched by message id": "opens and clicks whose message is known; low: ids do not match",
-    "matched by campaign and recipient": "matched the second way, because the id was unknown",
-    "orphans": "events of no known message: kept, left out of every rate",
-    "bounces without a campaign": "shown as unattributed, never spread over campaigns",
-    "delivered by senders that never had an async bounce": "the bounce domain's MX may be missing",
-    "bounces that the provider classes otherwise": "its hard or soft against our class",
-    "late events": "came more than 24 h after they happened: rates of old days moved",
-    "duplicates": "the same event sent twice: stored once",
-    "unknown words": "categories or kinds never seen before: kept, classed by their code",
-    "lines in quarantine": "signed, but not readable as an event: kept whole",
-}
-
-
 def _explained(row: Mapping[str, Any]) -> str:
-    return f'<span class="dim">{html.escape(_MEANING.get(row["check_name"], ""))}</span>'
+    return f'<span class="dim">{html.escape(row["meaning"])}</span>'
 
 
 def _mark(row: Mapping[str, Any]) -> str:

@@ -82,3 +82,29 @@ def refresh(con: duckdb.DuckDBPyConnection, part_events: int = PART_EVENTS) -> b
 def rows(con: duckdb.DuckDBPyConnection, query: str) -> list[dict[str, Any]]:
     """The rows of a query."""
     return con.sql(query).pl().to_dicts()
+
+
+def one(con: duckdb.DuckDBPyConnection, query: str, *values: Any) -> Any:
+    """The one row of a query; the value itself where there is one column."""
+    (row,) = con.execute(query, list(values)).fetchall()
+    return row[0] if len(row) == 1 else row
+
+
+def bulk(
+    con: duckdb.DuckDBPyConnection, table: str, /, campaign: str, number: int, at: str,
+    first: int = 0, **fields: Any,
+) -> None:  # fmt: skip
+    """Insert ``number`` events of ``table``, a message of ``campaign`` each, from ``first`` on."""
+    row = {"sender": "news@shop.example", **fields}
+    query = f"""
+        insert into {table} by name
+        select
+            md5($campaign || '-' || n)::uuid as message_key,
+            $campaign || '-' || n as message_id,
+            'p' || n || '@web.de' as recipient,
+            $campaign as campaign_id,
+            $at::timestamp as occurred_at,
+            {", ".join(f"${name} as {name}" for name in row)}
+        from range($first, $first + $number) as r (n)
+    """
+    con.execute(query, {"campaign": campaign, "number": number, "at": at, "first": first, **row})

@@ -415,7 +415,7 @@ def test_status_says_how_things_stand(tmp_path: Path) -> None:
     assert (found["tables"]["delivered"], found["quarantine"]) == (1, {"not_json": 1})
     assert found["match_rate"] == 0.0
     assert any(
-        sentence.startswith("warning    1 lines were set aside (not_json)")
+        sentence.startswith("warning    1 line was set aside (not_json)")
         for sentence in sentences(found)
     )
 

@@ -39,14 +39,6 @@ bounced as (
     group by sender_domain, quarter_hour
 ),
 
-async_sender as (
-    select distinct
-        address_domain(sender) as sender_domain,
-        true as is_seen,
-    from message_dense
-    where async_bounced_at is not null
-),
-
 part as (
     select *
     from volume
@@ -116,7 +108,9 @@ select
     rate(by_day.matched_by_message_id, by_day.opens_clicks) as match_rate,
     wilson_lo(by_day.matched_by_message_id, by_day.opens_clicks) as match_rate_lo,
     wilson_hi(by_day.matched_by_message_id, by_day.opens_clicks) as match_rate_hi,
-    coalesce(async_sender.is_seen, false) as async_bounce_seen,
-from by_day
-left join async_sender
-    on by_day.sender_domain is not distinct from async_sender.sender_domain;
+    exists (
+        select 1
+        from async_sender
+        where async_sender.sender_domain is not distinct from by_day.sender_domain
+    ) as async_bounce_seen,
+from by_day;

@@ -93,7 +93,7 @@ select
     compared.measure,
     compared.measure_number,
     30 as days,
-    newest.last_day - 29 as first_day,
+    greatest(newest.last_day - 29, date '0001-01-01') as first_day,
     nameless.unattributed,
     compared.numerator,
     compared.denominator,

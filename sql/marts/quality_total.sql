@@ -1,7 +1,11 @@
--- grain: one row per check of the data: how many of how many, as a share, and whether
--- it needs a word (needs_attention); the thresholds are in metric_threshold
--- orphans: opens and clicks; unknown words: of the words of bounces (three each), and
--- of all other events but deliveries, opens and clicks (one each)
+-- grain: one row per check of the data: how many of how many, as a share, whether it
+-- needs a word (needs_attention), and what it means
+-- amiss_share = the share that is not as it should be: of the match rate what is not
+-- matched, else share; the thresholds are in metric_threshold, and every page, warning
+-- and command asks here
+-- orphans: of opens, clicks, subscription changes and complaints; unknown words: of the
+-- words of bounces (three each), and of all other events but deliveries, opens and
+-- clicks (one each)
 create or replace view quality_total as
 with volume as (
     select
@@ -11,25 +15,23 @@ with volume as (
         (select cast(coalesce(sum(duplicates), 0) as bigint) from ingest_ledger)
             as duplicates,
         cast(coalesce(sum(opens_clicks), 0) as bigint) as opens_clicks,
+        cast(coalesce(sum(opens_clicks), 0) as bigint)
+            + (select count(*) from subscription_changed)
+            + (select count(*) from other_event where word_key(kind) = 'complaint')
+            as reactions,
         cast(coalesce(sum(matched_by_message_id), 0) as bigint)
             as matched_by_message_id,
         cast(coalesce(sum(matched_by_campaign), 0) as bigint) as matched_by_campaign,
+        cast(coalesce(sum(orphans), 0) as bigint) as orphans,
         cast(coalesce(sum(unattributed_bounces), 0) as bigint) as unattributed_bounces,
         cast(coalesce(sum(unknown_words), 0) as bigint) as unknown_words,
         cast(coalesce(sum(late_events), 0) as bigint) as late_events,
     from data_quality
 ),
 
--- of senders whose mail is enough to have had one
 silent as (
     select cast(coalesce(sum(delivered_events), 0) as bigint) as delivered_events
-    from (
-        select sum(delivered_events) as delivered_events
-        from data_quality
-        group by sender_domain
-        having not bool_or(async_bounce_seen)
-            and sum(delivered_events) >= threshold('async_volume')
-    )
+    from silent_sender
 ),
 
 disagreement as (
@@ -39,55 +41,69 @@ disagreement as (
     from bounce_report
 ),
 
+-- low: the share below which a check needs a word; high: that from which it does, any:
+-- with the first that is found
 checked as (
     select unnest([
         {
             'n': 1, 'name': 'matched by message id',
-            'k': matched_by_message_id, 'of': opens_clicks, 'low': 'match_rate_low',
-            'high': null,
+            'k': matched_by_message_id, 'of': opens_clicks,
+            'low': 'match_rate_low', 'high': null,
+            'meaning':
+                'opens and clicks whose message is known; low: ids do not match',
         },
         {
             'n': 2, 'name': 'matched by campaign and recipient',
             'k': matched_by_campaign, 'of': opens_clicks, 'low': null, 'high': null,
+            'meaning': 'matched the second way, because the id was unknown',
         },
         {
-            'n': 3, 'name': 'orphans',
-            'k': opens_clicks - matched_by_message_id - matched_by_campaign,
-            'of': opens_clicks, 'low': null, 'high': 'unattributed_share_high',
+            'n': 3, 'name': 'orphans', 'k': orphans, 'of': reactions,
+            'low': null, 'high': 'orphan_share_high',
+            'meaning': 'events of no known message: kept, left out of every rate',
         },
         {
             'n': 4, 'name': 'bounces without a campaign',
             'k': unattributed_bounces, 'of': bounce_events,
             'low': null, 'high': 'unattributed_share_high',
+            'meaning': 'shown as unattributed, never spread over campaigns',
         },
         {
             'n': 5, 'name': 'delivered by senders that never had an async bounce',
             'k': silent.delivered_events, 'of': volume.delivered_events,
-            'low': null, 'high': 'never',
+            'low': null, 'high': 'any',
+            'meaning': 'the bounce domain''s MX may be missing',
         },
         {
             'n': 6, 'name': 'bounces that the provider classes otherwise',
             'k': disagreed, 'of': bounced,
             'low': null, 'high': 'disagreement_share_high',
+            'meaning': 'its hard or soft against our class',
         },
         {
             'n': 7, 'name': 'late events', 'k': late_events, 'of': events,
-            'low': null, 'high': 'unattributed_share_high',
+            'low': null, 'high': 'late_share_high',
+            'meaning': 'came more than ' || cast(threshold('late_hours') as integer)
+                || ' h after they happened: rates of old days moved',
         },
         {
             'n': 8, 'name': 'duplicates', 'k': duplicates, 'of': events + duplicates,
             'low': null, 'high': null,
+            'meaning': 'the same event sent twice: stored once',
         },
         {
             'n': 9, 'name': 'unknown words', 'k': unknown_words,
             'of': events - volume.delivered_events - opens_clicks + 2 * bounce_events,
-            'low': null, 'high': 'never',
+            'low': null, 'high': 'any',
+            'meaning':
+                'categories or kinds never seen before: kept, classed by their code',
         },
         {
             'n': 10, 'name': 'lines in quarantine',
             'k': (select count(*) from quarantine),
             'of': events + (select count(*) from quarantine),
-            'low': null, 'high': 'never',
+            'low': null, 'high': 'any',
+            'meaning': 'signed, but not readable as an event: kept whole',
         },
     ]) as part
     from volume
@@ -103,9 +119,14 @@ select
     rate(part.k, part.of) as share,
     wilson_lo(part.k, part.of) as share_lo,
     wilson_hi(part.k, part.of) as share_hi,
+    if(part.low is null, share, 1 - share) as amiss_share,
     coalesce(
-        rate(part.k, part.of) < threshold(part.low)
-        or rate(part.k, part.of) > if(part.high = 'never', 0, threshold(part.high)),
+        case
+            when part.high = 'any' then part.k > 0
+            when part.low is null then share >= threshold(part.high)
+            else share < threshold(part.low)
+        end,
         false
     ) as needs_attention,
+    part.meaning as meaning,
 from checked;

@@ -1,38 +1,16 @@
 -- grain: one row per thing that an analyst must know before believing a rate: severity
 -- (warning before note), topic, and one sentence in words; no addresses
+-- what quality_total checks too it alone judges: a warning where it needs attention
 create or replace view warnings as
 with quality as materialized (
-    select * from data_quality
-),
-
-volume as (
     select
-        coalesce(sum(opens_clicks), 0) as opens_clicks,
-        coalesce(sum(matched_by_message_id), 0) as matched_by_message_id,
-        coalesce(sum(orphans), 0) as orphans,
-        coalesce(sum(bounce_events), 0) as bounce_events,
-        coalesce(sum(unattributed_bounces), 0) as unattributed_bounces,
-        coalesce(sum(events), 0) as events,
-        coalesce(sum(late_events), 0) as late_events,
-        coalesce(sum(duplicates), 0) as duplicates,
-    from quality
-),
-
-sender as (
-    select
-        sender_domain,
-        sum(delivered_events) as delivered_events,
-    from quality
-    where not async_bounce_seen
-    group by sender_domain
-    having sum(delivered_events) >= threshold('async_volume')
-),
-
-disagreement as (
-    select
-        coalesce(sum(disagreed), 0) as disagreed,
-        coalesce(sum(bounced), 0) as bounced,
-    from bounce_report
+        check_name,
+        found,
+        of_all,
+        share,
+        needs_attention,
+        if(needs_attention, 'warning', 'note') as severity,
+    from quality_total
 ),
 
 gap as (
@@ -74,63 +52,77 @@ set_aside as (
 warning as (
     select
         1 as number,
-        'warning' as severity,
+        severity,
         'match rate' as topic,
-        'Only ' || percent(rate(matched_by_message_id, opens_clicks)) || ' of '
-        || opens_clicks || ' opens and clicks carry the message id of a delivered or '
+        'Only ' || percent(share) || ' of '
+        || counted(of_all, 'open or click carries', 'opens and clicks carry')
+        || ' the message id of a delivered or '
         || 'bounced message; the others were matched by campaign and recipient.'
             as sentence,
-    from volume
-    where rate(matched_by_message_id, opens_clicks) < threshold('match_rate_low')
+    from quality
+    where check_name = 'matched by message id' and needs_attention
     union all
     select
         2 as number,
-        'warning' as severity,
+        severity,
         'orphans' as topic,
-        orphans || ' opens, clicks and other reactions reached no message: they are '
-        || 'left out of every rate; their deliveries were probably never received.'
-            as sentence,
-    from volume
-    where orphans > 0
+        counted(
+            found, 'open, click or other reaction', 'opens, clicks and other reactions'
+        ) || ' reached no message: ' || if(
+            found = 1,
+            'it is left out of every rate; its delivery was probably never received.',
+            'they are left out of every rate; '
+            || 'their deliveries were probably never received.'
+        ) as sentence,
+    from quality
+    where check_name = 'orphans' and found > 0
     union all
     select
         3 as number,
-        if(
-            rate(unattributed_bounces, bounce_events)
-            >= threshold('unattributed_share_high'), 'warning', 'note'
-        ) as severity,
+        severity,
         'unattributed bounces' as topic,
-        percent(rate(unattributed_bounces, bounce_events)) || ' of ' || bounce_events
-        || ' bounces name no campaign and have no delivery that does: campaigns may '
+        percent(share) || ' of '
+        || counted(of_all, 'bounce names', 'bounces name') || ' no campaign and '
+        || if(of_all = 1, 'has', 'have')
+        || ' no delivery that does: campaigns may '
         || 'have bounced more than their rates say (see bounce_rate_upper).'
             as sentence,
-    from volume
-    where unattributed_bounces > 0
+    from quality
+    where check_name = 'bounces without a campaign' and found > 0
     union all
     select
         4 as number,
-        'warning' as severity,
+        quality.severity,
         'no async bounce' as topic,
-        'Sender domain ' || coalesce(shown_word(sender_domain), '(none given)')
-        || ' has ' || delivered_events
+        'Sender domain ' || coalesce(shown_word(sender.sender_domain), '(none given)')
+        || ' has ' || sender.delivered_events
         || ' deliveries and never an async bounce: the MX of its '
         || 'bounce domain is probably missing.' as sentence,
-    from (select * from sender order by delivered_events desc, sender_domain limit 5)
+    from quality
+    cross join (
+        select *
+        from silent_sender
+        order by delivered_events desc, sender_domain
+        limit 5
+    ) as sender
+    where quality.check_name = 'delivered by senders that never had an async bounce'
     union all
     select
         4 as number,
-        'warning' as severity,
+        quality.severity,
         'no async bounce' as topic,
-        'Sender domains without any async bounce either: ' || count(*) - 5 || ' more.'
+        'Sender domains without any async bounce either: ' || more.domains || ' more.'
             as sentence,
-    from sender
-    having count(*) > 5
+    from quality
+    cross join (select count(*) - 5 as domains from silent_sender) as more
+    where quality.check_name = 'delivered by senders that never had an async bounce'
+        and more.domains > 0
     union all
     select
         5 as number,
         'warning' as severity,
         'gap' as topic,
-        gaps || if(gaps = 1, ' gap', ' gaps')
+        counted(gaps, 'gap', 'gaps')
         || ' in the event stream; the longest, of '
         || round(longest_hours, 1) || ' hours, began at '
         || strftime(report_time(longest_from), '%Y-%m-%d %H:%M') || ' '
@@ -142,43 +134,53 @@ warning as (
     union all
     select
         6 as number,
-        'warning' as severity,
+        quality.severity,
         'unknown words' as topic,
-        'The word ' || word || ' in ' || field || ' is not known here (' || events
-        || ' events, first on ' || strftime(report_time(first_seen_at), '%Y-%m-%d')
+        'The word ' || unknown.word || ' in ' || unknown.field
+        || ' is not known here (' || counted(unknown.events, 'event', 'events')
+        || ', first on '
+        || strftime(report_time(unknown.first_seen_at), '%Y-%m-%d')
         || '): it is kept' || if(
-            field = 'bounce_category',
+            unknown.field = 'bounce_category',
             ', and bounces with it are classed by their DSN.',
             ', and changes nothing that is computed.'
         ) as sentence,
-    from (select * from unknown_words order by events desc, field, word limit 5)
+    from quality
+    cross join (
+        select * from unknown_words order by events desc, field, word limit 5
+    ) as unknown
+    where quality.check_name = 'unknown words'
     union all
     select
         6 as number,
-        'warning' as severity,
+        quality.severity,
         'unknown words' as topic,
-        'unknown_words lists ' || count(*) - 5 || ' more that are not known.'
-            as sentence,
-    from unknown_words
-    having count(*) > 5
+        'unknown_words lists ' || more.words || ' more that '
+        || if(more.words = 1, 'is', 'are') || ' not known.' as sentence,
+    from quality
+    cross join (select count(*) - 5 as words from unknown_words) as more
+    where quality.check_name = 'unknown words' and more.words > 0
     union all
     select
         7 as number,
-        'note' as severity,
+        severity,
         'late events' as topic,
-        late_events || ' events (' || percent(rate(late_events, events))
+        counted(found, 'event', 'events') || ' (' || percent(share)
         || ') arrived over ' || cast(threshold('late_hours') as integer)
-        || ' hours after they occurred: rates of the last days still move.' as sentence,
-    from volume
-    where late_events > 0
+        || ' hours after ' || if(found = 1, 'it', 'they')
+        || ' occurred: rates of the last days still move.' as sentence,
+    from quality
+    where check_name = 'late events' and found > 0
     union all
     select
         8 as number,
         'warning' as severity,
         'tracking absent' as topic,
-        untracked || ' of ' || campaigns || ' campaigns have no open, click or '
-        || 'subscription change at all: their open and click rates are not tracked '
-        || '(NULL), not 0 %.' as sentence,
+        untracked || ' of ' || counted(campaigns, 'campaign', 'campaigns') || if(
+            untracked = 1,
+            ' has no open, click or subscription change at all: its',
+            ' have no open, click or subscription change at all: their'
+        ) || ' open and click rates are not tracked (NULL), not 0 %.' as sentence,
     from tracking
     where untracked > 0
     union all
@@ -186,29 +188,36 @@ warning as (
         9 as number,
         'note' as severity,
         'unripe campaigns' as topic,
-        unripe || ' of ' || campaigns || ' campaigns were last delivered less than '
+        unripe || ' of ' || counted(campaigns, 'campaign', 'campaigns')
+        || if(unripe = 1, ' was', ' were') || ' last delivered less than '
         || cast(threshold('comparable_hours') as integer)
-        || ' hours ago: compare them at equal age only.' as sentence,
+        || ' hours ago: compare ' || if(unripe = 1, 'it', 'them')
+        || ' at equal age only.' as sentence,
     from tracking
     where unripe > 0
     union all
     select
         10 as number,
-        'warning' as severity,
+        severity,
         'bounce types' as topic,
-        percent(rate(disagreed, bounced)) || ' of ' || bounced
-        || ' bounced messages are hard for us and soft for the provider, '
-        || 'or the other way round.' as sentence,
-    from disagreement
-    where rate(disagreed, bounced) >= threshold('disagreement_share_high')
+        percent(share) || ' of '
+        || counted(of_all, 'bounced message is', 'bounced messages are')
+        || ' hard for us and soft for the provider, or the other way round.'
+            as sentence,
+    from quality
+    where check_name = 'bounces that the provider classes otherwise'
+        and needs_attention
     union all
     select
         11 as number,
-        'warning' as severity,
+        quality.severity,
         'quarantine' as topic,
-        lines || ' lines were set aside (' || reason
-        || '): loader quarantine shows them.' as sentence,
-    from set_aside
+        counted(set_aside.lines, 'line was', 'lines were') || ' set aside ('
+        || set_aside.reason || '): loader quarantine shows '
+        || if(set_aside.lines = 1, 'it.', 'them.') as sentence,
+    from quality
+    cross join set_aside
+    where quality.check_name = 'lines in quarantine'
     union all
     select
         12 as number,
@@ -221,11 +230,15 @@ warning as (
     union all
     select
         13 as number,
-        'note' as severity,
+        severity,
         'duplicates' as topic,
-        duplicates || ' events came more than once and were counted once.' as sentence,
-    from volume
-    where duplicates > 0
+        if(
+            found = 1,
+            '1 event came more than once and was counted once.',
+            found || ' events came more than once and were counted once.'
+        ) as sentence,
+    from quality
+    where check_name = 'duplicates' and found > 0
     union all
     select
         14 as number,
@@ -233,14 +246,13 @@ warning as (
         'complaints' as topic,
         'No complaint event has ever come: complaint rates are not available, not 0 %.'
             as sentence,
-    from volume
-    where events > 0 and not has_complaints()
+    where event_count() > 0 and not has_complaints()
     union all
     select
         15 as number,
         'warning' as severity,
         'future events' as topic,
-        ahead || if(ahead = 1, ' event lies', ' events lie')
+        counted(ahead, 'event lies', 'events lie')
         || ' in the future by this machine''s clock, up to '
         || strftime(report_time(last_at), '%Y-%m-%d %H:%M') || ' ' || report_timezone()
         || ': one of the clocks is wrong, and so are the ages of what they touch.'

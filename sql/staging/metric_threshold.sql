@@ -41,6 +41,10 @@ from (
             'match rate of message ids that needs a word'),
         ('unattributed_share_high', 0.05, 'share',
             'share of bounces without a campaign that needs a word'),
+        ('orphan_share_high', 0.05, 'share',
+            'share of reactions that reached no message that needs a word'),
+        ('late_share_high', 0.05, 'share',
+            'share of events that came late that needs a word'),
         ('disagreement_share_high', 0.05, 'share',
             'share of bounces classed otherwise by the provider that needs a word')
 ) as thresholds (name, value, unit, meaning);

@@ -1,0 +1,414 @@
+"""Promises of the marts that judge: campaigns, providers, periods and days, held to scipy."""
+
+from math import ceil, sqrt
+
+import duckdb
+import pytest
+from scipy import stats
+
+from tests.marts import at, bulk, database, one, put, refresh, rows
+
+NOW = "2026-04-01 12:00:00"
+Con = duckdb.DuckDBPyConnection
+
+
+@pytest.fixture
+def con() -> Con:
+    """A warehouse of its own, its clock stopped."""
+    made = database()
+    at(made, NOW)
+    return made
+
+
+def campaign(
+    con: Con, name: str, sent: str, size: int, bounced: int = 0, people: int = 0, machines: int = 0,
+    first: int = 0, **fields: str,
+) -> None:  # fmt: skip
+    """A campaign of ``size`` messages: the first opened by machines, others by people, bounced."""
+    bulk(con, "delivered", name, size - bounced, sent, first=first, **fields)
+    bulk(con, "bounce", name, bounced, sent, first=first + size - bounced, **fields)
+    bulk(con, "open", name, machines, f"{sent[:-2]}05", first=first, **fields)
+    bulk(con, "open", name, people, f"{sent[:-5]}30:00", first=first + machines, **fields)
+
+
+# ── differences of campaigns ─────────────────────────────────────────────────────────────────
+
+
+OPENED = {"even": 305, "less": 260} | {
+    f"{name} {n}": people for n in range(4) for name, people in (("fewer", 250), ("more", 360))
+}
+"""Campaign → of 1,000 messages how many were opened; those that share a number are tied."""
+
+
+@pytest.fixture(scope="module")
+def differing() -> Con:
+    """A reference of which 300 of 1,000 opened, campaigns that differ, and one of 4 messages."""
+    con = database()
+    at(con, NOW)
+    for day, (name, people) in enumerate({"reference": 300, **OPENED}.items(), start=1):
+        campaign(con, name, f"2026-03-{day:02} 10:00:00", 1000, people=people)
+    campaign(con, "tiny", "2026-03-20 10:00:00", 4, people=2)
+    refresh(con)
+    return con
+
+
+def test_tied_differences_have_scipys_q(differing: Con) -> None:
+    """Of campaigns that differ as much each has Benjamini and Hochberg's q, and its verdict."""
+    found = differing.sql(
+        "select campaign_id, p_value, q_value, is_significant, is_small, size, reference_size "
+        "from campaign_difference('reference', 24) where measure = 'open' order by all"
+    ).fetchall()
+    told = [row for row in found if row[0] != "tiny"]
+    q = stats.false_discovery_control([row[1] for row in told])
+
+    assert [row[2] for row in told] == pytest.approx(list(q))
+    assert {name: verdict for name, _, _, verdict, *_ in found} == {
+        name: people in (250, 360) for name, people in (OPENED | {"tiny": 2}).items()
+    }
+    assert len({row[1] for row in told}) == 4
+    assert found[-1] == ("tiny", None, None, False, True, 4, 1000)
+
+
+def test_so_many_are_needed_to_see_a_difference(differing: Con) -> None:
+    """Beside each difference stands how many messages a side would show it, by Fleiss's formula."""
+    found = dict(
+        differing.sql(
+            "select campaign_id, needed from campaign_difference('reference', 24) "
+            "where measure = 'open' and campaign_id <> 'tiny'"
+        ).fetchall()
+    )
+
+    assert found == {name: needed(people / 1000, 0.3) for name, people in OPENED.items()}
+
+
+def needed(first: float, second: float) -> int:
+    """Messages a side for 5 % and 80 % power (Fleiss 1981)."""
+    mean, z, power = (first + second) / 2, stats.norm.ppf(0.975), stats.norm.ppf(0.8)
+    spread = sqrt(first * (1 - first) + second * (1 - second))
+    return ceil(((z * sqrt(2 * mean * (1 - mean)) + power * spread) / (first - second)) ** 2)
+
+
+def test_hardly_different_rates_stop_no_page(con: Con) -> None:
+    """Where more messages are needed than can be counted the number is unknown, not an error."""
+    query = "select sample_size(0.1, 0.1 + 1e-12), sample_size(0.1, 0.1 + 1e-6)"
+    unknown, many = one(con, query)
+
+    assert unknown is None
+    assert many == pytest.approx(needed(0.1, 0.1 + 1e-6), rel=1e-6)
+
+
+# ── providers ────────────────────────────────────────────────────────────────────────────────
+
+
+def by_provider(con: Con, name: str, day: int, bounced: dict[str, int], size: int = 300) -> None:
+    """A campaign of ``size`` messages at each domain, of which so many bounced."""
+    sent = f"2026-03-{day:02} 10:00:00"
+    for number, (domain, count) in enumerate(bounced.items()):
+        campaign(con, name, sent, size, count, first=10_000 * number)
+        for table in ("delivered", "bounce"):
+            con.execute(
+                f"update {table} set recipient = replace(recipient, '@web.de', '@' || $domain) "
+                f"where campaign_id = $name and cast(recipient[2:-8] as integer) >= $first "
+                "and recipient like '%@web.de'",
+                {"domain": domain, "name": name, "first": 10_000 * number},
+            )
+
+
+def unusual(con: Con, name: str) -> set[str]:
+    """The providers of a campaign that are said to have bounced more than usual."""
+    query = "select provider from provider_report where bounce_is_unusual and campaign_id = ?"
+    return {provider for (provider,) in con.execute(query, [name]).fetchall()}
+
+
+@pytest.mark.parametrize(("bounced", "told"), [(14, set()), (19, {"yahoo"})])
+def test_the_worst_of_four_providers_is_worst_by_chance(
+    con: Con, bounced: int, told: set[str]
+) -> None:
+    """With four providers one is named where its p is a quarter of what it may be with one."""
+    by_provider(con, "A", 1, {"gmail.com": 6, "yahoo.com": bounced, "web.de": 6, "libero.it": 6})
+    refresh(con)
+    others = stats.chi2_contingency([[bounced, 300 - bounced], [18, 882]], correction=False).pvalue
+
+    assert others < 0.05
+    assert (others < 0.05 / 4) == bool(told)
+    assert unusual(con, "A") == told
+
+
+@pytest.mark.parametrize(("bounced", "told"), [(60, set()), (250, {"yahoo"})])
+def test_a_provider_that_bounces_less_than_ever_is_not_named(
+    con: Con, bounced: int, told: set[str]
+) -> None:
+    """More than the campaign's others is not enough where it is less than in campaigns before."""
+    for day in range(1, 5):
+        by_provider(con, f"c{day}", day, {"gmail.com": 3, "yahoo.com": 150})
+    by_provider(con, "A", 9, {"gmail.com": 3, "yahoo.com": bounced})
+    refresh(con)
+    query = "select usual_bounce_rate from provider_report where campaign_id = 'A' and provider = "
+
+    assert one(con, query + "'yahoo'") == 0.5
+    assert unusual(con, "A") == told
+
+
+# ── days, stages, freshness ──────────────────────────────────────────────────────────────────
+
+
+def test_what_became_of_the_mail_of_a_day(con: Con) -> None:
+    """Each outcome has its share of the messages of its day, and of no other."""
+    bulk(con, "delivered", "A", 5, "2026-03-01 10:00:00")
+    bulk(con, "bounce", "A", 2, "2026-03-01 11:00:00", first=5, bounce_category="bad-mailbox")
+    bulk(con, "bounce", "A", 1, "2026-03-01 12:00:00", first=7, bounce_category="quota-issues")
+    put(con, "bounce", id="x", at="2026-03-02 10:00:00", bounce_category="bad-mailbox")
+    bulk(con, "delivered", "B", 3, "2026-03-02 12:00:00")
+    refresh(con)
+    query = "select day::varchar, outcome, messages, outcome_share from daily_outcome_report"
+
+    assert con.sql(f"{query} order by all").fetchall() == [
+        ("2026-03-01", "accepted", 5, 0.625),
+        ("2026-03-01", "hard", 2, 0.25),
+        ("2026-03-01", "soft", 1, 0.125),
+        ("2026-03-02", "accepted", 3, 0.75),
+        ("2026-03-02", "unattributed", 1, 0.25),
+    ]
+
+
+def test_each_stage_is_a_share_of_the_one_before(con: Con) -> None:
+    """A stage's share is of what went before it; of mail that nobody tracks the rest is unknown."""
+    bulk(con, "delivered", "A", 16, "2026-03-01 10:00:00")
+    bulk(con, "bounce", "A", 4, "2026-03-01 10:00:00", first=16)
+    bulk(con, "open", "A", 8, "2026-03-01 11:00:00")
+    bulk(con, "click", "A", 3, "2026-03-01 12:00:00", url="a")
+    bulk(con, "click", "A", 1, "2026-03-01 10:00:03", first=3, url="a")
+    bulk(con, "subscription_changed", "A", 2, "2026-03-01 13:00:00", change="unsubscribe")
+    bulk(con, "delivered", "B", 3, "2026-03-01 10:00:00")
+    refresh(con)
+
+    assert con.sql("from campaign_funnel order by all").fetchall() == [
+        ("A", "accepted", 2, 16, 0.8, 0.8),
+        ("A", "attempted", 1, 20, 1.0, None),
+        ("A", "clicked by people", 4, 3, 0.15, 0.375),
+        ("A", "opened or clicked", 3, 8, 0.4, 0.5),
+        ("A", "unsubscribed", 5, 2, 0.1, 0.125),
+        ("B", "accepted", 2, 3, 1.0, 1.0),
+        ("B", "attempted", 1, 3, 1.0, None),
+        ("B", "clicked by people", 4, None, None, None),
+        ("B", "opened or clicked", 3, None, None, None),
+        ("B", "unsubscribed", 5, None, None, None),
+    ]
+
+
+def test_how_old_what_is_loaded_is() -> None:
+    """The age of the last load is not that of the last event, and days are those of the zone."""
+    con = database("Asia/Tokyo")
+    at(con, NOW)
+    bulk(con, "delivered", "A", 2, "2026-03-01 20:00:00")
+    bulk(con, "delivered", "B", 2, "2026-03-30 10:00:00")
+    bulk(con, "click", "A", 1, "2026-03-02 10:00:00", url="a")
+    put(con, "open", id="lost", at="2026-03-02 10:00:00")
+    con.execute("insert into quarantine by name select 'not_json' as reason")
+    for finished, received, duplicates in (
+        ("2026-04-01 09:00:00", "2026-03-31 12:00:00", 2),
+        ("2026-04-01 06:00:00", "2026-04-01 02:00:00", 3),
+    ):
+        con.execute(
+            "insert into ingest_ledger by name select $1::timestamp as finished_at, "
+            "$2::timestamp as last_received_at, $3 as duplicates",
+            [finished, received, duplicates],
+        )
+    refresh(con)
+    dates = ("first_delivered_date", "last_delivered_date", "as_of_local", "last_load_at_local",
+             "last_received_at_local")  # fmt: skip
+    text = ", ".join(f"{name}::varchar as {name}" for name in dates)
+    interval = stats.binomtest(1, 2).proportion_ci(method="wilson")
+
+    assert rows(con, f"select * replace ({text}) from freshness") == [
+        {
+            "timezone": "Asia/Tokyo", "events": 6, "duplicates": 5, "quarantined": 1,
+            "single_link_campaigns": 1, "campaigns": 2, "messages": 4, "match_rate": 0.5,
+            "match_rate_lo": pytest.approx(interval.low),
+            "match_rate_hi": pytest.approx(interval.high),
+            "load_age_hours": 3.0, "event_age_hours": 10.0,
+            "first_delivered_date": "2026-03-02", "last_delivered_date": "2026-03-30",
+            "as_of_local": "2026-04-01 21:00:00", "last_load_at_local": "2026-04-01 18:00:00",
+            "last_received_at_local": "2026-04-01 11:00:00",
+        }
+    ]  # fmt: skip
+
+
+# ── machines ─────────────────────────────────────────────────────────────────────────────────
+
+
+PEERS = (100, 140, 60, 120)
+"""Of how many of 1,000 messages of each earlier campaign a machine opened."""
+
+
+@pytest.mark.parametrize(
+    ("peers", "size", "machines", "told"),
+    [
+        (PEERS, 1000, 400, True),
+        (PEERS, 1000, 160, False),  # unlike the median, but not unlike the peers
+        ((100, 104, 96, 100), 1000, 0, False),  # fewer than usual
+        (PEERS, 190, 76, False),  # small
+        ((100, 100), 1000, 400, False),  # two are no habit
+        ((0, 0, 0), 1000, 4, False),  # too few to tell
+        ((0, 0, 0), 1000, 5, True),
+    ],
+)
+def test_machines_stand_out_where_there_are_more_than_ever(
+    con: Con, peers: tuple[int, ...], size: int, machines: int, told: bool
+) -> None:
+    """A campaign's machines are news only beyond what they were, by the rules of any rate."""
+    for day, number in enumerate(peers, start=1):
+        campaign(con, f"c{day}", f"2026-03-{day:02} 10:00:00", 1000, people=200, machines=number)
+    campaign(con, "A", "2026-03-09 10:00:00", size, people=40, machines=machines)
+    refresh(con)
+    query = """
+        select machine_rate, usual_machine_rate, machines_stand_out, gross_rate
+        from campaign_measure where campaign_id = 'A' and measure = 'open'
+    """
+    usual = sorted(peers)[len(peers) // 2 - 1 : len(peers) // 2 + 1] if len(peers) % 2 == 0 else [0]
+
+    assert one(con, query) == (
+        pytest.approx(machines / size),
+        pytest.approx(sum(usual) / len(usual) / 1000),
+        told,
+        pytest.approx((machines + 40) / size),
+    )
+    assert one(con, "select count(*) from campaign_measure where machines_stand_out") == told
+
+
+# ── what can be judged ───────────────────────────────────────────────────────────────────────
+
+
+def test_rates_that_still_rise_are_not_judged(con: Con) -> None:
+    """Bounces are judged at once, reactions once final; unattributed ones bound the former only."""
+    bulk(con, "delivered", "old", 90, "2026-03-29 12:00:00")
+    bulk(con, "bounce", "old", 10, "2026-03-29 12:00:00", first=90)
+    bulk(con, "open", "old", 30, "2026-03-29 13:00:00")
+    bulk(con, "delivered", "new", 300, "2026-03-29 12:00:01")
+    bulk(con, "open", "new", 30, "2026-03-29 13:00:00")
+    bulk(con, "other_event", "new", 1, "2026-03-29 13:00:00", kind="complaint")
+    for n in range(5):
+        put(con, "bounce", id=f"x{n}", to=f"x{n}@web.de", at="2026-03-30 12:00:00")
+    refresh(con)
+    query = """
+        select campaign_id, measure, numerator, denominator, extreme_rate, is_final, is_small
+        from judged_rate
+    """
+
+    assert sorted(con.sql(query).fetchall()) == [
+        ("new", "bounce", 0, 300, pytest.approx(5 / 305), False, False),
+        ("new", "delivery", 300, 300, pytest.approx(300 / 305), False, False),
+        ("old", "bounce", 10, 100, pytest.approx(15 / 105), True, True),
+        ("old", "click", 0, 90, None, True, True),
+        ("old", "complaint", 0, 90, None, True, True),
+        ("old", "delivery", 90, 100, pytest.approx(90 / 105), True, True),
+        ("old", "open", 30, 90, None, True, True),
+        ("old", "unsubscribe", 0, 90, None, True, True),
+    ]
+
+
+def test_bounces_after_an_age_are_told_apart(con: Con) -> None:
+    """A bounce is late for each age that its message had passed, accepted until then or not."""
+    bulk(con, "delivered", "A", 5, "2026-03-01 10:00:00")
+    for number, (hour, kind) in enumerate(
+        [("01 16:00:00", "async"), ("01 16:00:01", "async"), ("02 11:00:00", "sync"),
+         ("20 10:00:00", "async"), ("01 10:00:00", "async")]
+    ):  # fmt: skip
+        bulk(con, "bounce", "A", 1, f"2026-03-{hour}", first=number, sync_type=kind)
+    bulk(con, "bounce", "A", 3, "2026-03-09 10:00:00", first=5, sync_type="sync")
+    refresh(con)
+
+    assert con.sql("from late_bounce order by age_hours").fetchall() == [
+        ("A", 1, 4, 3), ("A", 6, 3, 2), ("A", 24, 2, 1), ("A", 72, 1, 1), ("A", 168, 1, 1),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sent", "bounced", "nameless", "outside"),
+    [
+        ("2026-03-20 10:00:00", 30, 0, "no"),
+        ("2026-03-20 10:00:00", 43, 0, "95"),
+        ("2026-03-20 10:00:00", 70, 0, "998"),
+        ("2026-03-20 10:00:00", 5, 0, "998"),
+        ("2026-03-20 10:00:00", 5, 20, "unsure"),  # they may be its own
+        ("2026-03-20 10:00:00", 5, 12, "95"),
+        ("2026-03-20 10:00:00", 70, 20, "998"),  # nor would they make it better
+        ("2026-04-01 10:00:00", 5, 0, "unsure"),  # more may come
+        ("2026-04-01 10:00:00", 70, 0, "998"),
+    ],
+)
+def test_what_may_still_turn_round_is_unsure(
+    con: Con, sent: str, bounced: int, nameless: int, outside: str
+) -> None:
+    """Beyond a line, but not with what may be its own or may still come, is unsure."""
+    for number in range(9):
+        day = f"2026-02-{2 * number + 1:02} 10:00:00"
+        campaign(con, f"c{number}", day, 1000, bounced=29 + number % 3)
+    campaign(con, "A", sent, 1000, bounced=bounced)
+    for n in range(nameless):
+        put(con, "bounce", id=f"x{n}", to=f"x{n}@web.de", at="2026-03-20 12:00:00")
+    refresh(con)
+    query = "select outside from funnel_plot where campaign_id = 'A' and measure = "
+
+    assert one(con, query + "'bounce'") == outside
+    assert one(con, query + "'delivery'") == outside
+
+
+# ── the newest thirty days ───────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def period(con: Con) -> Con:
+    """Two campaigns of the newest thirty days, one not tracked, one before; nameless bounces."""
+    bulk(con, "delivered", "before", 400, "2026-02-25 10:00:00")
+    bulk(con, "open", "before", 100, "2026-02-25 11:00:00")
+    bulk(con, "delivered", "now", 290, "2026-03-10 10:00:00")
+    bulk(con, "bounce", "now", 10, "2026-03-10 10:00:00", first=290)
+    bulk(con, "open", "now", 60, "2026-03-10 11:00:00")
+    bulk(con, "open", "now", 5, "2026-03-10 10:00:05", first=60)
+    bulk(con, "click", "now", 6, "2026-03-10 12:00:00", url="a")
+    bulk(con, "subscription_changed", "now", 3, "2026-03-10 13:00:00", change="unsubscribe")
+    bulk(con, "delivered", "silent", 50, "2026-03-31 10:00:00")
+    for day in ("03-01", "03-02", "03-02", "03-31", "04-01"):
+        n = one(con, "select count(*) from bounce")
+        put(con, "bounce", id=f"x{n}", to=f"x{n}@web.de", at=f"2026-{day} 12:00:00")
+    return con
+
+
+PERIOD = """
+    select measure, days, first_day::varchar as first_day, unattributed, numerator, denominator,
+        untracked, fresh, before_denominator, rate, gross_rate, ripe_rate, compared_rate
+    from period_measure order by measure_number
+"""
+
+
+def test_every_measure_of_the_newest_days(period: Con) -> None:
+    """Each measure is of its own messages, of thirty days; complaints of none while none came."""
+    refresh(period)
+    common = (30, "2026-03-02", 3)
+
+    assert [(*row[:9], *map(rounded, row[9:])) for row in period.sql(PERIOD).fetchall()] == [
+        ("delivery", *common, 340, 353, None, 51, 401, 0.9632, None, 0.9603, 0.9975),
+        ("bounce", *common, 13, 353, None, 51, 401, 0.0368, None, 0.0397, 0.0025),
+        ("open", *common, 60, 290, 50, 0, 400, 0.2069, 0.2241, 0.2069, 0.25),
+        ("click", *common, 6, 290, 50, 0, 400, 0.0207, 0.0207, 0.0207, 0.0),
+        ("unsubscribe", *common, 3, 290, 50, 0, 400, 0.0103, None, 0.0103, 0.0),
+        ("complaint", *common, None, 0, 340, 0, 0, None, None, None, None),
+    ]
+
+
+def test_complaints_of_the_newest_days_are_of_all_that_was_accepted(period: Con) -> None:
+    """Once complaints come they are told of all accepted mail, tracked or not."""
+    bulk(period, "other_event", "now", 2, "2026-03-11 12:00:00", kind="complaint")
+    bulk(period, "other_event", "before", 1, "2026-03-11 12:00:00", kind="complaint")
+    refresh(period)
+    (row,) = [row for row in period.sql(PERIOD).fetchall() if row[0] == "complaint"]
+
+    assert (*row[:9], *map(rounded, row[9:])) == (
+        "complaint", 30, "2026-03-02", 3, 2, 340, 0, 50, 400, 0.0059, None, 0.0069, 0.0025,
+    )  # fmt: skip
+
+
+def rounded(rate: float | None) -> float | None:
+    """A rate to four decimals."""
+    return None if rate is None else round(rate, 4)

@@ -2,8 +2,8 @@
 -- size beside the limits around their ordinary rate, as wide as chance makes them, or,
 -- of ten campaigns and more that are not small, as they differ anyway (spread); outside
 -- says beyond which limits it lies: no, 95, 998; unsure: beyond 95 %, but not if
--- unattributed bounces of its time are its own (up to extreme_rate), or if later bounces
--- come that mail of its age may still have
+-- unattributed bounces of its time are its own (up to extreme_rate), or if later
+-- bounces come that mail of its age may still have
 create or replace view funnel_plot as
 with wide as (
     select

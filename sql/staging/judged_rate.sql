@@ -1,6 +1,6 @@
--- grain: campaign × measure of measure_rates: opens, clicks, unsubscribes and complaints
--- where they no longer rise (is_final); deliveries and bounces at once, but while later
--- bounces may come (not is_final), only as the least of them
+-- grain: campaign × measure of measure_rates: opens, clicks, unsubscribes and
+-- complaints where they no longer rise (is_final); deliveries and bounces at once, but
+-- while later bounces may come (not is_final), only as the least of them
 -- extreme_rate = of delivery and bounce: the rate, were the unattributed bounces of the
 -- campaign's time its own
 create or replace view judged_rate as

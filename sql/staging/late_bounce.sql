@@ -1,6 +1,6 @@
--- grain: campaign with bounces of messages that had been delivered × age_hours: how many
--- of them bounced later than that after their delivery (late_bounced), and so many that
--- had been accepted until then (late_returned)
+-- grain: campaign with bounces of messages that had been delivered × age_hours: how
+-- many of them bounced later than that after their delivery (late_bounced), and so many
+-- that had been accepted until then (late_returned)
 create or replace view late_bounce as
 with delay as (
     select

@@ -23,6 +23,7 @@ from loader.events import (
     DSN_FORM,
     KINDS,
     OTHER,
+    REQUIRED,
     SPECIFIC,
     TABLES,
     UUID_FORM,
@@ -344,7 +345,7 @@ def as_text(line: bytes) -> str:
 
 
 _PATHS: dict[str, tuple[str, ...]] = {
-    **{name: (name,) for name in ("kind", "recipient", "message_id", "timestamp")},
+    **{name: (name,) for name in REQUIRED},
     **COMMON,
     **{name: path for fields in KINDS.values() for name, path in fields.items()},
 }

@@ -18,6 +18,9 @@ import orjson
 
 from loader.strict_json import DEEPEST, NotStrict, check
 
+REQUIRED = ("kind", "recipient", "message_id", "timestamp")
+"""The text fields without which an event of no kind is loaded."""
+
 COMMON: Mapping[str, tuple[str, ...]] = {
     "sender": ("sender",),
     "campaign_id": ("campaign", "id"),
@@ -353,7 +356,7 @@ def beyond(event: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, A
 
 
 def _tree(kind: str) -> dict[str, Any]:
-    tree: dict[str, Any] = dict.fromkeys(("kind", "recipient", "message_id", "timestamp"))
+    tree: dict[str, Any] = dict.fromkeys(REQUIRED)
     for path in (*COMMON.values(), *KINDS[kind].values()):
         holder = tree
         for name in path[:-1]:

@@ -12,7 +12,7 @@ from typing import Any
 from ipykernel.kernelspec import make_ipkernel_cmd
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 
-from loader.settings import Settings
+from loader.settings import Settings, names_lake
 
 NAME = "python3"
 
@@ -58,5 +58,5 @@ def kernel_environment(settings: Settings, environ: Mapping[str, str]) -> dict[s
 
 
 def _absolute(place: str) -> str:
-    is_path = "://" not in place and not place.startswith("ducklake:")
+    is_path = "://" not in place and not names_lake(place)
     return str(Path(place).resolve()) if is_path else place

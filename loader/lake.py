@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from loader.errors import SettingsError, WarehouseError
-from loader.settings import Settings
+from loader.settings import Settings, names_lake
 from loader.spill import spill_directory
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Lake:
 
 def is_lake(settings: Settings) -> bool:
     """Say whether the warehouse is a lake."""
-    return settings.warehouse.startswith("ducklake:")
+    return names_lake(settings.warehouse)
 
 
 def lake_of(settings: Settings) -> Lake:

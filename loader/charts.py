@@ -218,7 +218,7 @@ def _stage_label(row: dict[str, Any]) -> str:
     if row["messages"] is None:
         return "unknown"
     label = wording.count(row["messages"])
-    if row["stage"] in ("attempted",):
+    if row["stage"] == "attempted":
         return label
     label += f" · {wording.percent(row['share_of_attempted'])} of attempted"
     if row["stage"] == "accepted":

@@ -281,10 +281,8 @@ class Writer:
             raise SpoolError("the receiver is shutting down.")
         self._refuse_when_full()
         segment = self._segment
-        if segment is not None and not _is_still_ours(segment):
-            # Deleted, replaced or cut by somebody else: what is written there nobody would read.
-            self._seal()
-        elif segment is not None and self._is_full(segment):
+        # Deleted, replaced or cut by somebody else: what is written there nobody would read.
+        if segment is not None and (not _is_still_ours(segment) or self._is_full(segment)):
             self._seal()
         if self._segment is None:
             self._open()

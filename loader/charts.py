@@ -539,7 +539,7 @@ def _top_legend() -> alt.Legend:
 
 
 def _whole(chart: Any) -> Drawn:
-    """Say to the type checker what Altair's own annotations leave open."""
+    """Return ``chart`` as the ``TopLevelMixin`` it is: Altair's own annotations leave it open."""
     drawn: alt.TopLevelMixin = chart
     return drawn
 

@@ -53,6 +53,7 @@ def kernel_environment(settings: Settings, environ: Mapping[str, str]) -> dict[s
         "LOADER_LAKE_DATA": _absolute(settings.lake_data) if settings.lake_data else "",
         "LOADER_TIMEZONE": settings.timezone,
         "LOADER_CONFIG": os.devnull,
+        # Else the debugger in every kernel warns on stderr of Python's own frozen modules.
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
 

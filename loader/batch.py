@@ -435,6 +435,7 @@ def _checked(rows: pl.DataFrame) -> pl.DataFrame:
     stripped = rows["message_id"].str.strip_chars(BLANK + "<>")
     rows = rows.with_columns(
         pl.col("recipient").str.strip_chars(BLANK),
+        pl.when(pl.col("campaign_id").str.strip_chars(BLANK) != "").then("campaign_id"),
         moments(rows["timestamp"]).alias("occurred_at"),
         moments(rows["received_at"]).alias("received_at"),
         stripped.alias("stripped"),

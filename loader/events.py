@@ -82,7 +82,8 @@ REASONS: Mapping[str, str] = {
 """Every reason of the quarantine, with its meaning; ``<field>`` is the path in the event."""
 
 BLANK = " \t\r\n\f\v"
-"""What is stripped from recipients and message ids: ASCII white space, the same in every engine."""
+"""What is stripped from recipients and message ids, and of what a blank campaign id, which is none,
+consists: ASCII white space, the same in every engine."""
 
 UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 DSN_FORM = r"(?:^|[^0-9.])([245]\.[0-9]{1,3}\.[0-9]{1,3})(?:[^0-9.]|\.[^0-9]|\.?$)"
@@ -247,6 +248,8 @@ def _event(event: dict[str, Any], webhook: str | None, received_at: datetime | N
     }
     fields = {**COMMON, **KINDS.get(kind, {})}
     row |= {column: _optional(event, path) for column, path in fields.items()}
+    if not (row["campaign_id"] or "").strip(BLANK):
+        row["campaign_id"] = None
     if kind not in KINDS:
         return Event(OTHER, {**row, "kind": kind, "event": canonical(event), "extra": None})
     if kind == "bounce":

@@ -343,6 +343,18 @@ def test_unknown_kinds_are_kept_whole() -> None:
     assert json.loads(found.row["event"]) == event
 
 
+@pytest.mark.parametrize("blank", ["", " ", " \t\r\n\v\f"])
+def test_a_blank_campaign_id_is_none(blank: str) -> None:
+    """An event whose campaign id is blank is of no campaign; another id stays as it came."""
+    found = one(line(DELIVERED | {"campaign": CAMPAIGN | {"id": blank}}))
+    other = one(line(DELIVERED | {"campaign": CAMPAIGN | {"id": f" 7{blank}"}}))
+
+    assert isinstance(found, Event) and isinstance(other, Event)
+    assert (found.row["campaign_id"], found.row["extra"]) == (None, None)
+    assert found.row["campaign_name"] == CAMPAIGN["name"]
+    assert other.row["campaign_id"] == f" 7{blank}"
+
+
 @pytest.mark.parametrize("blank", [b"", b"  ", b"\r", b" \t"])
 def test_blank_lines_hold_nothing(blank: bytes) -> None:
     """A blank line is no event, and nothing is wrong with it."""

@@ -20,25 +20,30 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)  # else this file would be taken for a module of the same name
 
+from bench.spools import (  # noqa: E402
+    LARGE,
+    SMALL,
+    beside,
+    environment_of,
+    lines_of,
+    row,
+    simulated,
+)
 from loader import query  # noqa: E402
 from loader.batch import Block, parse  # noqa: E402
 from loader.maintain import maintain  # noqa: E402
 from loader.migrate import migrate  # noqa: E402
 from loader.settings import Settings, load_settings  # noqa: E402
 from loader.shape import Shapes  # noqa: E402
-from loader.simulate import Plan, to_spool  # noqa: E402
 from loader.spool import list_segments, read_block  # noqa: E402
 from loader.target import target_of  # noqa: E402
 from loader.warehouse import Warehouse  # noqa: E402
 from tests.lake import Postgres, environment, running_postgres  # noqa: E402
 
-SMALL, LARGE = 790_000, 7_900_000
-"""Messages that make about 1 M and 10 M events."""
 SEGMENTS = 16
 ROUNDS = 3
 SMALL_BATCH, BATCHES = 500, 60
 BATCH_BYTES = 16 * 1024 * 1024
-SECRET = "a-secret-for-benchmarks"
 
 
 def main() -> None:
@@ -52,9 +57,9 @@ def main() -> None:
         scratch = Path(name)
         print("| measure | found | to reach |\n|---|---|---|", flush=True)
         small = options.small or simulated(scratch / "small", SMALL, 24)
-        split(small, scratch / "split", SEGMENTS)
-        loads(scratch, postgres, options.rounds)
-        shares(scratch, postgres)
+        parts = split(small, scratch / "split", SEGMENTS)
+        loads(scratch, postgres, parts, options.rounds)
+        shares(scratch, postgres, parts)
         small_batches(scratch, postgres, small)
         large = options.large or simulated(scratch / "large", LARGE, 120)
         four_on_large(scratch, postgres, large)
@@ -64,13 +69,13 @@ def main() -> None:
 # ── the rows ─────────────────────────────────────────────────────────────────────────────────
 
 
-def loads(scratch: Path, postgres: Postgres, rounds: int) -> None:
+def loads(scratch: Path, postgres: Postgres, home: Path, rounds: int) -> None:
     """Print what one loader and four loaders take for a million events."""
     took: dict[str, list[float]] = {"file": [], "lake": [], "four": []}
     for turn in range(rounds):
-        took["file"].append(run([file_environment(beside(scratch, f"file-{turn}"))]))
-        took["lake"].append(run([new_lake(scratch, postgres, f"lake-{turn}")]))
-        took["four"].append(run([new_lake(scratch, postgres, f"four-{turn}")] * 4))
+        took["file"].append(run([environment_of(beside(scratch, f"file-{turn}", home))]))
+        took["lake"].append(run([new_lake(scratch, postgres, f"lake-{turn}", home)]))
+        took["four"].append(run([new_lake(scratch, postgres, f"four-{turn}", home)] * 4))
     best = {name: min(seconds) for name, seconds in took.items()}
     row(
         "one loader, lake / file, 1 M events",
@@ -96,9 +101,9 @@ def four_on_large(scratch: Path, postgres: Postgres, large: Path) -> None:
     )
 
 
-def shares(scratch: Path, postgres: Postgres) -> None:
+def shares(scratch: Path, postgres: Postgres, home: Path) -> None:
     """Print what of a load can run beside others, and what in turns."""
-    settings = load_settings(new_lake(scratch, postgres, "shares"), scratch)
+    settings = load_settings(new_lake(scratch, postgres, "shares", home), scratch)
     apart = in_turn = 0.0
     shapes = Shapes()
     with closing(Warehouse(target_of(settings), settings.timezone).open()) as warehouse:
@@ -123,8 +128,8 @@ def small_batches(scratch: Path, postgres: Postgres, home: Path) -> None:
     """Print how many small batches a second are committed."""
     lines = list(islice(lines_of(home), SMALL_BATCH * BATCHES))
     for name, environ in (
-        ("lake", new_lake(scratch, postgres, "batches")),
-        ("file", file_environment(beside(scratch, "batches-file"))),
+        ("lake", new_lake(scratch, postgres, "batches", home)),
+        ("file", environment_of(beside(scratch, "batches-file", home))),
     ):
         settings, offset, shapes = load_settings(environ, scratch), 0, Shapes()
         with closing(Warehouse(target_of(settings), settings.timezone).open()) as warehouse:
@@ -144,8 +149,8 @@ def small_batches(scratch: Path, postgres: Postgres, home: Path) -> None:
 
 def reports(scratch: Path, postgres: Postgres, large: Path) -> None:
     """Print what the campaign report takes on ten million events, and moving them."""
-    in_file = load_settings(file_environment(beside(scratch, "large-file", large)), scratch)
-    run([file_environment(in_file.home)])
+    in_file = load_settings(environment_of(beside(scratch, "large-file", large)), scratch)
+    run([environment_of(in_file.home)])
     in_lake = load_settings(new_lake(scratch, postgres, "large-lake", large), scratch)
     moving = timed(lambda: migrate(in_lake, Path(in_file.warehouse)))
     keeping = timed(lambda: maintain(in_lake))
@@ -165,11 +170,6 @@ def reports(scratch: Path, postgres: Postgres, large: Path) -> None:
 
 
 # ── the parts ────────────────────────────────────────────────────────────────────────────────
-
-
-def row(measure: str, found: str, wanted: str) -> None:
-    """Print one row."""
-    print(f"| {measure} | {found} | {wanted} |", flush=True)
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -194,50 +194,21 @@ def run(environs: list[dict[str, str]]) -> float:
     return timed(together)
 
 
-def file_environment(home: Path) -> dict[str, str]:
-    """Return the settings of a loader with a file."""
-    return {"LOADER_HOME": str(home), "LOADER_SECRETS": SECRET}
+def new_lake(scratch: Path, postgres: Postgres, name: str, home: Path) -> dict[str, str]:
+    """Return the settings of a loader of the spool of ``home``, with a lake that holds nothing."""
+    made = beside(scratch, name, home)
+    return environment(made, postgres.database(), str(made / "files"))
 
 
-def new_lake(
-    scratch: Path, postgres: Postgres, name: str, spool: Path | None = None
-) -> dict[str, str]:
-    """Return the settings of a loader with a lake that holds nothing yet."""
-    home = beside(scratch, name, spool)
-    return environment(home, postgres.database(), str(home / "files"))
-
-
-def beside(scratch: Path, name: str, home: Path | None = None) -> Path:
-    """Make a home whose spool is that of ``home``, or else the million events in segments."""
-    made = scratch / name
-    if not made.exists():
-        made.mkdir()
-        (made / "spool").symlink_to((home or scratch / "split") / "spool")
-    return made
-
-
-def simulated(home: Path, messages: int, campaigns: int) -> Path:
-    """Simulate a spool into ``home``."""
-    plan = Plan(campaigns=campaigns, messages=messages, seed=1)
-    to_spool(plan, load_settings(file_environment(home), home), lambda *_: None)
-    return home
-
-
-def split(home: Path, into: Path, segments: int) -> None:
-    """Write the lines of a spool in so many segments."""
+def split(home: Path, into: Path, segments: int) -> Path:
+    """Write the lines of a spool in so many segments, into the home ``into``; return that."""
     (into / "spool").mkdir(parents=True)
     lines = list(lines_of(home))
     size = -(-len(lines) // segments)
     for number in range(segments):
         part = lines[number * size : (number + 1) * size]
         (into / "spool" / f"{number:02}.jsonl").write_bytes(b"".join(part))
-
-
-def lines_of(home: Path) -> Iterator[bytes]:
-    """Yield the lines of a spool."""
-    for file in sorted((home / "spool").rglob("*.jsonl")):
-        with file.open("rb") as source:
-            yield from source
+    return into
 
 
 def batches(settings: Settings) -> Iterator[list[Block]]:

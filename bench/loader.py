@@ -27,14 +27,22 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)  # else this file would be taken for the package of the same name
-SMALL, LARGE = 790_000, 7_900_000
-"""Messages that make about 1 M and 10 M events."""
+
+from bench.spools import (  # noqa: E402
+    LARGE,
+    SMALL,
+    beside,
+    environment_of,
+    lines_of,
+    row,
+    simulated,
+)
+
 NEW = 10_000
 YEAR = 4 * 4 * 365
 """Segments of a year, of four workers that begin a new one every six hours."""
 LOOKS = 20
 ROUNDS = 3
-SECRET = "a-secret-for-benchmarks"
 
 
 @dataclass(frozen=True)
@@ -49,7 +57,7 @@ class Measured:
 
 def measure(arguments: Sequence[str], home: Path) -> Measured:
     """Run Python with ``arguments`` and ``LOADER_HOME`` set to ``home``."""
-    environment = {**os.environ, "LOADER_HOME": str(home), "LOADER_SECRETS": SECRET}
+    environment = {**os.environ, **environment_of(home)}
     with tempfile.TemporaryFile() as out:
         started = time.perf_counter()
         child = subprocess.Popen([sys.executable, *arguments], env=environment, stdout=out)
@@ -150,29 +158,6 @@ def look(home: Path) -> None:
 # ── the files ────────────────────────────────────────────────────────────────────────────────
 
 
-def simulated(home: Path, messages: int, campaigns: int) -> Path:
-    """Simulate a spool into ``home``."""
-    arguments = ["--campaigns", str(campaigns), "--messages", str(messages), "--spool", "--json"]
-    measure(["-m", "loader", "simulate", *arguments], home)
-    return home
-
-
-def beside(scratch: Path, name: str, home: Path) -> Path:
-    """Make a home whose spool is that of ``home``."""
-    made = scratch / name
-    shutil.rmtree(made, ignore_errors=True)
-    made.mkdir()
-    (made / "spool").symlink_to(home / "spool")
-    return made
-
-
-def lines_of(home: Path) -> Iterator[bytes]:
-    """Yield the lines of a spool."""
-    for file in sorted((home / "spool").rglob("*.jsonl")):
-        with file.open("rb") as source:
-            yield from source
-
-
 def with_lines(scratch: Path, name: str, lines: Sequence[bytes]) -> Path:
     """Make a home whose spool is one segment with these lines."""
     made = scratch / name
@@ -211,11 +196,6 @@ def against_raw(scratch: Path, home: Path, rounds: int) -> tuple[Measured, Measu
         mine.append(ingest(made))
     quickest = [min(found, key=lambda one: one.seconds) for found in (mine, theirs)]
     return quickest[0], quickest[1]
-
-
-def row(measure_: str, found: str, wanted: str) -> None:
-    """Print one row."""
-    print(f"| {measure_} | {found} | {wanted} |", flush=True)
 
 
 def rows_of_size(scratch: Path, home: Path, name: str, rounds: int) -> None:

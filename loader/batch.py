@@ -23,6 +23,7 @@ from loader.events import (
     DSN_FORM,
     KINDS,
     OTHER,
+    REQUIRED,
     SPECIFIC,
     TABLES,
     UUID_FORM,
@@ -344,7 +345,7 @@ def as_text(line: bytes) -> str:
 
 
 _PATHS: dict[str, tuple[str, ...]] = {
-    **{name: (name,) for name in ("kind", "recipient", "message_id", "timestamp")},
+    **{name: (name,) for name in REQUIRED},
     **COMMON,
     **{name: path for fields in KINDS.values() for name, path in fields.items()},
 }
@@ -434,6 +435,7 @@ def _checked(rows: pl.DataFrame) -> pl.DataFrame:
     stripped = rows["message_id"].str.strip_chars(BLANK + "<>")
     rows = rows.with_columns(
         pl.col("recipient").str.strip_chars(BLANK),
+        pl.when(pl.col("campaign_id").str.strip_chars(BLANK) != "").then("campaign_id"),
         moments(rows["timestamp"]).alias("occurred_at"),
         moments(rows["received_at"]).alias("received_at"),
         stripped.alias("stripped"),

@@ -219,7 +219,7 @@ def _stage_label(row: dict[str, Any]) -> str:
     if row["messages"] is None:
         return "unknown"
     label = wording.count(row["messages"])
-    if row["stage"] in ("attempted",):
+    if row["stage"] == "attempted":
         return label
     label += f" · {wording.percent(row['share_of_attempted'])} of attempted"
     if row["stage"] == "accepted":
@@ -541,7 +541,7 @@ def _top_legend() -> alt.Legend:
 
 
 def _whole(chart: Any) -> Drawn:
-    """Say to the type checker what Altair's own annotations leave open."""
+    """Return ``chart`` as the ``TopLevelMixin`` it is: Altair's own annotations leave it open."""
     drawn: alt.TopLevelMixin = chart
     return drawn
 

@@ -282,7 +282,7 @@ def maintain(keep_days: int, as_json: bool) -> None:
     from loader.maintain import maintain
     from loader.progress import shown
 
-    with shown("Maintaining") as report:
+    with shown("Maintaining", unit="files") as report:
         done = maintain(_settings(), report, keep=timedelta(days=keep_days))
     sentence = (
         f"{done['files_before']:,} files are {done['files_after']:,}; expired "
@@ -299,7 +299,7 @@ def migrate(source: Path, as_json: bool) -> None:
     from loader.migrate import migrate
     from loader.progress import shown
 
-    with shown("Migrating") as report:
+    with shown("Migrating", unit="rows") as report:
         done = migrate(_settings(), source, report)
     rows = sum(done["rows"].values())
     _answer(as_json, done, f"{rows:,} rows moved; {done['campaigns']:,} campaigns report the same")
@@ -314,8 +314,12 @@ def verify(as_json: bool) -> None:
     from loader.verify import verify
 
     settings = _settings()
-    with shown("Verifying") as report:
-        findings = verify(settings, published_offsets(settings), report)
+    with shown("Verifying", unit="bytes") as report:
+        findings = verify(
+            settings,
+            published_offsets(settings),
+            lambda done, total: report(done, done / max(total, 1)),
+        )
     listed = [str(finding) for finding in findings]
     _answer(as_json, {"findings": listed}, "\n".join(listed) or "everything holds")
     sys.exit(1 if findings else 0)

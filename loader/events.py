@@ -18,6 +18,9 @@ import orjson
 
 from loader.strict_json import DEEPEST, NotStrict, check
 
+REQUIRED = ("kind", "recipient", "message_id", "timestamp")
+"""The text fields without which an event of no kind is loaded."""
+
 COMMON: Mapping[str, tuple[str, ...]] = {
     "sender": ("sender",),
     "campaign_id": ("campaign", "id"),
@@ -79,7 +82,8 @@ REASONS: Mapping[str, str] = {
 """Every reason of the quarantine, with its meaning; ``<field>`` is the path in the event."""
 
 BLANK = " \t\r\n\f\v"
-"""What is stripped from recipients and message ids: ASCII white space, the same in every engine."""
+"""What is stripped from recipients and message ids, and of what a blank campaign id, which is none,
+consists: ASCII white space, the same in every engine."""
 
 UUID_FORM = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 DSN_FORM = r"(?:^|[^0-9.])([245]\.[0-9]{1,3}\.[0-9]{1,3})(?:[^0-9.]|\.[^0-9]|\.?$)"
@@ -244,6 +248,8 @@ def _event(event: dict[str, Any], webhook: str | None, received_at: datetime | N
     }
     fields = {**COMMON, **KINDS.get(kind, {})}
     row |= {column: _optional(event, path) for column, path in fields.items()}
+    if not (row["campaign_id"] or "").strip(BLANK):
+        row["campaign_id"] = None
     if kind not in KINDS:
         return Event(OTHER, {**row, "kind": kind, "event": canonical(event), "extra": None})
     if kind == "bounce":
@@ -353,7 +359,7 @@ def beyond(event: Mapping[str, Any], declared: Mapping[str, Any]) -> dict[str, A
 
 
 def _tree(kind: str) -> dict[str, Any]:
-    tree: dict[str, Any] = dict.fromkeys(("kind", "recipient", "message_id", "timestamp"))
+    tree: dict[str, Any] = dict.fromkeys(REQUIRED)
     for path in (*COMMON.values(), *KINDS[kind].values()):
         holder = tree
         for name in path[:-1]:

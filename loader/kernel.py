@@ -12,7 +12,7 @@ from typing import Any
 from ipykernel.kernelspec import make_ipkernel_cmd
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 
-from loader.settings import Settings
+from loader.settings import Settings, names_lake
 
 NAME = "python3"
 
@@ -53,10 +53,11 @@ def kernel_environment(settings: Settings, environ: Mapping[str, str]) -> dict[s
         "LOADER_LAKE_DATA": _absolute(settings.lake_data) if settings.lake_data else "",
         "LOADER_TIMEZONE": settings.timezone,
         "LOADER_CONFIG": os.devnull,
+        # Else the debugger in every kernel warns on stderr of Python's own frozen modules.
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
 
 
 def _absolute(place: str) -> str:
-    is_path = "://" not in place and not place.startswith("ducklake:")
+    is_path = "://" not in place and not names_lake(place)
     return str(Path(place).resolve()) if is_path else place

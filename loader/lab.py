@@ -23,10 +23,10 @@ _FIRST = "00_start_here.ipynb"
 def open_lab(
     settings: Settings,
     *,
-    browser: bool = True,
-    host: str = "127.0.0.1",
-    port: int = 8888,
-    say: Callable[[str], None] | None = None,
+    browser: bool,
+    host: str,
+    port: int,
+    say: Callable[[str], None],
 ) -> int:
     """Open JupyterLab on the working copy in ``settings.home/notebooks`` until it is stopped.
 
@@ -36,7 +36,7 @@ def open_lab(
     """
     folder = settings.home.resolve() / "notebooks"
     for sentence in copy_notebooks(folder):
-        (say or (lambda _: None))(sentence)
+        say(sentence)
     command = lab_command(folder, browser=browser, host=host, port=port)
     environment = kernel_environment(settings, os.environ)
     process = subprocess.Popen(command, env=environment, cwd=folder)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from loader.errors import SettingsError, WarehouseError
-from loader.settings import Settings
+from loader.settings import Settings, names_lake
 from loader.spill import spill_directory
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Lake:
 
 def is_lake(settings: Settings) -> bool:
     """Say whether the warehouse is a lake."""
-    return settings.warehouse.startswith("ducklake:")
+    return names_lake(settings.warehouse)
 
 
 def lake_of(settings: Settings) -> Lake:
@@ -123,9 +123,7 @@ def published_at(settings: Settings) -> datetime | None:
     return None if found is None else found[1]
 
 
-def connect_reader(
-    settings: Settings, environ: Mapping[str, str] = os.environ
-) -> duckdb.DuckDBPyConnection:
+def connect_reader(settings: Settings) -> duckdb.DuckDBPyConnection:
     """Return a connection that reads the snapshot which was published last, whatever follows.
 
     It changes nothing in the lake's tables, reaches no file outside of the lake's directory, and
@@ -140,7 +138,7 @@ def connect_reader(
         found = published_snapshot(catalog)
     if found is None:
         raise WarehouseError("nothing has been loaded into the lake yet: run loader ingest first.")
-    con = attach(lake, found[0], environ)
+    con = attach(lake, found[0])
     spill = spill_into(con, settings.home)
     con.execute(f"set allowed_directories = [{_text(lake.data)}, {_text(spill + '/')}]")
     con.execute("set enable_external_access = false")
@@ -242,20 +240,19 @@ def _parts(lake: Lake) -> dict[str, str]:
 def attach(
     lake: Lake,
     snapshot: int | None = None,
-    environ: Mapping[str, str] = os.environ,
     turn: AbstractContextManager[None] | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """Return a DuckDB connection whose tables are the lake's.
 
     For writing; or for reading what ``snapshot`` holds, whatever is committed meanwhile.
-    ``environ`` has the ``AWS_…`` variables for files in S3. Attaching a new lake makes its
-    catalog: that is done in ``turn``. Raises ``WarehouseError``.
+    Files in S3 are reached as the environment's ``AWS_…`` variables say. Attaching a new lake
+    makes its catalog: that is done in ``turn``. Raises ``WarehouseError``.
     """
     con = duckdb.connect(":memory:", config=LOADING if snapshot is None else {})
     try:
         _load_extensions(con, lake)
         with turn or nullcontext():
-            _attach(con, lake, snapshot, environ)
+            _attach(con, lake, snapshot)
     except duckdb.Error as error:
         con.close()  # DuckDB's own words quote the DSN with its password
         raise unreachable(lake, error) from None
@@ -265,13 +262,11 @@ def attach(
     return con
 
 
-def _attach(
-    con: duckdb.DuckDBPyConnection, lake: Lake, snapshot: int | None, environ: Mapping[str, str]
-) -> None:
+def _attach(con: duckdb.DuckDBPyConnection, lake: Lake, snapshot: int | None) -> None:
     parts = _parts(lake)
     known = {_SECRET[key]: parts.pop(key) for key in list(parts) if key in _SECRET}
     if "://" in lake.data:
-        _secret(con, "s3", "s3", _s3(environ))
+        _secret(con, "s3", "s3", _s3(os.environ))
     options = [f"data_path {_text(lake.data)}"]
     if known:  # a secret, so that no query can read the password from the catalog's address
         _secret(con, "catalog", "postgres", known)

@@ -4,13 +4,14 @@ Safe while loaders run and readers read: each step is a commit of its own, short
 to wait for; no snapshot that readers are shown, or could have open, is taken away.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
 
 from loader.errors import SettingsError
 from loader.lake import NAME, is_lake, lake_of, open_catalog, published_snapshot
 from loader.lake_target import LakeTarget
+from loader.progress import Report
 from loader.settings import Settings
 
 KEEP = timedelta(days=7)
@@ -21,13 +22,10 @@ FILES_AT_ONCE = 64
 DELETED_SHARE = 0.1
 _VERSIONS_AT_ONCE = 1000
 
-Progress = Callable[[int, float], None]
-"""Takes the files done so far and the share of the work done, 0 to 1."""
-
 
 def maintain(
     settings: Settings,
-    progress: Progress = lambda _files, _share: None,
+    progress: Report = lambda _files, _share: None,
     *,
     keep: timedelta = KEEP,
     grace: timedelta = GRACE,
@@ -36,8 +34,8 @@ def maintain(
 
     Snapshots older than ``keep`` go, but never the one that readers are shown, or a newer one.
     Files of theirs, and files that no load has committed, go when they are older than ``grace``.
-    Returns ``files_before``, ``files_after``, ``snapshots_expired``, ``files_removed``. Raises
-    ``LoaderError``.
+    ``progress`` is told in files. Returns ``files_before``, ``files_after``,
+    ``snapshots_expired``, ``files_removed``. Raises ``LoaderError``.
     """
     if not is_lake(settings):
         raise SettingsError(

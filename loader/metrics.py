@@ -54,7 +54,7 @@ class Metrics:
         """Count events that are on disk and about to be acknowledged."""
         self._events.inc(events)
 
-    def synced(self, seconds: float, _lines: int, size: int) -> None:
+    def synced(self, seconds: float, size: int) -> None:
         """Count one sync of ``size`` bytes; fits ``spool.Writer(synced=…)``."""
         self._bytes.inc(size)
         self._sync.observe(seconds)

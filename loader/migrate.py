@@ -1,6 +1,5 @@
 """A warehouse file → a lake that holds the same, proved before anybody sees it."""
 
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import duckdb
 from loader.errors import SettingsError, WarehouseError
 from loader.lake import NAME, is_lake
 from loader.lake_target import LakeTarget
+from loader.progress import Report
 from loader.settings import Settings
 from loader.warehouse import Warehouse
 
@@ -17,20 +17,17 @@ SOURCE = "source"
 WITH_SEGMENTS = ("ingest_ledger", "quarantine")
 _OWN = ("report_settings", "schema_state")
 
-Progress = Callable[[int, float], None]
-"""Takes the rows copied so far and the share of the work done, 0 to 1."""
-
 
 def migrate(
-    settings: Settings, source: Path, progress: Progress = lambda _rows, _share: None
+    settings: Settings, source: Path, progress: Report = lambda _rows, _share: None
 ) -> dict[str, Any]:
     """Copy the warehouse file ``source`` into the empty lake of ``settings``, and publish it.
 
     Rows, quarantine and ledger go in one commit, so that loaders go on where the file ended: the
     spool of ``settings`` is the one the file was loaded from. That commit is made only if every
     table then counts as many rows as the file's and ``campaign_report`` is the same, row by row
-    and column by column. Returns ``rows`` by table and ``campaigns``, those compared. Raises
-    ``LoaderError``; then the lake is as it was.
+    and column by column. ``progress`` is told in rows. Returns ``rows`` by table and
+    ``campaigns``, those compared. Raises ``LoaderError``; then the lake is as it was.
     """
     if not is_lake(settings):
         raise SettingsError("LOADER_WAREHOUSE names no lake to migrate into: set ducklake:….")
@@ -61,7 +58,7 @@ def _attach(con: duckdb.DuckDBPyConnection, source: Path) -> None:
         )
 
 
-def _move(target: LakeTarget, source: Path, progress: Progress) -> dict[str, Any]:
+def _move(target: LakeTarget, source: Path, progress: Report) -> dict[str, Any]:
     con = target.con
     _attach(con, source)
     if _one(con, "select count(*) from ingest_ledger"):

@@ -1,4 +1,4 @@
-"""Zoned ISO-8601 times → microseconds since 1970, many at once; pure.
+"""Zoned ISO-8601 times → naive UTC datetimes, cut off to µs, many at once; pure.
 
 What a time means, ``loader.events.read_time`` defines; here only the usual forms are read.
 """

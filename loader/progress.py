@@ -8,21 +8,24 @@ from contextlib import contextmanager
 _LOG_SECONDS = 10.0
 
 Report = Callable[[int, float], None]
-"""Takes the events done so far and the share of the work done, 0 to 1."""
+"""Takes how much is done so far, of whatever is counted, and the share of all of it, 0 to 1."""
 
 
 @contextmanager
-def shown(title: str) -> Iterator[Report]:
-    """Show the progress of ``title`` on stderr while the block runs; yield what to tell it."""
+def shown(title: str, unit: str = "events") -> Iterator[Report]:
+    """Show the progress of ``title`` on stderr while the block runs; yield what to tell it.
+
+    ``unit`` is the plural of what is counted.
+    """
     if sys.stderr.isatty():
-        with _bar(title) as report:
+        with _bar(title, unit) as report:
             yield report
     else:
-        yield _log(title)
+        yield _log(title, unit)
 
 
 @contextmanager
-def _bar(title: str) -> Iterator[Report]:
+def _bar(title: str, unit: str) -> Iterator[Report]:
     from rich.console import Console  # noqa: PLC0415 - a tenth of a second that no log needs
     from rich.progress import (  # noqa: PLC0415
         BarColumn,
@@ -36,28 +39,28 @@ def _bar(title: str) -> Iterator[Report]:
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn("{task.fields[events]:,} events"),
+        TextColumn("{task.fields[done]:,} {task.fields[unit]}"),
         TextColumn("{task.fields[pace]:,} a second"),
         TimeRemainingColumn(),
     )
     started = time.monotonic()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(title, total=1.0, events=0, pace=0)
+        task = bar.add_task(title, total=1.0, done=0, unit=unit, pace=0)
 
-        def report(events: int, share: float) -> None:
-            pace = round(events / max(time.monotonic() - started, 0.001))
-            bar.update(task, completed=share, events=events, pace=pace)
+        def report(done: int, share: float) -> None:
+            pace = round(done / max(time.monotonic() - started, 0.001))
+            bar.update(task, completed=share, done=done, pace=pace)
 
         yield report
 
 
-def _log(title: str) -> Report:
+def _log(title: str, unit: str) -> Report:
     last = time.monotonic()
 
-    def report(events: int, share: float) -> None:
+    def report(done: int, share: float) -> None:
         nonlocal last
         if time.monotonic() - last >= _LOG_SECONDS:
             last = time.monotonic()
-            print(f"{title}: {events:,} events, {share:.0%}", file=sys.stderr, flush=True)
+            print(f"{title}: {done:,} {unit}, {share:.0%}", file=sys.stderr, flush=True)
 
     return report

@@ -28,14 +28,13 @@ def summary(settings: Settings) -> dict[str, Any]:
     Raises ``WarehouseError`` when there is no warehouse yet.
     """
     query = f"""
-        select
-            reason,
-            count(*) as lines,
-            min(received_at) as first_received_at,
-            max(received_at) as last_received_at,
-            min(segment || ' at ' || line_offset, {_PLACES}) as places,
-        from quarantine
-        group by reason
+        select reason, lines, first_received_at, last_received_at, places
+        from quarantine_reason
+        inner join (
+            select reason, min(segment || ' at ' || line_offset, {_PLACES}) as places
+            from quarantine
+            group by reason
+        ) using (reason)
         order by lines desc, reason
     """
     with connect(settings) as con:

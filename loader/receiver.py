@@ -84,7 +84,7 @@ def create_app(
 
     def answer(error: Exception) -> Response:
         refusal = _refusal(error)
-        if request.endpoint == "webhook" or request.path.startswith("/webhooks/"):
+        if request.path.startswith("/webhooks/"):
             counted.answered(refusal.status)
             _tell(refusal, notices.due(refusal.status))
         return _json(refusal.status, {"error": str(refusal)}, _headers(refusal, error))

@@ -178,10 +178,10 @@ def with_parameters(source: NotebookNode, parameters: dict[str, object]) -> Note
     return copy
 
 
-def to_html(ran: NotebookNode, *, printed: bool = False, script: str = "") -> str:
+def to_html(ran: NotebookNode, *, printed: bool, script: str) -> str:
     """Return an executed notebook as one page without code; ``printed`` opens what folds.
 
-    ``script`` is the one that draws charts, where it was made before.
+    ``script`` is the one that draws charts.
     """
     config = Config()
     config.HTMLExporter.preprocessors = []

@@ -11,7 +11,6 @@ import re
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -38,16 +37,6 @@ _BLOCK = 8 * 1024 * 1024
 _LEVEL = 6
 
 
-@dataclass(frozen=True)
-class Retained:
-    """What one round did."""
-
-    compressed: int
-    expired: int
-    freed: int
-    """Bytes on disk that are free again."""
-
-
 def is_ours(name: str) -> bool:
     """Say whether a segment's name is of the form that the receiver gives."""
     return _OURS.fullmatch(name) is not None
@@ -59,7 +48,7 @@ def retain(
     *,
     now: datetime,
     keep_days: int | None,
-) -> Retained:
+) -> None:
     """Compress and expire the segments under ``spool`` that need not stay as they are.
 
     ``loaded`` maps a segment's name to the offset up to which its lines are committed in the
@@ -68,25 +57,20 @@ def retain(
     ``now`` is aware. A crash at any moment leaves every line in place, plain or compressed.
     Raises ``SpoolError`` when a segment is shorter than what was loaded from it, or a write fails.
     """
-    compressed = expired = freed = 0
     for segment in list_segments(spool):
         if not _is_done(segment, loaded):
             continue
-        before = segment.path.stat().st_size
         try:
             age = now - datetime.fromtimestamp(segment.path.stat().st_mtime, UTC)
             if keep_days is not None and age > timedelta(days=keep_days):
                 _expire(spool, segment, now)
-                expired, freed = expired + 1, freed + before
             elif age > COMPRESS_AFTER and _is_plain(segment):
-                freed += before - _compress(segment)
-                compressed += 1
+                _compress(segment)
         except OSError as error:
             raise SpoolError(
                 f"segment {segment.name} could not be put away ({error.strerror}): "
                 "it is kept as it was."
             ) from None
-    return Retained(compressed, expired, freed)
 
 
 def expired(spool: Path) -> dict[str, int]:
@@ -116,8 +100,8 @@ def _is_plain(segment: Segment) -> bool:
     return segment.path.suffix != ".zst" and ends_whole(segment)
 
 
-def _compress(segment: Segment) -> int:
-    """Replace a plain segment by a compressed one of the same name; return its size on disk."""
+def _compress(segment: Segment) -> None:
+    """Replace a plain segment by a compressed one of the same name."""
     state = segment.path.stat()
     aside = segment.path.with_name(f".{segment.path.name}.zst.part")
     fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -133,7 +117,6 @@ def _compress(segment: Segment) -> int:
                 "the disk or the memory is failing; it is kept as it was."
             )
         os.utime(aside, ns=(state.st_atime_ns, state.st_mtime_ns))
-        size = aside.stat().st_size
         aside.rename(segment.path.with_name(segment.path.name + ".zst"))
     except BaseException:
         with suppress(OSError):
@@ -141,7 +124,6 @@ def _compress(segment: Segment) -> int:
         raise
     sync_directory(segment.path.parent)
     segment.path.unlink()
-    return size
 
 
 def _reads_back(packed: Path, plain: Path) -> bool:

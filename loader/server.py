@@ -279,6 +279,7 @@ _ANSWERS: list[tuple[type[Exception], int, str]] = [
     (http_errors.LimitRequestHeaders, 431, "the headers are too large."),
     (http_errors.UnsupportedTransferCoding, 501, "this Transfer-Encoding is not read."),
     (http_errors.ExpectationFailed, 417, "this expectation is not met."),
+    # Ours to answer for, though gunicorn derives them from ParseException below.
     (http_errors.ConfigurationProblem, 500, "the receiver is not configured for this request."),
     (http_errors.InvalidResponseHeader, 500, "something is wrong in the receiver."),
     (http_errors.InvalidResponseHeaderName, 500, "something is wrong in the receiver."),

@@ -87,6 +87,11 @@ _WEBHOOK_KEYS = {
 """Key of a webhook's table → the variable that says the same of the webhook ``inboxroad``."""
 
 
+def names_lake(warehouse: str) -> bool:
+    """Say whether the address of a warehouse is a lake's."""
+    return warehouse.startswith("ducklake:")
+
+
 def load_settings(environ: Mapping[str, str], directory: Path) -> Settings:
     """Read the settings.
 
@@ -224,7 +229,7 @@ def _timezone(name: str) -> str:
 
 
 def _warehouse(place: str) -> str:
-    if place.startswith("ducklake:"):
+    if names_lake(place):
         return place
     scheme = re.match(r":?[A-Za-z0-9]{2,}:", place)  # of a DSN, which may hold a password
     if scheme:

@@ -16,12 +16,11 @@ from typing import Any
 import orjson
 import polars as pl
 
-from loader.events import DECLARED, KINDS, beyond, canonical
+from loader.events import DECLARED, KINDS, REQUIRED, beyond, canonical
 from loader.strict_json import DEEPEST, NotStrict, check
 
 Path = tuple[str, ...]
 
-REQUIRED = ("kind", "recipient", "message_id", "timestamp")
 _MARK = "\x01"  # a shape with a key that holds it is not learned
 _MARKED = re.compile(r'"\\u0001([0-9]+)"')
 _NUMBER = "-?[1-9][0-9]{0,17}|0"

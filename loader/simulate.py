@@ -6,7 +6,7 @@ underscore, with which the mailbox providers open no account; the rest are reser
 
 import http.client
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,6 +20,7 @@ import polars as pl
 
 from loader import signature, spool
 from loader.errors import LoaderError, SettingsError
+from loader.progress import Report
 from loader.scenario import BOUNCES, LISTS, PROVIDERS, RENAMED, Campaign, Plan, campaigns
 from loader.settings import Settings
 from loader.traffic import (
@@ -34,10 +35,7 @@ from loader.traffic import (
     micros,
 )
 
-__all__ = ["Plan", "Progress", "bodies", "to_spool", "to_url"]
-
-Progress = Callable[[int, float], None]
-"""Takes the events done so far and their share of all, 0 to 1; estimated until the end."""
+__all__ = ["Plan", "bodies", "to_spool", "to_url"]
 
 WEBHOOK = "inboxroad"
 CONNECTIONS = 16
@@ -244,12 +242,13 @@ _BODIES = {
 # ── into a spool ─────────────────────────────────────────────────────────────────────────────
 
 
-def to_spool(plan: Plan, settings: Settings, progress: Progress | None = None) -> int:
+def to_spool(plan: Plan, settings: Settings, progress: Report | None = None) -> int:
     """Write the events into the spool as the receiver would have, and return how many.
 
     The bytes, and in a spool without them the segments' names too, follow from the plan and the
-    secret. Done twice it is the same traffic received twice: exact duplicates. Raises
-    ``LoaderError`` without a secret, ``SpoolError`` when the spool cannot be written.
+    secret. Done twice it is the same traffic received twice: exact duplicates. The share that
+    ``progress`` is told is estimated until the end. Raises ``LoaderError`` without a secret,
+    ``SpoolError`` when the spool cannot be written.
     """
     secret = _secret(settings)
     clock = _Clock(plan.start.timestamp())
@@ -330,7 +329,7 @@ def to_url(
     url: str,
     secret: str,
     api_key: tuple[str, str] | None = None,
-    progress: Progress | None = None,
+    progress: Report | None = None,
     *,
     connections: int = CONNECTIONS,
 ) -> int:

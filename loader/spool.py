@@ -163,7 +163,7 @@ class Writer:
     of syncs does not grow with the number of threads. Make it after fork, never before.
 
     ``clock`` gives seconds since 1970, ``monotonic`` seconds since anything; ``token`` makes the
-    random part of a segment's name. ``synced(seconds, lines, bytes)`` is called after each sync.
+    random part of a segment's name. ``synced(seconds, bytes)`` is called after each sync.
     """
 
     def __init__(  # noqa: D107
@@ -173,7 +173,7 @@ class Writer:
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
         token: Callable[[], str] = lambda: secrets.token_hex(4),
-        synced: Callable[[float, int, int], None] = lambda _seconds, _lines, _size: None,
+        synced: Callable[[float, int], None] = lambda _seconds, _size: None,
         rotate_bytes: int = ROTATE_BYTES,
         rotate_seconds: float = ROTATE_SECONDS,
         back_off: float = BACK_OFF_SECONDS,
@@ -273,7 +273,7 @@ class Writer:
         segment.good += len(data)
         _publish(segment)
         with suppress(Exception):  # counting must not turn what is stored into a refusal
-            self._synced(self._monotonic() - started, len(batch.lines), len(data))
+            self._synced(self._monotonic() - started, len(data))
 
     def _current(self) -> _Open:
         """Return a segment that can take a batch: the open one, or a new one."""
@@ -281,10 +281,8 @@ class Writer:
             raise SpoolError("the receiver is shutting down.")
         self._refuse_when_full()
         segment = self._segment
-        if segment is not None and not _is_still_ours(segment):
-            # Deleted, replaced or cut by somebody else: what is written there nobody would read.
-            self._seal()
-        elif segment is not None and self._is_full(segment):
+        # Deleted, replaced or cut by somebody else: what is written there nobody would read.
+        if segment is not None and (not _is_still_ours(segment) or self._is_full(segment)):
             self._seal()
         if self._segment is None:
             self._open()

@@ -157,7 +157,7 @@ def _sums(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
 
 
 def _reasons(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    query = "select reason, count(*) from quarantine group by reason order by 2 desc, 1"
+    query = "select reason, lines from quarantine_reason order by lines desc, reason"
     return dict(con.execute(query).fetchall())
 
 

@@ -26,7 +26,7 @@ from loader.publication import (
     sync_file,
     wal,
 )
-from loader.settings import Settings
+from loader.settings import Settings, names_lake
 from loader.spool import Segment, sync_directory
 
 WAIT_SECONDS = 10.0
@@ -132,7 +132,7 @@ class Target(Protocol):
 
 def target_of(settings: Settings) -> Target:
     """Return where ``settings`` say the warehouse stands. Raises ``SettingsError``."""
-    if not settings.warehouse.startswith("ducklake:"):
+    if not names_lake(settings.warehouse):
         return FileTarget(Path(settings.warehouse))
     from loader.lake_target import LakeTarget  # noqa: PLC0415 - a file pays nothing for the lake
 

@@ -42,7 +42,10 @@ def points(difference: float | None) -> str:
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """Write a 95 % interval of a rate: ``96.6 to 97.0%`` with a dash; a tiny one in hundredths."""
+    """Write a 95 % interval as ``96.6–97.0%``.
+
+    It has two decimals when the upper end is below 0.15 %.
+    """  # noqa: RUF002 (an en dash is meant)
     if low is None or high is None:
         return MISSING
     digits = 2 if high < 0.0015 else 1

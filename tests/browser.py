@@ -19,6 +19,8 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.ports import free_port
+
 ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-dev-shm-usage"]
 SIOCSIFFLAGS, UP_AND_RUNNING = 0x8914, 0x41
 
@@ -176,7 +178,7 @@ def lab(
     first is open, ``arrives`` writes a file into the spool, and the notebook is run again until it
     tells of it.
     """
-    port = _free_port()
+    port = free_port()
     address = f"http://127.0.0.1:{port}"
     server = subprocess.Popen(
         [*command, f"--port={port}", "--IdentityProvider.token=t"],
@@ -260,12 +262,6 @@ def _drawn(page: Page) -> list[int]:
             break
         page.wait_for_timeout(100)
     return [wanted, page.locator(DRAWN).count()]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait(port: int) -> None:

@@ -6,7 +6,6 @@ import os
 import pwd
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import psycopg
 
 from loader.settings import Settings, load_settings
 from tests.conftest import require
+from tests.ports import free_port
 
 PASSWORD = "kept-out-of-sight"
 _USER = "loader"
@@ -89,13 +89,6 @@ def running_postgres(fsync: bool = False) -> Iterator[Postgres]:
         with suppress(subprocess.CalledProcessError):
             cluster.stop("immediate")
         shutil.rmtree(directory, ignore_errors=True)
-
-
-def free_port() -> int:
-    """Return a port that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

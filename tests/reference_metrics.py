@@ -67,7 +67,7 @@ def read(line: bytes) -> Event | None:
         key=message_key(payload["message_id"]),
         recipient=payload["recipient"].strip().lower(),
         at=datetime.fromisoformat(payload["timestamp"]),
-        campaign=campaign.get("id"),
+        campaign=campaign["id"] if (campaign.get("id") or "").strip() else None,
         campaign_name=campaign.get("name"),
         payload=payload,
         standing=(received is None, received or "", line),

@@ -70,6 +70,8 @@ IDS = [
     *(f"<{MESSAGE}@e.com>", MESSAGE, MESSAGE.upper(), f" <{MESSAGE}> ", "<>", "abc", f"{MESSAGE}x"),
     *(f"{MESSAGE}@a@b", f"<{MESSAGE}@>", f"@{MESSAGE}", f"{{{MESSAGE}}}", MESSAGE.replace("-", "")),
 ]
+BLANKS = ['""', '" "', '"\\t\\r\\n"', '"\\u000b\\f "', '"\\u00a0"', '"\\u001c"']
+"""Campaign ids that are blank, and two that only look so."""
 STATUSES = ["4.4.7 (x)", "smtp; 550 5.1.1 no", "1.2.3.4 5.1.1.", "5.1.1.1", "é"]
 KINDS = ["delivered", "open", "click", "bounce", "subscription_changed", "complaint", "test"]
 ODD_KEYS = ["kind", "url", "zz", "campaign", "x.y", "é", "contact_list", "a\\u0041", "\\u00015"]
@@ -121,7 +123,8 @@ class Author:
 
     def _event(self, comma: str, colon: str) -> str:
         kind = self.chance.choice(KINDS)
-        campaign = self._object([("id", self._field()), ("name", self._field())], comma, colon)
+        identity = self.chance.choice(BLANKS) if self.chance.random() < 0.1 else self._field()
+        campaign = self._object([("id", identity), ("name", self._field())], comma, colon)
         fields = [
             ("kind", self._text() if self._oddly() else f'"{kind}"'),
             ("sender", self._field()),
@@ -260,6 +263,7 @@ def test_lines_of_one_shape_are_never_read_singly(monkeypatch: pytest.MonkeyPatc
         (b"T10:00:00Z", b"T10:00:00"),
         (b"T10:00:00Z", b"T10:00:00+01:60"),
         (b'"campaign":', b'"zz":'),
+        (b'"campaign":{"id":"', b'"campaign":{"id":"","was":"'),
     ],
 )
 def test_an_answer_does_not_depend_on_the_batch(there: bytes, instead: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from loader.cli import cli
 
@@ -107,6 +109,25 @@ def test_json_is_one_object_even_for_a_failure(tmp_path: Path) -> None:
     assert set(json.loads(failed.stdout)) == {"error"}
     assert json.loads(done.stdout)["read"] == 0
     assert json.loads(found.stdout)["rows"] == [{"one": 1}]
+
+
+def test_verify_says_how_far_it_is_in_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it runs ``loader verify`` tells the bytes done and their share, which ends at 100 %."""
+    monkeypatch.setattr("loader.progress._LOG_SECONDS", 0)
+    (tmp_path / "spool").mkdir()
+    for name in ("a", "b", "c"):
+        (tmp_path / "spool" / f"{name}.jsonl").write_text('{"kind": "open"}\n' * 100)
+
+    done = CliRunner().invoke(cli, ["verify"], env={"LOADER_HOME": str(tmp_path)})
+
+    assert done.exit_code == 0
+    assert re.findall(r"Verifying: ([0-9,]+) bytes, (\d+)%", done.stderr) == [
+        ("1,700", "33"),
+        ("3,400", "67"),
+        ("5,100", "100"),
+    ]
 
 
 @pytest.mark.parametrize("command", ["serve", "run"])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import require
+from tests.ports import free_port
 from tests.torture import probes, proxy, server
 from tests.torture.client import HOST, Receiver, event, signed
 
@@ -91,7 +92,7 @@ def test_slow_clients_hurt_nobody(front: proxy.Nginx | proxy.Caddy) -> None:
 def test_receiver_that_is_away_is_a_503(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """While the receiver is restarted the provider is told to come back."""
     program = require("nginx")
-    with proxy.Nginx(program, tmp_path / "etc", proxy.free_port()) as front:
+    with proxy.Nginx(program, tmp_path / "etc", free_port()) as front:
         status, body = curl(front, "/webhooks/inboxroad", "-d", "x", "-i")
     assert status == 503
     assert "Retry-After: 5" in body and '{"error": ' in body

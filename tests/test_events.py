@@ -1,6 +1,7 @@
 """What one spool line means."""
 
 import base64
+import hashlib
 import json
 from datetime import datetime
 from typing import Any
@@ -134,7 +135,7 @@ def test_both_forms_of_a_message_id_have_one_key(message_id: str) -> None:
 )
 def test_other_message_ids_are_hashed(message_id: str) -> None:
     """An id that is no UUID has the MD5 of the stripped id as its key."""
-    md5 = __import__("hashlib").md5(message_id.encode()).hexdigest()
+    md5 = hashlib.md5(message_id.encode(), usedforsecurity=False).hexdigest()
 
     assert message_key(f" <{message_id}> ") == UUID(md5)
 
@@ -340,6 +341,18 @@ def test_unknown_kinds_are_kept_whole() -> None:
     assert isinstance(found, Event)
     assert (found.table, found.row["kind"]) == ("other_event", "complaint")
     assert json.loads(found.row["event"]) == event
+
+
+@pytest.mark.parametrize("blank", ["", " ", " \t\r\n\v\f"])
+def test_a_blank_campaign_id_is_none(blank: str) -> None:
+    """An event whose campaign id is blank is of no campaign; another id stays as it came."""
+    found = one(line(DELIVERED | {"campaign": CAMPAIGN | {"id": blank}}))
+    other = one(line(DELIVERED | {"campaign": CAMPAIGN | {"id": f" 7{blank}"}}))
+
+    assert isinstance(found, Event) and isinstance(other, Event)
+    assert (found.row["campaign_id"], found.row["extra"]) == (None, None)
+    assert found.row["campaign_name"] == CAMPAIGN["name"]
+    assert other.row["campaign_id"] == f" 7{blank}"
 
 
 @pytest.mark.parametrize("blank", [b"", b"  ", b"\r", b" \t"])

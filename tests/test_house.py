@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "settings": "errors",
     "strict_json": "",
     "signature": "",
+    "progress": "",
     # bytes → verified body → spool line
     "spool": "errors",
     "notices": "",
@@ -54,8 +55,8 @@ MAY_IMPORT = {
     "query": "lake settings spill whole errors",
     "ingest": "batch lake retention settings shape spool target ties warehouse errors",
     "quarantine": "batch events lake query settings shape spool target ties warehouse errors",
-    "maintain": "lake lake_target settings errors",
-    "migrate": "lake lake_target settings warehouse errors",
+    "maintain": "lake lake_target progress settings errors",
+    "migrate": "lake lake_target progress settings warehouse errors",
     "status": "events lake ledger query settings spool errors",
     # table → view → chart → page
     "wording": "",
@@ -73,9 +74,8 @@ MAY_IMPORT = {
     # a seed → signed bodies
     "scenario": "errors",
     "traffic": "scenario",
-    "simulate": "scenario settings signature spool traffic errors",
+    "simulate": "progress scenario settings signature spool traffic errors",
     # words → one of the above
-    "progress": "",
     "run": "errors",
     "demo": "run errors",
     "cli": "*",

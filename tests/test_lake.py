@@ -34,12 +34,12 @@ from tests.lake import (
     Postgres,
     answer,
     environment,
-    free_port,
     running_postgres,
     running_s3,
     settings_of,
     start_loader,
 )
+from tests.ports import free_port
 from tests.provider import DELIVERED, large, line
 
 pytestmark = pytest.mark.lake

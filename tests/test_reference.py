@@ -29,7 +29,7 @@ PEOPLE = ("ann{}@gmail.com", "ben{}@yahoo.com", "eva{}@staff.example.net")
 KEYS = ("335026fa-0b4d-4fb3-a92c-8193ac26360{}", "48b6240d-cd8b-4d45-b4cb-684f9903210{}", "mail-{}")
 CAMPAIGNS = (
     ("alpha-{}", "Alpha"), ("alpha-{}", "Alpha"), ("beta-{}", "Beta"),
-    ("alpha-{}", "Alpha (corrected)"), ("beta-{}", None), None,
+    ("alpha-{}", "Alpha (corrected)"), ("beta-{}", None), ("", "Blank"), None,
 )  # fmt: skip
 URLS = tuple(f"https://shop.example.org/{page}" for page in "abcde")
 MOMENTS = (0, 1, 2, 3, 4, 5, 6, 19, 20, 21, 59, 60, 61, 119, 120, 121, 3600, 90_000)

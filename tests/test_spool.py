@@ -132,7 +132,7 @@ def test_threads_share_syncs(tmp_path: Path) -> None:
 
     with (
         mock.patch.object(spool, "_sync", slow),
-        Writer(tmp_path, synced=lambda _seconds, lines, _size: syncs.append(lines)) as writer,
+        Writer(tmp_path, synced=lambda _seconds, size: syncs.append(size)) as writer,
     ):
         threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
         for thread in threads:
@@ -141,7 +141,7 @@ def test_threads_share_syncs(tmp_path: Path) -> None:
             thread.join()
     lines = everything(tmp_path).splitlines()
     assert sorted(lines) == sorted(b"%d.%d" % (n, turn) for n in range(16) for turn in range(20))
-    assert sum(syncs) == 320
+    assert sum(syncs) == sum(len(line) + 1 for line in lines)
     assert len(syncs) < 80
 
 

@@ -7,12 +7,8 @@ select
     message_base.campaign_id,
     bounce.campaign_id as named_campaign_id,
     address_domain(bounce.sender) as sender_domain,
-    case
-        when word_key(bounce.sync_type) = 'async' then 'async'
-        when word_key(bounce.sync_type) is null
-            and message_base.delivered_at is not null then 'async'
-        else 'sync'
-    end as sync_type,
+    if(is_async(bounce.sync_type, message_base.delivered_at), 'async', 'sync')
+        as sync_type,
     bounce_meaning.bounce_class,
     bounce.bounce_category,
     bounce_meaning.meant_category,

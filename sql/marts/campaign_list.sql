@@ -1,5 +1,5 @@
--- grain: one row per campaign: campaign_report beside its sender domain, its recency (1
--- the newest by first delivery) and its times in the report zone
+-- grain: one row per campaign: campaign_report beside its sender domain and its recency
+-- (1 the newest by first delivery)
 create or replace view campaign_list as
 select
     campaign_report.*,

@@ -30,8 +30,6 @@ spread as (
         ) as hours,
     from reaction
     where campaign_id is not null
-        and delivered_at is not null
-        and reacted_at is not null
     group by campaign_id, kind
 )
 

@@ -9,7 +9,7 @@ select
     message_base.recipient,
     message_base.campaign_id,
     address_domain(message_base.recipient) as recipient_domain,
-    coalesce(provider_domain.provider, 'other') as provider,
+    message_base.provider,
     address_domain(message_base.sender) as sender_domain,
     message_base.sync_type,
     message_base.bounce_class,
@@ -42,11 +42,9 @@ select
     message_reaction.first_clicked_at,
     message_reaction.unsubscribed_at,
     message_reaction.complained_at,
-from message_base
+from provider_base as message_base
 left join message_reaction
     on message_base.message_key = message_reaction.message_key
     and message_base.recipient = message_reaction.recipient
-left join provider_domain
-    on address_domain(message_base.recipient) = provider_domain.domain
 left join campaign
     on message_reaction.campaign_id = campaign.campaign_id;

@@ -7,5 +7,7 @@ select
     rate(count(*), (select count(*) from quarantine)) as line_share,
     report_time(min(received_at)) as first_received_at_local,
     report_time(max(received_at)) as last_received_at_local,
+    min(received_at) as first_received_at,
+    max(received_at) as last_received_at,
 from quarantine
 group by reason;

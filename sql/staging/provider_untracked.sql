@@ -1,9 +1,7 @@
 -- grain: mailbox provider of untracked_message: how many they are
 create or replace view provider_untracked as
 select
-    coalesce(provider_domain.provider, 'other') as provider,
+    provider,
     count(*) as untracked,
-from untracked_message
-left join provider_domain
-    on address_domain(untracked_message.recipient) = provider_domain.domain
-group by all;
+from with_provider('untracked_message')
+group by provider;

@@ -14,18 +14,12 @@ from itertools import islice
 from pathlib import Path
 from types import TracebackType
 
+from tests.ports import free_port
 from tests.torture.client import HOST, signed
 from tests.torture.probes import Connect, ask
 from tests.torture.server import requests
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def certificate(directory: Path) -> tuple[Path, Path]:

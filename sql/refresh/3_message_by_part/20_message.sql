@@ -39,8 +39,7 @@ select
     delivery.campaign_id as delivery_campaign_id,
     delivery.sender as delivery_sender,
     delivery.delivered_at,
-    coalesce(word_key(bounce.sync_type) = 'async', delivery.delivered_at is not null)
-        as is_async,
+    is_async(bounce.sync_type, delivery.delivered_at) as is_async,
 from bounce
 left join bounce_meaning
     on word_key(bounce.bounce_category) is not distinct from bounce_meaning.category

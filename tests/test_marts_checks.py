@@ -408,14 +408,16 @@ def test_what_is_to_be_known_of_a_campaign(one_of_each: Con) -> None:
             "match_rate": 0.75, "machine_open_rate": pytest.approx(1 / 3),
             "machine_click_rate": 0.0, "bounce_rate": 0.2,
             "bounce_rate_upper": pytest.approx(2 / 6), "age_hours": True, "is_tracked": True,
-            "is_small": True, "async_bounce_seen": True,
+            "is_small": True, "small_attempted": 200, "comparable_hours": 72,
+            "async_bounce_seen": True,
         },
         {
             "campaign_id": "B", "campaign_name": "B of all", "maturity": "comparable",
             "orphans": 1, "accepted": 1000, "unattributed_nearby": 1, "unattributed": 1, "urls": 0,
             "match_rate": 0.0, "machine_open_rate": None, "machine_click_rate": None,
             "bounce_rate": 0.0, "bounce_rate_upper": pytest.approx(1 / 1001), "age_hours": True,
-            "is_tracked": True, "is_small": False, "async_bounce_seen": False,
+            "is_tracked": True, "is_small": False, "small_attempted": 200,
+            "comparable_hours": 72, "async_bounce_seen": False,
         },
     ]  # fmt: skip
 

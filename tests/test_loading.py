@@ -681,15 +681,22 @@ def test_the_largest_body_is_not_too_long() -> None:
     )
 
 
-def test_what_a_killed_rebuild_left_is_removed(tmp_path: Path) -> None:
-    """The next ingest removes the files of a rebuild that was killed."""
+@pytest.mark.parametrize("rebuild", [False, True])
+def test_what_a_killed_rebuild_left_is_removed(rebuild: bool, tmp_path: Path) -> None:
+    """The next ingest removes the files of one that was killed, and what DuckDB spilled then."""
     where = home(tmp_path)
     ingest(where)
-    for name in ("rebuild", "rebuild.born", "rebuild.born.wal"):
-        (tmp_path / f"warehouse.private.duckdb.{name}").touch()
-    ingest(where)
+    private = private_path(Path(where.warehouse))
+    for name in ("rebuild", "rebuild.wal", "rebuild.born", "rebuild.born.wal"):
+        private.with_name(f"{private.name}.{name}").touch()
+    for name in ("rebuild", "rebuild.born", "born"):
+        spilled = private.with_name(f"{private.name}.{name}.tmp")
+        spilled.mkdir()
+        (spilled / "duckdb_temp_storage_DEFAULT-0.tmp").write_bytes(b"rows")
+    private.unlink()
+    ingest(where, rebuild=rebuild)
 
-    assert not list(tmp_path.glob("*.rebuild*"))
+    assert not [*tmp_path.glob("*.rebuild*"), *tmp_path.glob("*.born*")]
 
 
 def test_answers_have_the_usual_forms(tmp_path: Path) -> None:

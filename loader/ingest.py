@@ -213,7 +213,7 @@ class _Run:
             if waiting and due:
                 self.publish()
                 published_at, waiting = time.monotonic(), False
-            else:
+            if not waiting:
                 self.retain()
             _rest(max(POLL_SECONDS, LOOKS_APART * looked), stop)
         self.once()
@@ -230,15 +230,18 @@ class _Run:
         self._copies += 1
 
     def retain(self) -> None:
-        """Compress and expire what has been loaded to its end, now and then."""
+        """Compress and expire what has been loaded to its end and published, now and then."""
         if time.monotonic() - self._retained_at < RETAIN_SECONDS or self._gone or self._unread:
             return
         self._retained_at = time.monotonic()
+        loaded = self._warehouse.offsets()
+        if not self._warehouse.is_published():  # its ties are settled from these very lines
+            return
         with self._warehouse.sole("retain") as alone:
             if alone:
                 retain(
                     self._settings.spool,
-                    self._warehouse.offsets(),
+                    loaded,
                     now=datetime.now(UTC),
                     keep_days=self._settings.retain_days,
                 )

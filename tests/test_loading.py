@@ -27,6 +27,7 @@ from loader.lock import sole_loader
 from loader.publication import beside, private_path, wal
 from loader.quarantine import retry, summary
 from loader.quarantine import sentences as told_quarantine
+from loader.retention import expired
 from loader.settings import LARGEST_BODY, Settings
 from loader.spool import BEGINNING, LONGEST_LINE, Segment, frame
 from loader.status import published_offsets, sentences, status
@@ -34,6 +35,8 @@ from loader.verify import verify
 from tests.provider import CLICK, DELIVERED, OPEN, bare, drop, home, large, line
 
 loading = sys.modules["loader.ingest"]  # the name loader.ingest is also its function's
+RECEIVED = "2026-01-01/070000.000000-abc.jsonl"
+"""A segment of the receiver's, by its name; others are never put away."""
 KEPT = ("open", "click", "duplicate_tally")
 
 
@@ -212,6 +215,29 @@ def test_what_was_loaded_is_not_read_again(tmp_path: Path) -> None:
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
     assert ingest(where).read == 0
     assert verify(where, published_offsets(where))
+
+
+def test_what_is_not_published_is_not_put_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A segment that is loaded goes only once it is published, also while the loader follows."""
+    where = replace(home(tmp_path), retain_days=0)
+    for name, value in (("APART_SECONDS", 3.0), ("POLL_SECONDS", 0.02), ("RETAIN_SECONDS", 0.0)):
+        monkeypatch.setattr(f"loader.ingest.{name}", value)
+    monkeypatch.setattr("loader.ingest.BATCH_BYTES", 100)  # so it is loaded at once
+    deadline, seen = time.monotonic() + 20, []
+
+    def stop() -> bool:
+        if not seen:
+            (where.spool / "2026-01-01").mkdir()
+            drop(where, RECEIVED, line(moment(1)))
+        seen.append((count(where), len(expired(where.spool))))
+        return seen[-1][1] > 0 or time.monotonic() > deadline
+
+    ingest(where, follow=True, stop=stop)
+
+    assert (seen[0], seen[-1]) == ((0, 0), (1, 1))
+    assert (0, 1) not in seen
 
 
 def test_follow_shows_new_events_and_stops_when_told(tmp_path: Path) -> None:

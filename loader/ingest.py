@@ -257,14 +257,14 @@ class _Run:
         settle_ties(self._warehouse, self._settings.spool)
 
     def _refuse_to_forget(self) -> None:
-        """Raise where the old warehouse holds events that are in this spool no more."""
+        """Raise where events have been loaded that are in this spool no more."""
         spool = self._settings.spool
         present = [segment.name for segment in list_segments(spool)]
         if gone := self._warehouse.elsewhere(present, expired(spool)):
             raise WarehouseError(
-                f"{gone} segments that were loaded are not in this spool, and a rebuild would "
-                "lose their events: restore them; or, to go on without them, begin a new "
-                "warehouse (of a file: delete it and the private one beside it)."
+                f"{gone} segments that were loaded are not in this spool, and what is rebuilt "
+                "would lack their events: restore them; or, to go on without them, begin a new "
+                "warehouse without --rebuild (of a file: delete it and the private one beside it)."
             )
 
     def _batches(self, segments: Iterable[Segment]) -> Iterator[list[Block]]:

@@ -299,7 +299,7 @@ def test_rebuild_refuses_to_forget(tmp_path: Path) -> None:
     ingest(where)
     path.unlink()
 
-    with pytest.raises(WarehouseError, match="lose their events"):
+    with pytest.raises(WarehouseError, match="lack their events"):
         ingest(where, rebuild=True)
     assert count(where) == 1
 
@@ -324,7 +324,28 @@ def test_what_has_expired_outlives_the_private_file(lost: str, tmp_path: Path) -
 
     assert ingest(where).inserted == 1
     assert count(where) == 2
-    with pytest.raises(WarehouseError, match="lose their events"):
+    with pytest.raises(WarehouseError, match="lack their events"):
+        ingest(where, rebuild=True)
+
+
+@pytest.mark.parametrize("private", ["broken", "new"])
+def test_a_rebuild_asks_the_receipts_too(private: str, tmp_path: Path) -> None:
+    """What has expired is missed by a rebuild also where the file that can be read is older."""
+    where = home(tmp_path)
+    ingest(where)
+    older = Path(where.warehouse).read_bytes()
+    path = drop(where, "a.jsonl", line(moment(1)))
+    ingest(where)
+    path.unlink()
+    (where.spool / "expired.log").write_text('{"segment": "a.jsonl", "bytes": 300}\n')
+    drop(where, "b.jsonl", line(moment(2)))
+    Path(where.warehouse).unlink()
+    Path(where.warehouse).write_bytes(older)
+    private_path(Path(where.warehouse)).unlink()
+    if private == "broken":
+        private_path(Path(where.warehouse)).write_bytes(b"broken" * 1000)
+
+    with pytest.raises(WarehouseError, match="1 segments that were loaded"):
         ingest(where, rebuild=True)
 
 

@@ -150,7 +150,7 @@ class _Run:
         offsets = self._warehouse.offsets()
         self._gone = list(vanished(self._settings.spool, offsets))
         found = {}
-        for segment in list_segments(self._settings.spool):
+        for segment in list_segments(self._settings.spool, self._gone):
             offset = offsets.get(segment.name, 0)
             if holds_more(segment, offset) and (more := _more(segment, offset)):
                 found[segment] = max(more, 0)

@@ -56,6 +56,8 @@ _SCAN = 1024 * 1024
 _PEEK = 4096
 _NEWLINE = ord("\n")
 _ENDINGS = (".jsonl", ".jsonl.zst")
+_OF_THE_DISK = "lost+found"
+"""Root's own directory at the root of an ext4: it stands in a spool that is a disk of its own."""
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
@@ -484,15 +486,16 @@ class Segment:
     path: Path
 
 
-def list_segments(spool: Path) -> list[Segment]:
+def list_segments(spool: Path, unread: list[SpoolError] | None = None) -> list[Segment]:
     """Return the segments under ``spool``, sorted by name; none when there is no such directory.
 
     Files dropped in by hand count. Symbolic links and anything that is not a plain file do not.
     A file that stands there both plain and compressed (a crash between the two steps) counts
-    once. Raises ``SpoolError`` for a directory that cannot be read.
+    once. Raises ``SpoolError`` for a directory that cannot be read; where ``unread`` is given,
+    that is put there instead, and the others are listed, unless it is the spool itself.
     """
     found: dict[str, Segment] = {}
-    for place in sorted(_files(spool)):  # x.jsonl before x.jsonl.zst
+    for place in sorted(_files(spool, unread)):  # x.jsonl before x.jsonl.zst
         # A file's name may be no UTF-8, and the tables hold nothing else.
         name = os.fsencode(place.removesuffix(".zst")).decode("utf-8", "backslashreplace")
         found.setdefault(name, Segment(name, spool / place))
@@ -570,19 +573,23 @@ def ends_whole(segment: Segment) -> bool:
         return path is not None and segment_end(segment) == os.fstat(fd).st_size
 
 
-def _files(spool: Path, inside: str = "") -> Iterator[str]:
+def _files(spool: Path, unread: list[SpoolError] | None, inside: str = "") -> Iterator[str]:
     """Yield where the plain files of segments are, relative to ``spool``."""
     try:
         with os.scandir(spool / inside) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    yield from _files(spool, f"{inside}{entry.name}/")
+                    if entry.name != _OF_THE_DISK:
+                        yield from _files(spool, unread, f"{inside}{entry.name}/")
                 elif entry.name.endswith(_ENDINGS) and entry.is_file(follow_symlinks=False):
                     yield inside + entry.name
     except FileNotFoundError:
         return  # removed since the directory above it was read
     except OSError as error:
-        raise SpoolError(f"{error.filename} cannot be read ({error.strerror}): mend it.") from None
+        told = SpoolError(f"{error.filename} cannot be read ({error.strerror}): mend it.")
+        if unread is None or not inside:
+            raise told from None
+        unread.append(told)
 
 
 @contextmanager

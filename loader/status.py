@@ -97,7 +97,7 @@ def _row(con: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any] | None:
 
 def _spool(settings: Settings, offsets: dict[str, int]) -> dict[str, int]:
     ends = {}
-    for segment in list_segments(settings.spool):
+    for segment in list_segments(settings.spool, []):
         try:
             ends[segment.name] = segment_end(segment)
         except SpoolError:
@@ -107,8 +107,10 @@ def _spool(settings: Settings, offsets: dict[str, int]) -> dict[str, int]:
 
 
 def _alarms(settings: Settings, offsets: dict[str, int]) -> list[str]:
-    alarms = list(map(str, vanished(settings.spool, offsets)))
-    for segment in list_segments(settings.spool):
+    unread: list[SpoolError] = []
+    segments = list_segments(settings.spool, unread)
+    alarms = list(map(str, [*vanished(settings.spool, offsets), *unread]))
+    for segment in segments:
         try:
             end, offset = segment_end(segment), offsets.get(segment.name, 0)
         except SpoolError as error:

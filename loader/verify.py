@@ -49,8 +49,11 @@ def verify(
     }
     if not settings.spool.exists():
         raise SpoolError(f"there is no spool at {settings.spool}: name its home in LOADER_HOME.")
-    segments = list_segments(settings.spool)
-    findings = list(_missing(settings, {segment.name for segment in segments}, loaded))
+    unread: list[SpoolError] = []
+    segments = list_segments(settings.spool, unread)
+    findings = [Finding("the spool", None, str(error)) for error in unread]
+    if not unread:  # else what is not listed may be there all the same
+        findings += _missing(settings, {segment.name for segment in segments}, loaded)
     ends = {segment.name: _end(segment) for segment in segments}
     done, total = 0, sum(ends.values())
     for segment in segments:

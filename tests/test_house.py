@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "lake_target": "lake memory settings spool errors",
     "target": "lake_target lock memory publication settings spool errors",
     "warehouse": "assets batch dedupe events ledger memory spool target errors",
-    "ties": "batch dedupe shape spool warehouse",
+    "ties": "batch dedupe shape spool warehouse errors",
     "query": "lake settings spill whole errors",
     "ingest": "batch lake retention settings shape spool target ties warehouse errors",
     "quarantine": "batch events lake query settings shape spool target ties warehouse errors",

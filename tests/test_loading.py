@@ -1,5 +1,6 @@
 """Loading, publishing, following, retrying: what a user of ``loader ingest`` relies on."""
 
+import errno
 import json
 import os
 import signal
@@ -24,6 +25,7 @@ from loader.batch import LINE_BYTES
 from loader.errors import LoaderError, SpoolError, WarehouseBusy, WarehouseError
 from loader.ingest import ingest
 from loader.lock import sole_loader
+from loader.metrics import Metrics
 from loader.publication import beside, private_path, wal
 from loader.quarantine import retry, summary
 from loader.quarantine import sentences as told_quarantine
@@ -290,6 +292,34 @@ def test_a_cut_segment_is_an_alarm(tmp_path: Path) -> None:
         ingest(where)
     assert count(where) == 3
     assert any("a.jsonl" in sentence for sentence in status(where)["warnings"])
+
+
+def test_a_directory_that_cannot_be_read_is_an_alarm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory of the spool that may not be read is told, by name; the rest is loaded."""
+    where, real = home(tmp_path), os.scandir
+    for name in ("closed", "lost+found"):
+        (where.spool / name).mkdir()
+        drop(where, f"{name}/a.jsonl", line(moment(1)))
+    drop(where, "b.jsonl", line(moment(2)))
+
+    def scandir(path: Path) -> Any:  # root, as whom containers run tests, may read everything
+        if path.name in {"closed", "lost+found"}:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path)
+
+    monkeypatch.setattr("loader.spool.os.scandir", scandir)
+    with pytest.raises(SpoolError, match="closed cannot be read"):
+        ingest(where)
+
+    assert count(where) == 1
+    told = [one for one in status(where)["warnings"] if "cannot be read" in one]
+    found = [one.problem for one in verify(where, published_offsets(where))]
+    assert told == found[:1] and "closed" in told[0] and len(found) == 2  # and a signature
+    assert b"loader_spool_segments 1.0" in Metrics().render(where.spool)
+    monkeypatch.undo()
+    assert ingest(where).inserted == 1
 
 
 def test_rebuild_refuses_to_forget(tmp_path: Path) -> None:

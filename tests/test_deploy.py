@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,22 @@ def test_answers_pass(front: proxy.Nginx | proxy.Caddy) -> None:
     for path in ("/", "/metrics", "/webhooks"):
         status, body = curl(front, path)
         assert (status, body[:10]) == (404, '{"error": ')
+
+
+@pytest.mark.parametrize("asked", [HOST, "alias.example", "127.0.0.1"])
+@pytest.mark.parametrize("name", [f"{HOST}.", HOST.upper(), "alias.example", "127.0.0.1", ""])
+def test_2xx_means_on_disk_by_any_name(
+    asked: str, name: str, front: proxy.Nginx | proxy.Caddy, receiver: Receiver
+) -> None:
+    """Whatever name a signed event is posted to, it is on disk, or not answered 2xx."""
+    title = f"{type(front).__name__}-{asked}-as-{name}"
+    data = signed(event(title)).replace(f"Host: {HOST}".encode(), f"Host: {name}".encode())
+    try:
+        statuses = probes.ask(probes.encrypted(front.port, asked), data)
+    except ssl.SSLError:
+        statuses = []  # there is no certificate for that name
+    assert server.stored(receiver.home)[title] == (statuses == [200])
+    assert not [status for status in statuses if status != 200 and status < 400]
 
 
 def test_large_body_is_refused(front: proxy.Nginx | proxy.Caddy, tmp_path: Path) -> None:

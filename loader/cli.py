@@ -76,6 +76,10 @@ def _note(sentence: str) -> None:
     click.echo(sentence, err=True)
 
 
+def _warn(sentence: str) -> None:
+    _note(f"loader: warning: {sentence}")
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="inboxroad-loader")
 def cli() -> None:
@@ -111,6 +115,7 @@ def ingest(follow: bool, rebuild: bool, as_json: bool) -> None:
             rebuild=rebuild,
             progress=lambda events, done, total: report(events, done / max(total, 1)),
             stop=until_told() if follow else None,
+            warn=_warn,
         )
     sentence = (
         f"read {result.read:,} events: {result.inserted:,} inserted, {result.duplicates:,} "

@@ -47,6 +47,8 @@ RETAIN_SECONDS = 60.0
 
 Progress = Callable[[int, int, int], None]
 """Takes the events read, the bytes done and the bytes in all."""
+Warn = Callable[[str], None]
+"""Takes a sentence about what is to be mended, though loading goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,13 @@ def ingest(
     rebuild: bool = False,
     progress: Progress | None = None,
     stop: Callable[[], bool] | None = None,
+    warn: Warn | None = None,
 ) -> IngestResult:
     """Load what is new in the spool and publish the warehouse.
 
     ``follow`` goes on until ``stop()`` is true, then loads and publishes once more. ``rebuild``
     builds the warehouse anew from the whole spool, aside, before it takes the old one's place.
+    What ends no loading, such as a segment that cannot be put away, ``warn`` is told once.
 
     Safe to run twice, to kill at any moment, and to run beside itself: the second waits a few
     seconds, then raises ``WarehouseBusy``. A segment that is shorter than what was loaded from it
@@ -89,7 +93,7 @@ def ingest(
     warehouse = Warehouse(target, settings.timezone)
     purpose = "loader ingest" + " --rebuild" * rebuild + " --follow" * follow
     with told(described(settings)), target.turn(purpose), closing(warehouse):
-        run = _Run(settings, warehouse, progress or (lambda _events, _done, _total: None))
+        run = _Run(settings, warehouse, progress or (lambda _events, _done, _total: None), warn)
         if rebuild:
             run.rebuild()
         warehouse.open()
@@ -117,8 +121,15 @@ def until_told() -> Callable[[], bool]:
 class _Run:
     """One run of ``ingest``: what it has done so far."""
 
-    def __init__(self, settings: Settings, warehouse: Warehouse, progress: Progress) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        warehouse: Warehouse,
+        progress: Progress,
+        warn: Warn | None = None,
+    ) -> None:
         self._settings = settings
+        self._warn = warn or (lambda _sentence: None)
         self._warehouse = warehouse
         self._batch_bytes = BATCH_BYTES * warehouse.batch_scale
         self._progress = progress
@@ -129,6 +140,7 @@ class _Run:
         self._copies = 0
         self._pause = 0.0
         self._retained_at = -float("inf")
+        self._is_tidy = True
         self._gone: list[SpoolError] = []
         self._unread: list[SpoolError] = []
 
@@ -239,12 +251,18 @@ class _Run:
             return
         with self._warehouse.sole("retain") as alone:
             if alone:
-                retain(
-                    self._settings.spool,
-                    loaded,
-                    now=datetime.now(UTC),
-                    keep_days=self._settings.retain_days,
-                )
+                self._put_away(loaded)
+
+    def _put_away(self, loaded: Mapping[str, int]) -> None:
+        """Do a round of retention; where something cannot be put away, that is told once."""
+        spool, keep_days = self._settings.spool, self._settings.retain_days
+        was_tidy, self._is_tidy = self._is_tidy, False
+        try:
+            retain(spool, loaded, now=datetime.now(UTC), keep_days=keep_days)
+            self._is_tidy = True
+        except SpoolError as error:
+            if was_tidy:
+                self._warn(str(error))
 
     def rebuild(self) -> None:
         """Build the database anew, out of readers' sight."""

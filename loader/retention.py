@@ -4,13 +4,14 @@ Nothing is touched that a loader has not read to its end, and nothing that the r
 write: files dropped into the spool by hand belong to whoever put them there.
 """
 
+import errno
 import hashlib
 import json
 import os
 import re
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,12 +31,17 @@ from loader.spool import (
 RECEIPTS = "expired.log"
 """In the spool: a JSON line for every segment that was removed, written before it goes."""
 
+RESERVE = "expired.reserve"
+"""In the spool: some space, given up for the next receipt where the disk is full."""
+
 COMPRESS_AFTER = timedelta(days=1)
 """A segment that was written to more recently stays plain, for whoever wants to look into it."""
 
 _OURS = re.compile(r"\d{4}-\d\d-\d\d/\d{6}\.\d{6}-[0-9a-f]+\.jsonl")
 _BLOCK = 8 * 1024 * 1024
 _LEVEL = 6
+_RESERVE_BYTES = 64 * 1024
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 @dataclass(frozen=True)
@@ -66,14 +72,16 @@ def retain(
     warehouse. A segment is compressed once it is sealed, whole, loaded to its end and a day old;
     it is removed when ``keep_days`` have passed since it was last written (None: never).
     ``now`` is aware. A crash at any moment leaves every line in place, plain or compressed.
-    Raises ``SpoolError`` when a segment is shorter than what was loaded from it, or a write fails.
+    Raises ``SpoolError`` when a segment is shorter than what was loaded from it, before anything
+    is touched; and when something could not be put away, after everything else was.
     """
+    problems: list[SpoolError] = []
     compressed = expired = freed = 0
-    for segment in list_segments(spool):
-        if not _is_done(segment, loaded):
-            continue
-        before = segment.path.stat().st_size
-        try:
+    if keep_days is not None:
+        _reserve(spool)
+    for segment in _done(spool, loaded, problems):
+        with _keeping(segment, problems):
+            before = segment.path.stat().st_size
             age = now - datetime.fromtimestamp(segment.path.stat().st_mtime, UTC)
             if keep_days is not None and age > timedelta(days=keep_days):
                 _expire(spool, segment, now)
@@ -81,11 +89,9 @@ def retain(
             elif age > COMPRESS_AFTER and _is_plain(segment):
                 freed += before - _compress(segment)
                 compressed += 1
-        except OSError as error:
-            raise SpoolError(
-                f"segment {segment.name} could not be put away ({error.strerror}): "
-                "it is kept as it was."
-            ) from None
+    if problems:
+        more = f" (and {len(problems) - 1} more like it)" * (len(problems) > 1)
+        raise SpoolError(f"{str(problems[0]).removesuffix('.')}{more}.")
     return Retained(compressed, expired, freed)
 
 
@@ -99,16 +105,39 @@ def expired(spool: Path) -> dict[str, int]:
     return {receipt["segment"]: receipt["bytes"] for receipt in receipts}
 
 
-def _is_done(segment: Segment, loaded: Mapping[str, int]) -> bool:
-    if not is_ours(segment.name) or is_active(segment):
-        return False
-    end, offset = segment_end(segment), loaded.get(segment.name, 0)
-    if offset > end:
-        raise SpoolError(
-            f"segment {segment.name} holds {end} bytes, but {offset} were loaded from it: "
-            "restore it from a backup; nothing was put away."
+def _done(spool: Path, loaded: Mapping[str, int], problems: list[SpoolError]) -> list[Segment]:
+    """Return what is sealed and loaded to its end, the oldest first: that may free the space."""
+    ends: dict[Segment, int] = {}
+    written: dict[Segment, float] = {}
+    for segment in list_segments(spool):
+        with _keeping(segment, problems):
+            if is_ours(segment.name) and not is_active(segment):
+                ends[segment] = segment_end(segment)
+                written[segment] = segment.path.stat().st_mtime
+    for segment, end in ends.items():
+        if (offset := loaded.get(segment.name, 0)) > end:
+            raise SpoolError(
+                f"segment {segment.name} holds {end} bytes, but {offset} were loaded from it: "
+                "restore it from a backup; nothing was put away."
+            )
+    whole = (one for one in written if 0 < ends[one] == loaded.get(one.name, 0))
+    return sorted(whole, key=lambda one: written[one])
+
+
+@contextmanager
+def _keeping(segment: Segment, problems: list[SpoolError]) -> Iterator[None]:
+    """Let what cannot be done with a segment stop nothing else."""
+    try:
+        yield
+    except OSError as error:
+        problems.append(
+            SpoolError(
+                f"segment {segment.name} could not be put away ({error.strerror}): "
+                "it is kept as it was."
+            )
         )
-    return 0 < end == offset
+    except SpoolError as error:
+        problems.append(error)
 
 
 def _is_plain(segment: Segment) -> bool:
@@ -127,14 +156,14 @@ def _compress(segment: Segment) -> int:
             packer.copy_stream(source, target, size=state.st_size)
             target.flush()
             os.fsync(target.fileno())
-        if not _reads_back(aside, segment.path):
-            raise SpoolError(
-                f"segment {segment.name} does not read back from its compressed form: "
-                "the disk or the memory is failing; it is kept as it was."
-            )
-        os.utime(aside, ns=(state.st_atime_ns, state.st_mtime_ns))
-        size = aside.stat().st_size
-        aside.rename(segment.path.with_name(segment.path.name + ".zst"))
+            if not _reads_back(aside, segment.path):
+                raise SpoolError(
+                    f"segment {segment.name} does not read back from its compressed form: "
+                    "the disk or the memory is failing; it is kept as it was."
+                )
+            os.utime(aside, ns=(state.st_atime_ns, state.st_mtime_ns))
+            size = aside.stat().st_size
+            aside.rename(segment.path.with_name(segment.path.name + ".zst"))
     except BaseException:
         with suppress(OSError):
             aside.unlink()
@@ -159,6 +188,20 @@ def _expire(spool: Path, segment: Segment, now: datetime) -> None:
         "sha256": _digest(segment.path, size),
         "expired_at": now.astimezone(UTC).isoformat(),
     }
+    try:
+        _write_receipt(spool, receipt)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        (spool / RESERVE).unlink(missing_ok=True)
+        _write_receipt(spool, receipt)
+    sync_directory(spool)
+    for path in (segment.path, _other_form(segment.path)):
+        with suppress(FileNotFoundError):
+            path.unlink()
+
+
+def _write_receipt(spool: Path, receipt: Mapping[str, object]) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     fd = os.open(spool / RECEIPTS, flags, 0o600)
     with os.fdopen(fd, "wb") as target:
@@ -166,10 +209,13 @@ def _expire(spool: Path, segment: Segment, now: datetime) -> None:
         target.write(b"\n" + json.dumps(receipt).encode() + b"\n")
         target.flush()
         os.fsync(target.fileno())
-    sync_directory(spool)
-    for path in (segment.path, _other_form(segment.path)):
-        with suppress(FileNotFoundError):
-            path.unlink()
+
+
+def _reserve(spool: Path) -> None:
+    """Keep some space for a receipt: no segment goes without, and on a full disk one has to."""
+    with suppress(OSError), (spool / RESERVE).open("ab") as file:
+        if hasattr(os, "posix_fallocate"):  # which macOS lacks
+            os.posix_fallocate(file.fileno(), 0, _RESERVE_BYTES)
 
 
 def _other_form(path: Path) -> Path:

@@ -242,6 +242,29 @@ def test_what_is_not_published_is_not_put_away(
     assert (0, 1) not in seen
 
 
+def test_what_cannot_be_put_away_ends_no_loading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A segment that cannot be compressed is told once, as a warning; loading goes on."""
+    where = home(tmp_path)
+    monkeypatch.setattr("loader.ingest.RETAIN_SECONDS", 0.0)
+    path = where.spool / RECEIVED
+    path.parent.mkdir()
+    drop(where, RECEIVED, line(moment(1)))
+    os.utime(path, (0, 0))
+    path.with_name(f".{path.name}.zst.part").mkdir()
+    told: list[str] = []
+    rounds = iter(range(8))
+    ingest(where, follow=True, stop=lambda: next(rounds, 8) == 8, warn=told.append)
+
+    assert (count(where), len(told)) == (1, 1)
+    assert "could not be put away" in told[0]
+    process = command(where, "ingest", "--json")
+    out, said = process.communicate(timeout=60)
+    assert (process.returncode, json.loads(out)["read"]) == (0, 0)
+    assert said.decode() == f"loader: warning: {told[0]}\n"
+
+
 def test_follow_shows_new_events_and_stops_when_told(tmp_path: Path) -> None:
     """Events are visible seconds after they came; SIGTERM publishes the last ones, then ends."""
     where = home(tmp_path)

@@ -1,6 +1,8 @@
 """Retention and verification: only what is loaded is put away, and nothing is put away unseen."""
 
 import os
+import random
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest import mock
@@ -16,6 +18,7 @@ from loader.signature import sign
 from loader.spool import Segment, Writer, frame, list_segments, read_block, segment_end
 from loader.strict_json import form
 from loader.verify import verify
+from tests.torture.server import SmallDisk
 
 SECRET = "a-secret-for-tests"
 NOW = datetime.now(UTC) + timedelta(days=2)
@@ -155,6 +158,39 @@ def test_what_does_not_read_back_is_thrown_away(settings: Settings, held: bytes)
         retain(settings.spool, ends(settings.spool), now=NOW, keep_days=None)
     assert {segment.name: text(segment) for segment in list_segments(settings.spool)} == before
     assert [path for path in settings.spool.rglob("*") if ".zst" in path.name] == []
+
+
+def test_one_that_fails_stops_no_other(settings: Settings) -> None:
+    """A segment that cannot be put away is told, after all the others have been."""
+    first = list_segments(settings.spool)[0]
+    first.path.with_name(f".{first.path.name}.zst.part").mkdir()
+    with pytest.raises(SpoolError, match=f"{first.name} .*kept as it was"):
+        retain(settings.spool, ends(settings.spool), now=NOW, keep_days=None)
+    suffixes = [segment.path.suffix for segment in list_segments(settings.spool)]
+    assert suffixes == [".jsonl", ".zst", ".zst"]
+
+
+def test_a_full_disk_frees_itself(tmp_path: Path) -> None:
+    """On a disk without a free byte expired segments go, and then there is space to compress."""
+    try:
+        with SmallDisk(tmp_path / "disk", "4m") as spool:
+            now = datetime.now(UTC)
+            for name, days in (("2026-01-02/000000.0", 3), ("2026-01-03/000000.0", 9)):
+                path = spool / f"{name}00000-ab.jsonl"
+                path.parent.mkdir()
+                path.write_bytes(random.Random(days).randbytes(500_000).hex().encode() + b"\n")
+                os.utime(path, times=((now - timedelta(days=days)).timestamp(),) * 2)
+            loaded = ends(spool)
+            retain(spool, {}, now=now, keep_days=5)  # of an earlier day, which left a reserve
+            with suppress(OSError), (spool / "ballast").open("wb", buffering=0) as ballast:
+                while ballast.write(b"x" * 4096):
+                    pass
+            retain(spool, loaded, now=now, keep_days=5)
+            younger, older = sorted(loaded)
+            assert expired(spool) == {older: loaded[older]}
+            assert [one.path.name for one in list_segments(spool)] == [Path(younger).name + ".zst"]
+    except PermissionError as error:
+        pytest.skip(f"{error}, so there is no small disk to fill")
 
 
 def test_crash_between_the_two_names(settings: Settings) -> None:

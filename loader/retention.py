@@ -5,6 +5,7 @@ write: files dropped into the spool by hand belong to whoever put them there.
 """
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -71,12 +72,14 @@ def retain(
     ``loaded`` maps a segment's name to the offset up to which its lines are committed in the
     warehouse. A segment is compressed once it is sealed, whole, loaded to its end and a day old;
     it is removed when ``keep_days`` have passed since it was last written (None: never).
-    ``now`` is aware. A crash at any moment leaves every line in place, plain or compressed.
-    Raises ``SpoolError`` when a segment is shorter than what was loaded from it, before anything
-    is touched; and when something could not be put away, after everything else was.
+    ``now`` is aware. A crash at any moment leaves every line in place, plain or compressed; what
+    it left half made goes in the next round. Raises ``SpoolError`` when a segment is shorter than
+    what was loaded from it, before anything is touched; and when something could not be put away,
+    after everything else was.
     """
     problems: list[SpoolError] = []
     compressed = expired = freed = 0
+    _remove_half_made(spool)
     if keep_days is not None:
         _reserve(spool)
     for segment in _done(spool, loaded, problems):
@@ -140,6 +143,15 @@ def _keeping(segment: Segment, problems: list[SpoolError]) -> Iterator[None]:
         problems.append(error)
 
 
+def _remove_half_made(spool: Path) -> None:
+    """Remove what a kill left of a compression: addresses that nobody would ever remove."""
+    for aside in spool.glob("*/.*.jsonl.zst.part"):
+        # Whoever is making one holds it, such as the loader of another warehouse.
+        with suppress(OSError), aside.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            aside.unlink()
+
+
 def _is_plain(segment: Segment) -> bool:
     """Say whether a segment can be compressed; one with a torn tail keeps its bytes as they are."""
     return segment.path.suffix != ".zst" and ends_whole(segment)
@@ -149,9 +161,10 @@ def _compress(segment: Segment) -> int:
     """Replace a plain segment by a compressed one of the same name; return its size on disk."""
     state = segment.path.stat()
     aside = segment.path.with_name(f".{segment.path.name}.zst.part")
-    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(fd, "wb") as target, segment.path.open("rb") as source:
+            fcntl.flock(target, fcntl.LOCK_EX)
             packer = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
             packer.copy_stream(source, target, size=state.st_size)
             target.flush()

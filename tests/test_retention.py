@@ -1,5 +1,6 @@
 """Retention and verification: only what is loaded is put away, and nothing is put away unseen."""
 
+import fcntl
 import os
 import random
 from contextlib import suppress
@@ -168,6 +169,17 @@ def test_one_that_fails_stops_no_other(settings: Settings) -> None:
         retain(settings.spool, ends(settings.spool), now=NOW, keep_days=None)
     suffixes = [segment.path.suffix for segment in list_segments(settings.spool)]
     assert suffixes == [".jsonl", ".zst", ".zst"]
+
+
+def test_what_a_kill_left_half_made_goes(settings: Settings) -> None:
+    """The next round removes it, even of a segment that has gone; what is being made stays."""
+    day = list_segments(settings.spool)[0].path.parent
+    left, held = (day / f".{hour}0000.000000-ab.jsonl.zst.part" for hour in (10, 11))
+    left.write_bytes(b"half")
+    with held.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        retain(settings.spool, {}, now=NOW, keep_days=None)
+        assert (left.exists(), held.exists()) == (False, True)
 
 
 def test_a_full_disk_frees_itself(tmp_path: Path) -> None:

@@ -108,6 +108,12 @@ def expired(spool: Path) -> dict[str, int]:
     return {receipt["segment"]: receipt["bytes"] for receipt in receipts}
 
 
+def was_put_away(spool: Path, segment: Segment) -> bool:
+    """Say whether ``segment`` was removed since it was listed: its receipt was written before."""
+    forms = (segment.path, _other_form(segment.path))
+    return not any(path.exists() for path in forms) and segment.name in expired(spool)
+
+
 def _done(spool: Path, loaded: Mapping[str, int], problems: list[SpoolError]) -> list[Segment]:
     """Return what is sealed and loaded to its end, the oldest first: that may free the space."""
     ends: dict[Segment, int] = {}

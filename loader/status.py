@@ -9,6 +9,7 @@ from loader.events import TABLES
 from loader.lake import described, segment_prefix
 from loader.ledger import loaded_offsets
 from loader.query import connect, published_at
+from loader.retention import was_put_away
 from loader.settings import Settings
 from loader.spool import list_segments, segment_end, vanished
 
@@ -116,7 +117,7 @@ def _alarms(settings: Settings, offsets: dict[str, int]) -> list[str]:
         except SpoolError as error:
             alarms.append(str(error))
             continue
-        if end < offset:
+        if end < offset and not was_put_away(settings.spool, segment):
             alarms.append(
                 f"segment {segment.name} holds {end} bytes, but {offset} were loaded from it: "
                 "restore it from a backup."

@@ -56,7 +56,7 @@ MAY_IMPORT = {
     "quarantine": "batch events lake query settings shape spool target ties warehouse errors",
     "maintain": "lake lake_target settings errors",
     "migrate": "lake lake_target settings warehouse errors",
-    "status": "events lake ledger query settings spool errors",
+    "status": "events lake ledger query retention settings spool errors",
     # table → view → chart → page
     "wording": "",
     "palette": "",

@@ -11,8 +11,9 @@ from unittest import mock
 import pytest
 import zstandard
 
-from loader import retention
+from loader import retention, status
 from loader.errors import SpoolError
+from loader.ingest import ingest
 from loader.retention import expired, retain
 from loader.settings import Settings, load_settings
 from loader.signature import sign
@@ -307,6 +308,33 @@ def test_expired_segments_are_not_missed(settings: Settings) -> None:
         retain(settings.spool, loaded, now=later, keep_days=1)
     assert expired(settings.spool) == loaded
     assert verify(settings, loaded) == []
+
+
+def test_what_expires_meanwhile_is_not_missed(settings: Settings) -> None:
+    """A segment that goes between the listing and its turn is no finding and no alarm."""
+    loaded, later = ends(settings.spool), datetime.now(UTC) + timedelta(days=9)
+
+    def expire(done: int, total: int) -> None:
+        retain(settings.spool, loaded, now=later, keep_days=1)
+
+    def late(segment: Segment) -> int:
+        seen.append(segment)
+        if len(seen) > len(loaded):  # the first look is for the sizes
+            expire(0, 0)
+        return segment_end(segment)
+
+    seen: list[Segment] = []
+
+    ingest(settings)
+    with mock.patch.object(status, "segment_end", late):
+        told = status.status(settings)["warnings"]
+    assert [sentence for sentence in told if "segment" in sentence] == []
+    for number in range(2):
+        with Writer(settings.spool) as writer:
+            writer.append(line(number))
+    loaded.update(ends(settings.spool))
+    assert verify(settings, loaded, expire) == []
+    assert list_segments(settings.spool) == []
 
 
 def test_damaged_compression_is_found(settings: Settings) -> None:

@@ -315,14 +315,20 @@ def migrate(source: Path, as_json: bool) -> None:
 def verify(as_json: bool) -> None:
     """Check every signature in the spool again, and every segment against the ledger."""
     from loader.progress import shown
+    from loader.retention import expired, lacking
     from loader.status import published_offsets
     from loader.verify import verify
 
     settings = _settings()
+    receipts, loaded = expired(settings.spool), published_offsets(settings)
     with shown("Verifying") as report:
-        findings = verify(settings, published_offsets(settings), report)
+        findings = verify(settings, loaded, report)
+    warnings = list(lacking(settings.spool, receipts, loaded))
+    for sentence in warnings:
+        _warn(sentence)
     listed = [str(finding) for finding in findings]
-    _answer(as_json, {"findings": listed}, "\n".join(listed) or "everything holds")
+    found = {"findings": listed, "warnings": warnings}
+    _answer(as_json, found, "\n".join(listed) or "everything holds")
     sys.exit(1 if findings else 0)
 
 

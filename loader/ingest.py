@@ -14,7 +14,7 @@ from typing import Any
 from loader.batch import Block, Parsed, parse
 from loader.errors import LacksMemory, SpoolError, WarehouseError
 from loader.lake import described
-from loader.retention import expired, retain
+from loader.retention import expired, lacking, retain
 from loader.settings import Settings
 from loader.shape import Shapes
 from loader.spool import (
@@ -97,6 +97,7 @@ def ingest(
         if rebuild:
             run.rebuild()
         warehouse.open()
+        run.warn_of_what_is_lacking()
         run.once()
         if follow:
             run.on_and_on(stop or (lambda: False))
@@ -273,6 +274,12 @@ class _Run:
         self._loaded, self._bytes = Loaded(), 0
         self.once()
         settle_ties(self._warehouse, self._settings.spool)
+
+    def warn_of_what_is_lacking(self) -> None:
+        """Tell where events stand neither in the spool nor in the warehouse any more."""
+        spool = self._settings.spool
+        for sentence in lacking(spool, expired(spool), self._warehouse.offsets()):
+            self._warn(sentence)
 
     def _refuse_to_forget(self) -> None:
         """Raise where events have been loaded that are in this spool no more."""

@@ -102,10 +102,24 @@ def expired(spool: Path) -> dict[str, int]:
     """Return the names of the segments that were removed, each with its uncompressed length."""
     try:
         lines = (spool / RECEIPTS).read_text("utf-8").splitlines()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     receipts = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
     return {receipt["segment"]: receipt["bytes"] for receipt in receipts}
+
+
+def lacking(spool: Path, receipts: Mapping[str, int], loaded: Mapping[str, int]) -> Iterator[str]:
+    """Yield a sentence where a warehouse that has ``loaded`` lacks what was removed.
+
+    ``receipts``, which ``expired`` gave, are no younger than ``loaded``.
+    """
+    lost = {name for name, size in receipts.items() if loaded.get(name, 0) < size}
+    if lost := lost - {segment.name for segment in (list_segments(spool, []) if lost else [])}:
+        yield (
+            f"{len(lost)} segments expired from the spool that this warehouse does not hold, so "
+            "every figure lacks their events: restore a backup of the warehouse that does, or of "
+            f"the segments that {RECEIPTS} names."
+        )
 
 
 def was_put_away(spool: Path, segment: Segment) -> bool:

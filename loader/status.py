@@ -9,7 +9,7 @@ from loader.events import TABLES
 from loader.lake import described, segment_prefix
 from loader.ledger import loaded_offsets
 from loader.query import connect, published_at
-from loader.retention import was_put_away
+from loader.retention import expired, lacking, was_put_away
 from loader.settings import Settings
 from loader.spool import list_segments, segment_end, vanished
 
@@ -22,7 +22,7 @@ def status(settings: Settings) -> dict[str, Any]:
     reason → lines; ``match_rate``: share of opens and clicks whose message is known, or None;
     ``warnings`` and ``notes``: sentences. Works without a warehouse too.
     """
-    published = published_at(settings)
+    receipts, published = expired(settings.spool), published_at(settings)
     if published is None:
         nothing = "nothing has been loaded yet: run loader ingest."
         return {
@@ -32,7 +32,11 @@ def status(settings: Settings) -> dict[str, Any]:
             "tables": {},
             "events": {},
             "quarantine": {},
-            "warnings": [nothing, *_alarms(settings, {})],
+            "warnings": [
+                nothing,
+                *_alarms(settings, {}),
+                *lacking(settings.spool, receipts, {}),
+            ],
             "notes": [],
         }
     with connect(settings) as con:
@@ -48,6 +52,7 @@ def status(settings: Settings) -> dict[str, Any]:
             "quarantine": _reasons(con),
             "warnings": [
                 *_alarms(settings, offsets),
+                *lacking(settings.spool, receipts, offsets),
                 *_zone(settings, con),
                 *_said(con, "severity <> 'note'"),
             ],

@@ -422,6 +422,39 @@ def test_without_any_warehouse_the_receipts_tell_what_is_gone(tmp_path: Path) ->
     assert ingest(where).inserted == 1
 
 
+def test_what_stands_nowhere_any_more_is_told(tmp_path: Path) -> None:
+    """Segments that expired and that a new warehouse does not hold are a warning of each command.
+
+    The load itself is done, and once they are restored nothing is lacking.
+    """
+    where = replace(home(tmp_path), retain_days=0)
+    (where.spool / RECEIVED).parent.mkdir()
+    path = drop(where, RECEIVED, bare(moment(1)))
+    kept = path.read_bytes()
+    ingest(where)
+    drop(where, "b.jsonl", bare(moment(2)))
+    ingest(where)
+    assert not path.exists()
+    assert not [one for one in status(where)["warnings"] if "expired" in one]
+    for file in (private_path(Path(where.warehouse)), Path(where.warehouse)):
+        file.unlink()
+    said = {}
+    for name, arguments in (("ingest", []), ("status", ["--json"]), ("verify", ["--json"])):
+        process = command(where, name, *arguments)
+        out, told = process.communicate(timeout=60)
+        assert process.returncode == 0
+        said[name] = json.loads(out)["warnings"] if arguments else told.decode()
+
+    assert said["ingest"] == f"loader: warning: {said['verify'][0]}\n"
+    assert said["verify"][0].startswith("1 segments expired") and said["verify"][0].endswith(".")
+    assert said["verify"][0] in said["status"]
+    path.write_bytes(kept)
+    told = []
+    ingest(where, warn=told.append)
+    assert told == []
+    assert not [one for one in status(where)["warnings"] if "expired" in one]
+
+
 def test_a_segment_that_another_loader_put_away_is_not_missed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -314,13 +314,18 @@ class Writer:
         if self._broken is not None:
             _cut(self._broken)
             self._broken = None
+        moment = datetime.fromtimestamp(self._clock(), UTC)
+        directory = self._spool / f"{moment:%Y-%m-%d}"
+        if directory.is_symlink():  # no reader follows one: it could lead in a circle
+            raise SpoolError(
+                f"{directory.name} in the spool is a link, behind which nothing would be loaded: "
+                "put a directory in its place."
+            )
         if self._monotonic() < self._not_before:
             raise SpoolError(
                 "the spool could not be written a moment ago; waiting before retrying."
             )
         self._not_before = self._monotonic() + self._back_off  # stands unless opening succeeds
-        moment = datetime.fromtimestamp(self._clock(), UTC)
-        directory = self._spool / f"{moment:%Y-%m-%d}"
         _make_directory(directory)
         _sync_parents(directory)
         path = directory / f"{moment:%H%M%S.%f}-{self._token()}.jsonl"
@@ -379,6 +384,8 @@ def _is_still_ours(segment: _Open) -> bool:
     except OSError:
         return False
     mine = os.fstat(segment.fd)
+    if segment.path.parent.is_symlink():  # moved, and what is there now no reader follows
+        return False
     return (found.st_dev, found.st_ino, found.st_size) == (mine.st_dev, mine.st_ino, segment.good)
 
 

@@ -274,6 +274,27 @@ def test_meddling_is_noticed(tmp_path: Path, deed: str) -> None:
         assert list_segments(tmp_path)[-1].path != path
 
 
+@pytest.mark.parametrize("open_before", [False, True])
+def test_a_day_that_is_a_link_is_refused(tmp_path: Path, open_before: bool) -> None:
+    """Nothing is acknowledged that stands behind a link: readers do not look there."""
+    now = [0.0]
+    with Writer(tmp_path / "spool", clock=lambda: 0.0, monotonic=lambda: now[0]) as writer:
+        day, moved = tmp_path / "spool" / "1970-01-01", tmp_path / "moved"
+        if open_before:
+            writer.append(b"before\n")
+            day.rename(moved)
+        else:
+            prepare(day.parent)
+            moved.mkdir()
+        day.symlink_to(moved)
+        with pytest.raises(SpoolError, match="1970-01-01 in the spool is a link"):
+            writer.append(b"lost\n")
+        day.unlink()
+        now[0] = 10
+        writer.append(b"after\n")
+        assert everything(tmp_path / "spool") == b"after\n"
+
+
 def test_surprise_is_cut_off_too(tmp_path: Path) -> None:
     """An error that no disk causes leaves nothing behind either, and the next line is stored."""
     now = [0.0]

@@ -390,11 +390,12 @@ def _is_still_ours(segment: _Open) -> bool:
 
 
 def _make_directory(path: Path) -> None:
-    """Make ``path`` and its missing parents, for the owner only."""
+    """Make ``path`` and its missing parents, for the owner only; their names are on disk then."""
     if not path.is_dir():
         _make_directory(path.parent)
         with suppress(FileExistsError):
             path.mkdir(mode=0o700)
+        _sync_if_possible(path.parent)
 
 
 def _sync_parents(directory: Path) -> None:
@@ -404,13 +405,18 @@ def _sync_parents(directory: Path) -> None:
     about to, before its own sync.
     """
     spool = directory.parent
-    for parent in (spool, spool.parent, spool.parent.parent):
-        try:
-            sync_directory(parent)
-        except OSError as error:
-            # The home may stand where we may not read, or on what knows no sync of directories.
-            if parent == spool or error.errno not in {errno.EACCES, errno.EPERM, errno.EINVAL}:
-                raise
+    sync_directory(spool)
+    for parent in (spool.parent, spool.parent.parent):
+        _sync_if_possible(parent)
+
+
+def _sync_if_possible(directory: Path) -> None:
+    try:
+        sync_directory(directory)
+    except OSError as error:
+        # It may stand where we may not read, or on what knows no sync of directories.
+        if error.errno not in {errno.EACCES, errno.EPERM, errno.EINVAL}:
+            raise
 
 
 def sync_directory(path: Path) -> None:

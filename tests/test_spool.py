@@ -116,6 +116,22 @@ def test_only_the_owner_may_look(tmp_path: Path) -> None:
     assert modes == {True: 0o700, False: 0o600}
 
 
+def test_every_new_directory_is_on_disk(tmp_path: Path) -> None:
+    """However deep a new home is, the entries that lead to a segment are synced, each after it."""
+    sync, synced = spool.sync_directory, dict[Path, set[str]]()
+
+    def noted(directory: Path) -> None:
+        synced[directory] = {path.name for path in directory.iterdir()}
+        sync(directory)
+
+    home = tmp_path / "a" / "b" / "c" / "home" / "spool"
+    with mock.patch.object(spool, "sync_directory", noted), Writer(home) as writer:
+        writer.append(b"x\n")
+        path = list_segments(home)[0].path
+    places = [path, *path.parents][: len(path.relative_to(tmp_path).parts)]
+    assert [place for place in places if place.name not in synced.get(place.parent, set())] == []
+
+
 def test_threads_share_syncs(tmp_path: Path) -> None:
     """Many threads appending at once need fewer syncs than lines, and every line is there once."""
     syncs: list[int] = []

@@ -191,11 +191,11 @@ class Warehouse:
         return [(self._here(segment), offset) for segment, offset in self._rows(query)]
 
     def lines_set_aside(self, segment: str, offset: int) -> list[str]:
-        """Return the lines that the quarantine keeps, whole, of one line of the spool."""
+        """Return the lines that the quarantine keeps, as they were, of one line of the spool."""
         query = """
             select line
             from quarantine
-            where segment = ? and line_offset = ? and reason <> 'too_long'
+            where segment = ? and line_offset = ? and reason not in ('too_long', 'not_utf8')
             order by all
         """
         return [line for (line,) in self._rows(query, self._named(segment), offset)]

@@ -534,6 +534,34 @@ def test_retry_after_a_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert [query.ask(where, f"from {table} order by all").rows() for table in KEPT] == kept
 
 
+def test_retry_of_what_has_expired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines whose segment is gone keep reason and place until they can be read, each its own."""
+    where = home(tmp_path)
+    wrong = [OPEN | {"sender": number, "recipient": f"{number}@example.com"} for number in range(3)]
+    path = drop(where, "a.jsonl", line(OPEN), b'{"not": "utf8 \xff"}\n', b"nope\n")
+    drop(where, "a.jsonl", line([CLICK, *wrong], key="events"), line(DELIVERED))
+    ingest(where)
+    path.unlink()
+    aside = "from quarantine order by all"
+    before, offsets = query.ask(where, aside).rows(), published_offsets(where)
+    assert len(before) == 5
+    assert retry(where)["retried"]["quarantined"] == 5
+    assert query.ask(where, aside).rows() == before
+    text = events._text
+
+    def lenient(holder: Any, field: str, path: str = "") -> str:
+        return str(holder[field]) if field == "sender" else text(holder, field, path)
+
+    monkeypatch.setattr(events, "_text", lenient)
+    found = retry(where)
+    ledger = "select sum(read), sum(inserted), sum(duplicates), sum(quarantined) from ingest_ledger"
+
+    assert found["retried"] == {"read": 5, "inserted": 3, "duplicates": 0, "quarantined": 2}
+    assert {row["reason"] for row in found["reasons"]} == {"not_json", "not_utf8"}
+    assert query.ask(where, ledger).rows() == [(8, 6, 0, 2)]
+    assert published_offsets(where) == offsets
+
+
 def test_status_says_how_things_stand(tmp_path: Path) -> None:
     """Lag, tables, the last load, the quarantine and the match rate, also before any load."""
     where = home(tmp_path)

@@ -38,6 +38,9 @@ RESERVE = "expired.reserve"
 COMPRESS_AFTER = timedelta(days=1)
 """A segment that was written to more recently stays plain, for whoever wants to look into it."""
 
+_PATIENCE = timedelta(days=2)
+"""So long after its time a segment may still be there before that is told."""
+
 _OURS = re.compile(r"\d{4}-\d\d-\d\d/\d{6}\.\d{6}-[0-9a-f]+\.jsonl")
 _BLOCK = 8 * 1024 * 1024
 _LEVEL = 6
@@ -85,7 +88,7 @@ def retain(
     for segment in _done(spool, loaded, problems):
         with _keeping(segment, problems):
             before = segment.path.stat().st_size
-            age = now - datetime.fromtimestamp(segment.path.stat().st_mtime, UTC)
+            age = now - _written(segment)
             if keep_days is not None and age > timedelta(days=keep_days):
                 _expire(spool, segment, now)
                 expired, freed = expired + 1, freed + before
@@ -122,6 +125,22 @@ def lacking(spool: Path, receipts: Mapping[str, int], loaded: Mapping[str, int])
         )
 
 
+def overdue(
+    spool: Path, loaded: Mapping[str, int], *, now: datetime, keep_days: int | None
+) -> Iterator[str]:
+    """Yield a sentence where segments are there that should have expired ``_PATIENCE`` ago."""
+    if keep_days is None:
+        return
+    longest, left = timedelta(days=keep_days) + _PATIENCE, 0
+    with suppress(SpoolError, OSError):  # what cannot be read is told elsewhere
+        left = sum(now - _written(one) > longest for one in _done(spool, loaded, []))
+    if left:
+        yield (
+            f"{left} segments are in the spool longer than LOADER_RETAIN_DAYS says: loader ingest "
+            "puts them away, or says why it cannot."
+        )
+
+
 def was_put_away(spool: Path, segment: Segment) -> bool:
     """Say whether ``segment`` was removed since it was listed: its receipt was written before."""
     forms = (segment.path, _other_form(segment.path))
@@ -131,12 +150,12 @@ def was_put_away(spool: Path, segment: Segment) -> bool:
 def _done(spool: Path, loaded: Mapping[str, int], problems: list[SpoolError]) -> list[Segment]:
     """Return what is sealed and loaded to its end, the oldest first: that may free the space."""
     ends: dict[Segment, int] = {}
-    written: dict[Segment, float] = {}
+    written: dict[Segment, datetime] = {}
     for segment in list_segments(spool):
         with _keeping(segment, problems):
             if is_ours(segment.name) and not is_active(segment):
                 ends[segment] = segment_end(segment)
-                written[segment] = segment.path.stat().st_mtime
+                written[segment] = _written(segment)
     for segment, end in ends.items():
         if (offset := loaded.get(segment.name, 0)) > end:
             raise SpoolError(
@@ -145,6 +164,10 @@ def _done(spool: Path, loaded: Mapping[str, int], problems: list[SpoolError]) ->
             )
     whole = (one for one in written if 0 < ends[one] == loaded.get(one.name, 0))
     return sorted(whole, key=lambda one: written[one])
+
+
+def _written(segment: Segment) -> datetime:
+    return datetime.fromtimestamp(segment.path.stat().st_mtime, UTC)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Spool and published warehouse → how far loading is, and what to know before believing a rate."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
@@ -9,7 +10,7 @@ from loader.events import TABLES
 from loader.lake import described, segment_prefix
 from loader.ledger import loaded_offsets
 from loader.query import connect, published_at
-from loader.retention import expired, lacking, was_put_away
+from loader.retention import expired, lacking, overdue, was_put_away
 from loader.settings import Settings
 from loader.spool import list_segments, segment_end, vanished
 
@@ -53,6 +54,7 @@ def status(settings: Settings) -> dict[str, Any]:
             "warnings": [
                 *_alarms(settings, offsets),
                 *lacking(settings.spool, receipts, offsets),
+                *_overdue(settings, offsets),
                 *_zone(settings, con),
                 *_said(con, "severity <> 'note'"),
             ],
@@ -128,6 +130,11 @@ def _alarms(settings: Settings, offsets: dict[str, int]) -> list[str]:
                 "restore it from a backup."
             )
     return alarms
+
+
+def _overdue(settings: Settings, offsets: dict[str, int]) -> list[str]:
+    now, keep_days = datetime.now(UTC), settings.retain_days
+    return list(overdue(settings.spool, offsets, now=now, keep_days=keep_days))
 
 
 def _zone(settings: Settings, con: duckdb.DuckDBPyConnection) -> list[str]:

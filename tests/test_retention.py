@@ -4,6 +4,7 @@ import fcntl
 import os
 import random
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest import mock
@@ -308,6 +309,21 @@ def test_expired_segments_are_not_missed(settings: Settings) -> None:
         retain(settings.spool, loaded, now=later, keep_days=1)
     assert expired(settings.spool) == loaded
     assert verify(settings, loaded) == []
+
+
+def test_what_should_have_expired_is_told(settings: Settings) -> None:
+    """``loader status`` says where retention is days behind, and only there."""
+    ingest(settings)
+    keeping = replace(settings, retain_days=7)
+    told = []
+    for days in (6, 8, 10):
+        written = (datetime.now(UTC) - timedelta(days=days)).timestamp()
+        os.utime(list_segments(settings.spool)[0].path, (written, written))
+        warnings = status.status(keeping)["warnings"]
+        told.append([sentence for sentence in warnings if "LOADER_RETAIN_DAYS" in sentence])
+    assert [len(sentences) for sentences in told] == [0, 0, 1]
+    assert told[2][0].startswith("1 segments are in the spool longer")
+    assert not [one for one in status.status(settings)["warnings"] if "RETAIN" in one]
 
 
 def test_what_expires_meanwhile_is_not_missed(settings: Settings) -> None:

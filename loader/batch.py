@@ -74,13 +74,19 @@ class Block:
     offset: int
     data: bytes
     left_out: int = 0
-    """Bytes of its one line, a long one, that ``data`` lacks."""
+    """Bytes of its one line, a long one, that ``data`` lacks; of a kept one less than none."""
 
     @classmethod
     def of_long(cls, segment: str, offset: int, line: LongLine) -> "Block":
         """Return a block of one long line: it holds how the line begins, as if that were it."""
         data = line.beginning + b"\n"
         return cls(segment, offset, data, line.size - len(data))
+
+    @classmethod
+    def of_kept(cls, segment: str, offset: int, line: bytes) -> "Block":
+        """Return a block of one line of the quarantine, which takes no bytes of the segment."""
+        data = line + b"\n"
+        return cls(segment, offset, data, -len(data))
 
     @property
     def size(self) -> int:
@@ -242,7 +248,7 @@ def _lines(blocks: Sequence[Block]) -> Lines:
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
     rows = pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
     long = np.flatnonzero(np.diff(offsets) > LONGEST_LINE + 1).tolist()
-    cut = [start for start, block in zip(starts, blocks, strict=True) if block.left_out]
+    cut = [start for start, block in zip(starts, blocks, strict=True) if block.left_out > 0]
     return Lines(pl.Series(pl.from_arrow(rows)), offsets, starts.tolist(), {*long, *cut})
 
 

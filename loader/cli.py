@@ -76,6 +76,10 @@ def _note(sentence: str) -> None:
     click.echo(sentence, err=True)
 
 
+def _warn(sentence: str) -> None:
+    _note(f"loader: warning: {sentence}")
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="inboxroad-loader")
 def cli() -> None:
@@ -111,6 +115,7 @@ def ingest(follow: bool, rebuild: bool, as_json: bool) -> None:
             rebuild=rebuild,
             progress=lambda events, done, total: report(events, done / max(total, 1)),
             stop=until_told() if follow else None,
+            warn=_warn,
         )
     sentence = (
         f"read {result.read:,} events: {result.inserted:,} inserted, {result.duplicates:,} "
@@ -310,18 +315,20 @@ def migrate(source: Path, as_json: bool) -> None:
 def verify(as_json: bool) -> None:
     """Check every signature in the spool again, and every segment against the ledger."""
     from loader.progress import shown
+    from loader.retention import expired, lacking
     from loader.status import published_offsets
     from loader.verify import verify
 
     settings = _settings()
+    receipts, loaded = expired(settings.spool), published_offsets(settings)
     with shown("Verifying", unit="bytes") as report:
-        findings = verify(
-            settings,
-            published_offsets(settings),
-            lambda done, total: report(done, done / max(total, 1)),
-        )
+        findings = verify(settings, loaded, lambda done, total: report(done, done / max(total, 1)))
+    warnings = list(lacking(settings.spool, receipts, loaded))
+    for sentence in warnings:
+        _warn(sentence)
     listed = [str(finding) for finding in findings]
-    _answer(as_json, {"findings": listed}, "\n".join(listed) or "everything holds")
+    found = {"findings": listed, "warnings": warnings}
+    _answer(as_json, found, "\n".join(listed) or "everything holds")
     sys.exit(1 if findings else 0)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from loader.batch import Block, Parsed, parse
 from loader.errors import LacksMemory, SpoolError, WarehouseError
 from loader.lake import described
-from loader.retention import expired, retain
+from loader.retention import expired, lacking, retain
 from loader.settings import Settings
 from loader.shape import Shapes
 from loader.spool import (
@@ -47,6 +47,8 @@ RETAIN_SECONDS = 60.0
 
 Progress = Callable[[int, int, int], None]
 """Takes the events read, the bytes done and the bytes in all."""
+Warn = Callable[[str], None]
+"""Takes a sentence about what is to be mended, though loading goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,13 @@ def ingest(
     rebuild: bool = False,
     progress: Progress | None = None,
     stop: Callable[[], bool] | None = None,
+    warn: Warn | None = None,
 ) -> IngestResult:
     """Load what is new in the spool and publish the warehouse.
 
     ``follow`` goes on until ``stop()`` is true, then loads and publishes once more. ``rebuild``
     builds the warehouse anew from the whole spool, aside, before it takes the old one's place.
+    What ends no loading, such as a segment that cannot be put away, ``warn`` is told once.
 
     Safe to run twice, to kill at any moment, and to run beside itself: the second waits a few
     seconds, then raises ``WarehouseBusy``. A segment that is shorter than what was loaded from it
@@ -89,10 +93,11 @@ def ingest(
     warehouse = Warehouse(target, settings.timezone)
     purpose = "loader ingest" + " --rebuild" * rebuild + " --follow" * follow
     with told(described(settings)), target.turn(purpose), closing(warehouse):
-        run = _Run(settings, warehouse, progress or (lambda _events, _done, _total: None))
+        run = _Run(settings, warehouse, progress or (lambda _events, _done, _total: None), warn)
         if rebuild:
             run.rebuild()
         warehouse.open()
+        run.warn_of_what_is_lacking()
         run.once()
         if follow:
             run.on_and_on(stop or (lambda: False))
@@ -117,8 +122,15 @@ def until_told() -> Callable[[], bool]:
 class _Run:
     """One run of ``ingest``: what it has done so far."""
 
-    def __init__(self, settings: Settings, warehouse: Warehouse, progress: Progress) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        warehouse: Warehouse,
+        progress: Progress,
+        warn: Warn | None = None,
+    ) -> None:
         self._settings = settings
+        self._warn = warn or (lambda _sentence: None)
         self._warehouse = warehouse
         self._batch_bytes = BATCH_BYTES * warehouse.batch_scale
         self._progress = progress
@@ -129,6 +141,7 @@ class _Run:
         self._copies = 0
         self._pause = 0.0
         self._retained_at = -float("inf")
+        self._is_tidy = True
         self._gone: list[SpoolError] = []
         self._unread: list[SpoolError] = []
 
@@ -150,7 +163,7 @@ class _Run:
         offsets = self._warehouse.offsets()
         self._gone = list(vanished(self._settings.spool, offsets))
         found = {}
-        for segment in list_segments(self._settings.spool):
+        for segment in list_segments(self._settings.spool, self._gone):
             offset = offsets.get(segment.name, 0)
             if holds_more(segment, offset) and (more := _more(segment, offset)):
                 found[segment] = max(more, 0)
@@ -213,7 +226,7 @@ class _Run:
             if waiting and due:
                 self.publish()
                 published_at, waiting = time.monotonic(), False
-            else:
+            if not waiting:
                 self.retain()
             _rest(max(POLL_SECONDS, LOOKS_APART * looked), stop)
         self.once()
@@ -230,18 +243,27 @@ class _Run:
         self._copies += 1
 
     def retain(self) -> None:
-        """Compress and expire what has been loaded to its end, now and then."""
+        """Compress and expire what has been loaded to its end and published, now and then."""
         if time.monotonic() - self._retained_at < RETAIN_SECONDS or self._gone or self._unread:
             return
         self._retained_at = time.monotonic()
+        loaded = self._warehouse.offsets()
+        if not self._warehouse.is_published():  # its ties are settled from these very lines
+            return
         with self._warehouse.sole("retain") as alone:
             if alone:
-                retain(
-                    self._settings.spool,
-                    self._warehouse.offsets(),
-                    now=datetime.now(UTC),
-                    keep_days=self._settings.retain_days,
-                )
+                self._put_away(loaded)
+
+    def _put_away(self, loaded: Mapping[str, int]) -> None:
+        """Do a round of retention; where something cannot be put away, that is told once."""
+        spool, keep_days = self._settings.spool, self._settings.retain_days
+        was_tidy, self._is_tidy = self._is_tidy, False
+        try:
+            retain(spool, loaded, now=datetime.now(UTC), keep_days=keep_days)
+            self._is_tidy = True
+        except SpoolError as error:
+            if was_tidy:
+                self._warn(str(error))
 
     def rebuild(self) -> None:
         """Build the database anew, out of readers' sight."""
@@ -253,15 +275,21 @@ class _Run:
         self.once()
         settle_ties(self._warehouse, self._settings.spool)
 
+    def warn_of_what_is_lacking(self) -> None:
+        """Tell where events stand neither in the spool nor in the warehouse any more."""
+        spool = self._settings.spool
+        for sentence in lacking(spool, expired(spool), self._warehouse.offsets()):
+            self._warn(sentence)
+
     def _refuse_to_forget(self) -> None:
-        """Raise where the old warehouse holds events that are in this spool no more."""
+        """Raise where events have been loaded that are in this spool no more."""
         spool = self._settings.spool
         present = [segment.name for segment in list_segments(spool)]
         if gone := self._warehouse.elsewhere(present, expired(spool)):
             raise WarehouseError(
-                f"{gone} segments that were loaded are not in this spool, and a rebuild would "
-                "lose their events: restore them; or, to go on without them, begin a new "
-                "warehouse (of a file: delete it and the private one beside it)."
+                f"{gone} segments that were loaded are not in this spool, and what is rebuilt "
+                "would lack their events: restore them; or, to go on without them, begin a new "
+                "warehouse without --rebuild (of a file: delete it and the private one beside it)."
             )
 
     def _batches(self, segments: Iterable[Segment]) -> Iterator[list[Block]]:

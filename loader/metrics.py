@@ -80,7 +80,7 @@ class _SpoolSize(Collector):
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         try:
-            sizes = [_size(segment.path) for segment in list_segments(self._spool)]
+            sizes = [_size(segment.path) for segment in list_segments(self._spool, [])]
         except SpoolError:
             return  # events are counted all the same
         yield GaugeMetricFamily("loader_spool_segments", "Segments in the spool", len(sizes))

@@ -93,9 +93,9 @@ def sentences(found: dict[str, Any]) -> list[str]:
 def _batches(settings: Settings, warehouse: Warehouse) -> Iterator[list[Block]]:
     blocks: list[Block] = []
     size = 0
-    for block in _blocks(settings.spool, warehouse):
-        blocks.append(block)
-        size += len(block.data)
+    for found in _blocks(settings.spool, warehouse):
+        blocks += found
+        size += sum(len(block.data) for block in found)
         if size >= _BATCH_BYTES:
             yield blocks
             blocks, size = [], 0
@@ -103,8 +103,11 @@ def _batches(settings: Settings, warehouse: Warehouse) -> Iterator[list[Block]]:
         yield blocks
 
 
-def _blocks(spool: Path, warehouse: Warehouse) -> Iterator[Block]:
-    """Yield each line from the spool, or, where its segment is gone, as the table has it."""
+def _blocks(spool: Path, warehouse: Warehouse) -> Iterator[list[Block]]:
+    """Yield each line from the spool, or, where its segment is gone, what the table has of it.
+
+    Of an array that may be several lines, which leave the quarantine together.
+    """
     segments = {segment.name: segment for segment in list_segments(spool)}
     for name, offset in warehouse.places_set_aside():
         segment = segments.get(name)
@@ -115,6 +118,6 @@ def _blocks(spool: Path, warehouse: Warehouse) -> Iterator[Block]:
         except SpoolError:
             data = b""
         if data:
-            yield Block(name, offset, data)
+            yield [Block(name, offset, data)]
         elif lines := warehouse.lines_set_aside(name, offset):
-            yield Block(name, offset, b"".join(line.encode() + b"\n" for line in lines))
+            yield [Block.of_kept(name, offset, line.encode()) for line in lines]

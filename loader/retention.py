@@ -4,13 +4,15 @@ Nothing is touched that a loader has not read to its end, and nothing that the r
 write: files dropped into the spool by hand belong to whoever put them there.
 """
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
 import re
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -29,12 +31,20 @@ from loader.spool import (
 RECEIPTS = "expired.log"
 """In the spool: a JSON line for every segment that was removed, written before it goes."""
 
+RESERVE = "expired.reserve"
+"""In the spool: some space, given up for the next receipt where the disk is full."""
+
 COMPRESS_AFTER = timedelta(days=1)
 """A segment that was written to more recently stays plain, for whoever wants to look into it."""
+
+_PATIENCE = timedelta(days=2)
+"""So long after its time a segment may still be there before that is told."""
 
 _OURS = re.compile(r"\d{4}-\d\d-\d\d/\d{6}\.\d{6}-[0-9a-f]+\.jsonl")
 _BLOCK = 8 * 1024 * 1024
 _LEVEL = 6
+_RESERVE_BYTES = 64 * 1024
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
 def is_ours(name: str) -> bool:
@@ -54,45 +64,119 @@ def retain(
     ``loaded`` maps a segment's name to the offset up to which its lines are committed in the
     warehouse. A segment is compressed once it is sealed, whole, loaded to its end and a day old;
     it is removed when ``keep_days`` have passed since it was last written (None: never).
-    ``now`` is aware. A crash at any moment leaves every line in place, plain or compressed.
-    Raises ``SpoolError`` when a segment is shorter than what was loaded from it, or a write fails.
+    ``now`` is aware. A crash at any moment leaves every line in place, plain or compressed; what
+    it left half made goes in the next round. Raises ``SpoolError`` when a segment is shorter than
+    what was loaded from it, before anything is touched; and when something could not be put away,
+    after everything else was.
     """
-    for segment in list_segments(spool):
-        if not _is_done(segment, loaded):
-            continue
-        try:
-            age = now - datetime.fromtimestamp(segment.path.stat().st_mtime, UTC)
+    problems: list[SpoolError] = []
+    _remove_half_made(spool)
+    if keep_days is not None:
+        _reserve(spool)
+    for segment in _done(spool, loaded, problems):
+        with _keeping(segment, problems):
+            age = now - _written(segment)
             if keep_days is not None and age > timedelta(days=keep_days):
                 _expire(spool, segment, now)
             elif age > COMPRESS_AFTER and _is_plain(segment):
                 _compress(segment)
-        except OSError as error:
-            raise SpoolError(
-                f"segment {segment.name} could not be put away ({error.strerror}): "
-                "it is kept as it was."
-            ) from None
+    if problems:
+        more = f" (and {len(problems) - 1} more like it)" * (len(problems) > 1)
+        raise SpoolError(f"{str(problems[0]).removesuffix('.')}{more}.")
 
 
 def expired(spool: Path) -> dict[str, int]:
     """Return the names of the segments that were removed, each with its uncompressed length."""
     try:
         lines = (spool / RECEIPTS).read_text("utf-8").splitlines()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     receipts = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
     return {receipt["segment"]: receipt["bytes"] for receipt in receipts}
 
 
-def _is_done(segment: Segment, loaded: Mapping[str, int]) -> bool:
-    if not is_ours(segment.name) or is_active(segment):
-        return False
-    end, offset = segment_end(segment), loaded.get(segment.name, 0)
-    if offset > end:
-        raise SpoolError(
-            f"segment {segment.name} holds {end} bytes, but {offset} were loaded from it: "
-            "restore it from a backup; nothing was put away."
+def lacking(spool: Path, receipts: Mapping[str, int], loaded: Mapping[str, int]) -> Iterator[str]:
+    """Yield a sentence where a warehouse that has ``loaded`` lacks what was removed.
+
+    ``receipts``, which ``expired`` gave, are no younger than ``loaded``.
+    """
+    lost = {name for name, size in receipts.items() if loaded.get(name, 0) < size}
+    if lost := lost - {segment.name for segment in (list_segments(spool, []) if lost else [])}:
+        yield (
+            f"{len(lost)} segments expired from the spool that this warehouse does not hold, so "
+            "every figure lacks their events: restore a backup of the warehouse that does, or of "
+            f"the segments that {RECEIPTS} names."
         )
-    return 0 < end == offset
+
+
+def overdue(
+    spool: Path, loaded: Mapping[str, int], *, now: datetime, keep_days: int | None
+) -> Iterator[str]:
+    """Yield a sentence where segments are there that should have expired ``_PATIENCE`` ago."""
+    if keep_days is None:
+        return
+    longest, left = timedelta(days=keep_days) + _PATIENCE, 0
+    with suppress(SpoolError, OSError):  # what cannot be read is told elsewhere
+        left = sum(now - _written(one) > longest for one in _done(spool, loaded, []))
+    if left:
+        yield (
+            f"{left} segments are in the spool longer than LOADER_RETAIN_DAYS says: loader ingest "
+            "puts them away, or says why it cannot."
+        )
+
+
+def was_put_away(spool: Path, segment: Segment) -> bool:
+    """Say whether ``segment`` was removed since it was listed: its receipt was written before."""
+    forms = (segment.path, _other_form(segment.path))
+    return not any(path.exists() for path in forms) and segment.name in expired(spool)
+
+
+def _done(spool: Path, loaded: Mapping[str, int], problems: list[SpoolError]) -> list[Segment]:
+    """Return what is sealed and loaded to its end, the oldest first: that may free the space."""
+    ends: dict[Segment, int] = {}
+    written: dict[Segment, datetime] = {}
+    for segment in list_segments(spool):
+        with _keeping(segment, problems):
+            if is_ours(segment.name) and not is_active(segment):
+                ends[segment] = segment_end(segment)
+                written[segment] = _written(segment)
+    for segment, end in ends.items():
+        if (offset := loaded.get(segment.name, 0)) > end:
+            raise SpoolError(
+                f"segment {segment.name} holds {end} bytes, but {offset} were loaded from it: "
+                "restore it from a backup; nothing was put away."
+            )
+    whole = (one for one in written if 0 < ends[one] == loaded.get(one.name, 0))
+    return sorted(whole, key=lambda one: written[one])
+
+
+def _written(segment: Segment) -> datetime:
+    return datetime.fromtimestamp(segment.path.stat().st_mtime, UTC)
+
+
+@contextmanager
+def _keeping(segment: Segment, problems: list[SpoolError]) -> Iterator[None]:
+    """Let what cannot be done with a segment stop nothing else."""
+    try:
+        yield
+    except OSError as error:
+        problems.append(
+            SpoolError(
+                f"segment {segment.name} could not be put away ({error.strerror}): "
+                "it is kept as it was."
+            )
+        )
+    except SpoolError as error:
+        problems.append(error)
+
+
+def _remove_half_made(spool: Path) -> None:
+    """Remove what a kill left of a compression: addresses that nobody would ever remove."""
+    for aside in spool.glob("*/.*.jsonl.zst.part"):
+        # Whoever is making one holds it, such as the loader of another warehouse.
+        with suppress(OSError), aside.open("r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            aside.unlink()
 
 
 def _is_plain(segment: Segment) -> bool:
@@ -104,20 +188,21 @@ def _compress(segment: Segment) -> None:
     """Replace a plain segment by a compressed one of the same name."""
     state = segment.path.stat()
     aside = segment.path.with_name(f".{segment.path.name}.zst.part")
-    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(fd, "wb") as target, segment.path.open("rb") as source:
+            fcntl.flock(target, fcntl.LOCK_EX)
             packer = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
             packer.copy_stream(source, target, size=state.st_size)
             target.flush()
             os.fsync(target.fileno())
-        if not _reads_back(aside, segment.path):
-            raise SpoolError(
-                f"segment {segment.name} does not read back from its compressed form: "
-                "the disk or the memory is failing; it is kept as it was."
-            )
-        os.utime(aside, ns=(state.st_atime_ns, state.st_mtime_ns))
-        aside.rename(segment.path.with_name(segment.path.name + ".zst"))
+            if not _reads_back(aside, segment.path):
+                raise SpoolError(
+                    f"segment {segment.name} does not read back from its compressed form: "
+                    "the disk or the memory is failing; it is kept as it was."
+                )
+            os.utime(aside, ns=(state.st_atime_ns, state.st_mtime_ns))
+            aside.rename(segment.path.with_name(segment.path.name + ".zst"))
     except BaseException:
         with suppress(OSError):
             aside.unlink()
@@ -141,6 +226,20 @@ def _expire(spool: Path, segment: Segment, now: datetime) -> None:
         "sha256": _digest(segment.path, size),
         "expired_at": now.astimezone(UTC).isoformat(),
     }
+    try:
+        _write_receipt(spool, receipt)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        (spool / RESERVE).unlink(missing_ok=True)
+        _write_receipt(spool, receipt)
+    sync_directory(spool)
+    for path in (segment.path, _other_form(segment.path)):
+        with suppress(FileNotFoundError):
+            path.unlink()
+
+
+def _write_receipt(spool: Path, receipt: Mapping[str, object]) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     fd = os.open(spool / RECEIPTS, flags, 0o600)
     with os.fdopen(fd, "wb") as target:
@@ -148,10 +247,13 @@ def _expire(spool: Path, segment: Segment, now: datetime) -> None:
         target.write(b"\n" + json.dumps(receipt).encode() + b"\n")
         target.flush()
         os.fsync(target.fileno())
-    sync_directory(spool)
-    for path in (segment.path, _other_form(segment.path)):
-        with suppress(FileNotFoundError):
-            path.unlink()
+
+
+def _reserve(spool: Path) -> None:
+    """Keep some space for a receipt: no segment goes without, and on a full disk one has to."""
+    with suppress(OSError), (spool / RESERVE).open("ab") as file:
+        if hasattr(os, "posix_fallocate"):  # which macOS lacks
+            os.posix_fallocate(file.fileno(), 0, _RESERVE_BYTES)
 
 
 def _other_form(path: Path) -> Path:

@@ -56,6 +56,8 @@ _SCAN = 1024 * 1024
 _PEEK = 4096
 _NEWLINE = ord("\n")
 _ENDINGS = (".jsonl", ".jsonl.zst")
+_OF_THE_DISK = "lost+found"
+"""Root's own directory at the root of an ext4: it stands in a spool that is a disk of its own."""
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
@@ -310,13 +312,18 @@ class Writer:
         if self._broken is not None:
             _cut(self._broken)
             self._broken = None
+        moment = datetime.fromtimestamp(self._clock(), UTC)
+        directory = self._spool / f"{moment:%Y-%m-%d}"
+        if directory.is_symlink():  # no reader follows one: it could lead in a circle
+            raise SpoolError(
+                f"{directory.name} in the spool is a link, behind which nothing would be loaded: "
+                "put a directory in its place."
+            )
         if self._monotonic() < self._not_before:
             raise SpoolError(
                 "the spool could not be written a moment ago; waiting before retrying."
             )
         self._not_before = self._monotonic() + self._back_off  # stands unless opening succeeds
-        moment = datetime.fromtimestamp(self._clock(), UTC)
-        directory = self._spool / f"{moment:%Y-%m-%d}"
         _make_directory(directory)
         _sync_parents(directory)
         path = directory / f"{moment:%H%M%S.%f}-{self._token()}.jsonl"
@@ -375,15 +382,18 @@ def _is_still_ours(segment: _Open) -> bool:
     except OSError:
         return False
     mine = os.fstat(segment.fd)
+    if segment.path.parent.is_symlink():  # moved, and what is there now no reader follows
+        return False
     return (found.st_dev, found.st_ino, found.st_size) == (mine.st_dev, mine.st_ino, segment.good)
 
 
 def _make_directory(path: Path) -> None:
-    """Make ``path`` and its missing parents, for the owner only."""
+    """Make ``path`` and its missing parents, for the owner only; their names are on disk then."""
     if not path.is_dir():
         _make_directory(path.parent)
         with suppress(FileExistsError):
             path.mkdir(mode=0o700)
+        _sync_if_possible(path.parent)
 
 
 def _sync_parents(directory: Path) -> None:
@@ -393,13 +403,18 @@ def _sync_parents(directory: Path) -> None:
     about to, before its own sync.
     """
     spool = directory.parent
-    for parent in (spool, spool.parent, spool.parent.parent):
-        try:
-            sync_directory(parent)
-        except OSError as error:
-            # The home may stand where we may not read, or on what knows no sync of directories.
-            if parent == spool or error.errno not in {errno.EACCES, errno.EPERM, errno.EINVAL}:
-                raise
+    sync_directory(spool)
+    for parent in (spool.parent, spool.parent.parent):
+        _sync_if_possible(parent)
+
+
+def _sync_if_possible(directory: Path) -> None:
+    try:
+        sync_directory(directory)
+    except OSError as error:
+        # It may stand where we may not read, or on what knows no sync of directories.
+        if error.errno not in {errno.EACCES, errno.EPERM, errno.EINVAL}:
+            raise
 
 
 def sync_directory(path: Path) -> None:
@@ -482,15 +497,16 @@ class Segment:
     path: Path
 
 
-def list_segments(spool: Path) -> list[Segment]:
+def list_segments(spool: Path, unread: list[SpoolError] | None = None) -> list[Segment]:
     """Return the segments under ``spool``, sorted by name; none when there is no such directory.
 
     Files dropped in by hand count. Symbolic links and anything that is not a plain file do not.
     A file that stands there both plain and compressed (a crash between the two steps) counts
-    once. Raises ``SpoolError`` for a directory that cannot be read.
+    once. Raises ``SpoolError`` for a directory that cannot be read; where ``unread`` is given,
+    that is put there instead, and the others are listed, unless it is the spool itself.
     """
     found: dict[str, Segment] = {}
-    for place in sorted(_files(spool)):  # x.jsonl before x.jsonl.zst
+    for place in sorted(_files(spool, unread)):  # x.jsonl before x.jsonl.zst
         # A file's name may be no UTF-8, and the tables hold nothing else.
         name = os.fsencode(place.removesuffix(".zst")).decode("utf-8", "backslashreplace")
         found.setdefault(name, Segment(name, spool / place))
@@ -568,19 +584,23 @@ def ends_whole(segment: Segment) -> bool:
         return path is not None and segment_end(segment) == os.fstat(fd).st_size
 
 
-def _files(spool: Path, inside: str = "") -> Iterator[str]:
+def _files(spool: Path, unread: list[SpoolError] | None, inside: str = "") -> Iterator[str]:
     """Yield where the plain files of segments are, relative to ``spool``."""
     try:
         with os.scandir(spool / inside) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    yield from _files(spool, f"{inside}{entry.name}/")
+                    if entry.name != _OF_THE_DISK:
+                        yield from _files(spool, unread, f"{inside}{entry.name}/")
                 elif entry.name.endswith(_ENDINGS) and entry.is_file(follow_symlinks=False):
                     yield inside + entry.name
     except FileNotFoundError:
         return  # removed since the directory above it was read
     except OSError as error:
-        raise SpoolError(f"{error.filename} cannot be read ({error.strerror}): mend it.") from None
+        told = SpoolError(f"{error.filename} cannot be read ({error.strerror}): mend it.")
+        if unread is None or not inside:
+            raise told from None
+        unread.append(told)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Spool and published warehouse → how far loading is, and what to know before believing a rate."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
@@ -9,6 +10,7 @@ from loader.events import TABLES
 from loader.lake import described, segment_prefix
 from loader.ledger import loaded_offsets
 from loader.query import connect, published_at
+from loader.retention import expired, lacking, overdue, was_put_away
 from loader.settings import Settings
 from loader.spool import list_segments, segment_end, vanished
 
@@ -21,7 +23,7 @@ def status(settings: Settings) -> dict[str, Any]:
     reason → lines; ``match_rate``: share of opens and clicks whose message is known, or None;
     ``warnings`` and ``notes``: sentences. Works without a warehouse too.
     """
-    published = published_at(settings)
+    receipts, published = expired(settings.spool), published_at(settings)
     if published is None:
         nothing = "nothing has been loaded yet: run loader ingest."
         return {
@@ -31,7 +33,11 @@ def status(settings: Settings) -> dict[str, Any]:
             "tables": {},
             "events": {},
             "quarantine": {},
-            "warnings": [nothing, *_alarms(settings, {})],
+            "warnings": [
+                nothing,
+                *_alarms(settings, {}),
+                *lacking(settings.spool, receipts, {}),
+            ],
             "notes": [],
         }
     with connect(settings) as con:
@@ -47,6 +53,8 @@ def status(settings: Settings) -> dict[str, Any]:
             "quarantine": _reasons(con),
             "warnings": [
                 *_alarms(settings, offsets),
+                *lacking(settings.spool, receipts, offsets),
+                *_overdue(settings, offsets),
                 *_zone(settings, con),
                 *_said(con, "severity <> 'note'"),
             ],
@@ -97,7 +105,7 @@ def _row(con: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any] | None:
 
 def _spool(settings: Settings, offsets: dict[str, int]) -> dict[str, int]:
     ends = {}
-    for segment in list_segments(settings.spool):
+    for segment in list_segments(settings.spool, []):
         try:
             ends[segment.name] = segment_end(segment)
         except SpoolError:
@@ -107,19 +115,26 @@ def _spool(settings: Settings, offsets: dict[str, int]) -> dict[str, int]:
 
 
 def _alarms(settings: Settings, offsets: dict[str, int]) -> list[str]:
-    alarms = list(map(str, vanished(settings.spool, offsets)))
-    for segment in list_segments(settings.spool):
+    unread: list[SpoolError] = []
+    segments = list_segments(settings.spool, unread)
+    alarms = list(map(str, [*vanished(settings.spool, offsets), *unread]))
+    for segment in segments:
         try:
             end, offset = segment_end(segment), offsets.get(segment.name, 0)
         except SpoolError as error:
             alarms.append(str(error))
             continue
-        if end < offset:
+        if end < offset and not was_put_away(settings.spool, segment):
             alarms.append(
                 f"segment {segment.name} holds {end} bytes, but {offset} were loaded from it: "
                 "restore it from a backup."
             )
     return alarms
+
+
+def _overdue(settings: Settings, offsets: dict[str, int]) -> list[str]:
+    now, keep_days = datetime.now(UTC), settings.retain_days
+    return list(overdue(settings.spool, offsets, now=now, keep_days=keep_days))
 
 
 def _zone(settings: Settings, con: duckdb.DuckDBPyConnection) -> list[str]:

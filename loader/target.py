@@ -6,6 +6,7 @@ loader, and publishing copies. In a lake there are many, and the commit itself p
 
 import glob
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -179,8 +180,7 @@ class FileTarget:
 
     def open(self, prepare: Callable[[], None]) -> None:
         """Open the private file."""
-        for stale in self._path.parent.glob(f"{glob.escape(self._path.name)}.rebuild*"):
-            stale.unlink()  # of a rebuild that was killed
+        _remove_all(_rebuilt(self._path))  # of a rebuild that was killed
         if not self._path.exists():
             self._give_birth(prepare)
         self._connect(self._path, prepare)
@@ -281,10 +281,9 @@ class FileTarget:
     ) -> None:
         """Load into a file aside; then it takes the place of the private one."""
         self.close()
-        private, self._path = self._path, self._path.with_name(f"{self._path.name}.rebuild")
+        private, self._path = self._path, _rebuilt(self._path)
         try:
-            for stale in (self._path, wal(self._path)):
-                stale.unlink(missing_ok=True)
+            _remove_all(self._path)
             reopen()
             load()
             self._checkpoint()
@@ -327,8 +326,8 @@ class FileTarget:
     def _give_birth(self, prepare: Callable[[], None]) -> None:
         # A crash while DuckDB creates a file can leave one that does not open.
         aside = self._path.with_name(f"{self._path.name}.born")
-        for stale in (aside, wal(aside), wal(self._path)):
-            stale.unlink(missing_ok=True)
+        _remove_all(aside)
+        wal(self._path).unlink(missing_ok=True)
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self._path == private_path(self._published) and self._published.exists():
             # What has expired from the spool may stand nowhere else.
@@ -367,6 +366,20 @@ def _refuse_other(path: Path) -> None:
             f"{path} is not a warehouse of this loader, and loading would replace it: name "
             "another path in LOADER_WAREHOUSE, or move it away."
         ) from None
+
+
+def _rebuilt(private: Path) -> Path:
+    """Return where a private file is built anew, aside."""
+    return private.with_name(f"{private.name}.rebuild")
+
+
+def _remove_all(database: Path) -> None:
+    """Remove a database that nobody has open, with its log and what it spilled, where they are."""
+    for stale in database.parent.glob(f"{glob.escape(database.name)}*"):
+        if stale.is_dir():  # DuckDB spills into a directory, and a kill leaves that
+            shutil.rmtree(stale)
+        else:
+            stale.unlink()
 
 
 def _install(aside: Path, path: Path) -> None:

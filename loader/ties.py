@@ -13,6 +13,7 @@ import polars as pl
 
 from loader.batch import Block, Lines, Parsed, parse_with_lines, ranks_of
 from loader.dedupe import first
+from loader.errors import SpoolError
 from loader.shape import Shapes
 from loader.spool import LongLine, Segment, list_segments, read_block
 from loader.warehouse import Span, Warehouse
@@ -63,11 +64,15 @@ def _placed(rows: pl.DataFrame, ranks: list[int]) -> pl.DataFrame:
 
 
 def _read(spool: Path, spans: list[Span]) -> Iterator[tuple[Parsed, Lines]]:
-    segments, shapes = {segment.name: segment for segment in list_segments(spool)}, Shapes()
+    unread: list[SpoolError] = []
+    segments = {segment.name: segment for segment in list_segments(spool, unread)}
+    shapes = Shapes()
     for span in spans:
         if span.segment in segments:
             for block in _blocks(segments[span.segment], span):
                 yield parse_with_lines([block], shapes)
+        elif unread:
+            raise unread[0]  # it may stand there
 
 
 def _blocks(segment: Segment, span: Span) -> Iterator[Block]:

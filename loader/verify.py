@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from loader import signature
 from loader.errors import SpoolError
-from loader.retention import expired, is_ours
+from loader.retention import expired, is_ours, was_put_away
 from loader.settings import Settings
 from loader.spool import LongLine, Segment, list_segments, read_block, segment_end, unframe
 
@@ -25,6 +25,8 @@ class Finding:
     """Where the line starts, in uncompressed bytes; None when it is about the whole segment."""
     problem: str
     """One clause; it quotes nothing of the line."""
+    whole: bool = False
+    """Whether it is that the segment is not there, or shorter, or cannot be read."""
 
     def __str__(self) -> str:  # noqa: D105
         place = self.segment if self.offset is None else f"{self.segment} at {self.offset}"
@@ -49,12 +51,18 @@ def verify(
     }
     if not settings.spool.exists():
         raise SpoolError(f"there is no spool at {settings.spool}: name its home in LOADER_HOME.")
-    segments = list_segments(settings.spool)
-    findings = list(_missing(settings, {segment.name for segment in segments}, loaded))
+    unread: list[SpoolError] = []
+    segments = list_segments(settings.spool, unread)
+    findings = [Finding("the spool", None, str(error)) for error in unread]
+    if not unread:  # else what is not listed may be there all the same
+        findings += _missing(settings, {segment.name for segment in segments}, loaded)
     ends = {segment.name: _end(segment) for segment in segments}
     done, total = 0, sum(ends.values())
     for segment in segments:
-        findings += _check_segment(segment, secrets, loaded.get(segment.name, 0))
+        found = list(_check_segment(segment, secrets, loaded.get(segment.name, 0)))
+        if any(one.whole for one in found) and was_put_away(settings.spool, segment):
+            found = [one for one in found if not one.whole]
+        findings += found
         done += ends[segment.name]
         progress(done, total)
     return findings
@@ -88,11 +96,11 @@ def _check_segment(
             offset += size
             on_border = on_border or offset == loaded
     except SpoolError as error:
-        yield Finding(segment.name, offset, str(error))
+        yield Finding(segment.name, offset, str(error), whole=True)
         return
     if loaded > offset:
         problem = f"the ledger has loaded {loaded} bytes of it, but it holds {offset}"
-        yield Finding(segment.name, None, problem)
+        yield Finding(segment.name, None, problem, whole=True)
     elif not on_border:
         yield Finding(segment.name, loaded, "the ledger's offset is in the middle of a line")
 

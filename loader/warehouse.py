@@ -109,8 +109,8 @@ class Warehouse:
     def elsewhere(self, present: Iterable[str], expired: Iterable[str]) -> int:
         """Return how many segments have been loaded that are not ``present`` in this spool.
 
-        It is opened for that, and closed; where it does not open, what readers see tells, and
-        where nothing can be seen, what has ``expired``.
+        What has ``expired`` was loaded, whatever is known of it. The rest the warehouse tells: it
+        is opened for that, and closed; where it does not open, what readers see tells.
         """
 
         def loaded(con: duckdb.DuckDBPyConnection) -> set[str]:
@@ -119,13 +119,12 @@ class Warehouse:
 
         try:
             self.open()
-            found: set[str] | None = self._target.ask(loaded)
+            found = self._target.ask(loaded)
         except WarehouseError:
-            found = self._target.ask_shown(loaded)
+            found = self._target.ask_shown(loaded) or set()  # it may be older than receipts
         finally:
             self.close()
-        known = set(map(self._named, present))
-        return len((set(map(self._named, expired)) if found is None else found) - known)
+        return len(found.union(map(self._named, expired)).difference(map(self._named, present)))
 
     def new(self, segments: Iterable[Segment]) -> Iterator[tuple[Segment, int]]:
         """Yield the segments that are this loader's to load, and from which offset on.
@@ -192,11 +191,11 @@ class Warehouse:
         return [(self._here(segment), offset) for segment, offset in self._rows(query)]
 
     def lines_set_aside(self, segment: str, offset: int) -> list[str]:
-        """Return the lines that the quarantine keeps, whole, of one line of the spool."""
+        """Return the lines that the quarantine keeps, as they were, of one line of the spool."""
         query = """
             select line
             from quarantine
-            where segment = ? and line_offset = ? and reason <> 'too_long'
+            where segment = ? and line_offset = ? and reason not in ('too_long', 'not_utf8')
             order by all
         """
         return [line for (line,) in self._rows(query, self._named(segment), offset)]

@@ -1,7 +1,10 @@
 """The shipped configurations, run: nginx and Caddy before the receiver, systemd's own check."""
 
+import json
 import re
 import shutil
+import socket
+import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +62,55 @@ def test_answers_pass(front: proxy.Nginx | proxy.Caddy) -> None:
     for path in ("/", "/metrics", "/webhooks"):
         status, body = curl(front, path)
         assert (status, body[:10]) == (404, '{"error": ')
+
+
+@pytest.mark.parametrize("asked", [HOST, "alias.example", "127.0.0.1"])
+@pytest.mark.parametrize("name", [f"{HOST}.", HOST.upper(), "alias.example", "127.0.0.1", ""])
+def test_2xx_means_on_disk_by_any_name(
+    asked: str, name: str, front: proxy.Nginx | proxy.Caddy, receiver: Receiver
+) -> None:
+    """Whatever name a signed event is posted to, it is on disk, or not answered 2xx."""
+    title = f"{type(front).__name__}-{asked}-as-{name}"
+    data = signed(event(title)).replace(f"Host: {HOST}".encode(), f"Host: {name}".encode())
+    try:
+        statuses = probes.ask(probes.encrypted(front.port, asked), data)
+    except ssl.SSLError:
+        statuses = []  # there is no certificate for that name
+    assert server.stored(receiver.home)[title] == (statuses == [200])
+    assert not [status for status in statuses if status != 200 and status < 400]
+
+
+REFUSED_BY_NGINX = {
+    "TRACE": (b"TRACE / HTTP/1.1", 405),
+    "CONNECT": (b"CONNECT / HTTP/1.1", 405),
+    "long URL": (b"GET /%b HTTP/1.1" % (b"x" * 9_000), 400),
+    "long header": (b"GET / HTTP/1.1\r\nX: %b" % (b"x" * 9_000), 400),
+    "no such coding": (b"POST /webhooks/inboxroad HTTP/1.1\r\nTransfer-Encoding: x", 400),
+    "no such version": (b"GET / HTTP/3.1", 400),
+    "no header": (b"GET / HTTP/1.1\r\nHost: again", 400),
+}
+
+
+@pytest.mark.parametrize("why", REFUSED_BY_NGINX)
+def test_what_nginx_refuses_by_itself_is_json_too(
+    why: str, receiver: Receiver, tmp_path: Path
+) -> None:
+    """Whatever is no well-formed request is answered in JSON, by a status of the contract."""
+    lines, status = REFUSED_BY_NGINX[why]
+    request = lines + f"\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode()
+    with proxy.Nginx(require("nginx"), tmp_path / "etc", receiver.port) as front:
+        answer = told(probes.encrypted(front.port)(), request)
+        unencrypted = told(probes.plain(front.port)(), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    for said, wanted in ((answer, status), (unencrypted, 400)):
+        head, _, body = said.partition("\r\n\r\n")
+        assert head.startswith(f"HTTP/1.1 {wanted} ") and list(json.loads(body)) == ["error"]
+
+
+def told(connection: socket.socket, request: bytes) -> str:
+    """Send bytes; return all that is answered until the other side closes."""
+    with connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(1 << 16), b"")).decode()
 
 
 def test_large_body_is_refused(front: proxy.Nginx | proxy.Caddy, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import psycopg
 import pytest
 import zstandard
 
@@ -20,7 +21,7 @@ from loader.assets import asset
 from loader.errors import LoaderError, SettingsError, WarehouseError
 from loader.events import TABLES
 from loader.ingest import _Run, ingest
-from loader.lake_target import LakeTarget
+from loader.lake_target import _AT_WORK, LakeTarget
 from loader.maintain import maintain
 from loader.migrate import migrate
 from loader.quarantine import retry
@@ -105,6 +106,23 @@ def test_every_command_works_on_a_lake(
     assert shown["spool"]["lag_bytes"] == 0
     assert PASSWORD not in json.dumps(shown, default=str)
     assert verify(settings, published_offsets(settings)) == []
+
+
+def test_what_another_loader_will_publish_is_not_put_away(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    """While another loader is at work, what has been loaded stays in the spool till it shows."""
+    dsn = postgres.database()
+    settings = settings_of(tmp_path, dsn, str(tmp_path / "files"), LOADER_RETAIN_DAYS="0")
+    ingest(settings)
+    segment = settings.spool / "2026-01-01" / "070000.000000-abc.jsonl"
+    segment.parent.mkdir(parents=True)
+    segment.write_bytes(line(DELIVERED))
+    with psycopg.connect(dsn, autocommit=True) as other:
+        other.execute("select pg_advisory_lock_shared(%s)", [_AT_WORK])
+        assert (ingest(settings).inserted, segment.exists()) == (1, True)
+
+    assert (ingest(settings).published, segment.exists()) == (True, False)
 
 
 @pytest.mark.parametrize("events", [3, 30])

@@ -1,5 +1,6 @@
 """Loading, publishing, following, retrying: what a user of ``loader ingest`` relies on."""
 
+import errno
 import json
 import os
 import signal
@@ -24,9 +25,11 @@ from loader.batch import LINE_BYTES
 from loader.errors import LoaderError, SpoolError, WarehouseBusy, WarehouseError
 from loader.ingest import ingest
 from loader.lock import sole_loader
+from loader.metrics import Metrics
 from loader.publication import beside, private_path, wal
 from loader.quarantine import retry, summary
 from loader.quarantine import sentences as told_quarantine
+from loader.retention import expired
 from loader.settings import LARGEST_BODY, Settings
 from loader.spool import BEGINNING, LONGEST_LINE, Segment, frame
 from loader.status import published_offsets, sentences, status
@@ -34,6 +37,8 @@ from loader.verify import verify
 from tests.provider import CLICK, DELIVERED, OPEN, bare, drop, home, large, line
 
 loading = sys.modules["loader.ingest"]  # the name loader.ingest is also its function's
+RECEIVED = "2026-01-01/070000.000000-abc.jsonl"
+"""A segment of the receiver's, by its name; others are never put away."""
 KEPT = ("open", "click", "duplicate_tally")
 
 
@@ -214,6 +219,52 @@ def test_what_was_loaded_is_not_read_again(tmp_path: Path) -> None:
     assert verify(where, published_offsets(where))
 
 
+def test_what_is_not_published_is_not_put_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A segment that is loaded goes only once it is published, also while the loader follows."""
+    where = replace(home(tmp_path), retain_days=0)
+    for name, value in (("APART_SECONDS", 3.0), ("POLL_SECONDS", 0.02), ("RETAIN_SECONDS", 0.0)):
+        monkeypatch.setattr(f"loader.ingest.{name}", value)
+    monkeypatch.setattr("loader.ingest.BATCH_BYTES", 100)  # so it is loaded at once
+    deadline, seen = time.monotonic() + 20, []
+
+    def stop() -> bool:
+        if not seen:
+            (where.spool / "2026-01-01").mkdir()
+            drop(where, RECEIVED, line(moment(1)))
+        seen.append((count(where), len(expired(where.spool))))
+        return seen[-1][1] > 0 or time.monotonic() > deadline
+
+    ingest(where, follow=True, stop=stop)
+
+    assert (seen[0], seen[-1]) == ((0, 0), (1, 1))
+    assert (0, 1) not in seen
+
+
+def test_what_cannot_be_put_away_ends_no_loading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A segment that cannot be compressed is told once, as a warning; loading goes on."""
+    where = home(tmp_path)
+    monkeypatch.setattr("loader.ingest.RETAIN_SECONDS", 0.0)
+    path = where.spool / RECEIVED
+    path.parent.mkdir()
+    drop(where, RECEIVED, line(moment(1)))
+    os.utime(path, (0, 0))
+    path.with_name(f".{path.name}.zst.part").mkdir()
+    told: list[str] = []
+    rounds = iter(range(8))
+    ingest(where, follow=True, stop=lambda: next(rounds, 8) == 8, warn=told.append)
+
+    assert (count(where), len(told)) == (1, 1)
+    assert "could not be put away" in told[0]
+    process = command(where, "ingest", "--json")
+    out, said = process.communicate(timeout=60)
+    assert (process.returncode, json.loads(out)["read"]) == (0, 0)
+    assert said.decode() == f"loader: warning: {told[0]}\n"
+
+
 def test_follow_shows_new_events_and_stops_when_told(tmp_path: Path) -> None:
     """Events are visible seconds after they came; SIGTERM publishes the last ones, then ends."""
     where = home(tmp_path)
@@ -266,6 +317,34 @@ def test_a_cut_segment_is_an_alarm(tmp_path: Path) -> None:
     assert any("a.jsonl" in sentence for sentence in status(where)["warnings"])
 
 
+def test_a_directory_that_cannot_be_read_is_an_alarm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory of the spool that may not be read is told, by name; the rest is loaded."""
+    where, real = home(tmp_path), os.scandir
+    for name in ("closed", "lost+found"):
+        (where.spool / name).mkdir()
+        drop(where, f"{name}/a.jsonl", line(moment(1)))
+    drop(where, "b.jsonl", line(moment(2)))
+
+    def scandir(path: Path) -> Any:  # root, as whom containers run tests, may read everything
+        if path.name in {"closed", "lost+found"}:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path)
+
+    monkeypatch.setattr("loader.spool.os.scandir", scandir)
+    with pytest.raises(SpoolError, match="closed cannot be read"):
+        ingest(where)
+
+    assert count(where) == 1
+    told = [one for one in status(where)["warnings"] if "cannot be read" in one]
+    found = [one.problem for one in verify(where, published_offsets(where))]
+    assert told == found[:1] and "closed" in told[0] and len(found) == 2  # and a signature
+    assert b"loader_spool_segments 1.0" in Metrics().render(where.spool)
+    monkeypatch.undo()
+    assert ingest(where).inserted == 1
+
+
 def test_rebuild_refuses_to_forget(tmp_path: Path) -> None:
     """A rebuild that would lose events of a segment that is gone does not happen."""
     where = home(tmp_path)
@@ -273,7 +352,7 @@ def test_rebuild_refuses_to_forget(tmp_path: Path) -> None:
     ingest(where)
     path.unlink()
 
-    with pytest.raises(WarehouseError, match="lose their events"):
+    with pytest.raises(WarehouseError, match="lack their events"):
         ingest(where, rebuild=True)
     assert count(where) == 1
 
@@ -298,7 +377,28 @@ def test_what_has_expired_outlives_the_private_file(lost: str, tmp_path: Path) -
 
     assert ingest(where).inserted == 1
     assert count(where) == 2
-    with pytest.raises(WarehouseError, match="lose their events"):
+    with pytest.raises(WarehouseError, match="lack their events"):
+        ingest(where, rebuild=True)
+
+
+@pytest.mark.parametrize("private", ["broken", "new"])
+def test_a_rebuild_asks_the_receipts_too(private: str, tmp_path: Path) -> None:
+    """What has expired is missed by a rebuild also where the file that can be read is older."""
+    where = home(tmp_path)
+    ingest(where)
+    older = Path(where.warehouse).read_bytes()
+    path = drop(where, "a.jsonl", line(moment(1)))
+    ingest(where)
+    path.unlink()
+    (where.spool / "expired.log").write_text('{"segment": "a.jsonl", "bytes": 300}\n')
+    drop(where, "b.jsonl", line(moment(2)))
+    Path(where.warehouse).unlink()
+    Path(where.warehouse).write_bytes(older)
+    private_path(Path(where.warehouse)).unlink()
+    if private == "broken":
+        private_path(Path(where.warehouse)).write_bytes(b"broken" * 1000)
+
+    with pytest.raises(WarehouseError, match="1 segments that were loaded"):
         ingest(where, rebuild=True)
 
 
@@ -320,6 +420,39 @@ def test_without_any_warehouse_the_receipts_tell_what_is_gone(tmp_path: Path) ->
         file.unlink()
 
     assert ingest(where).inserted == 1
+
+
+def test_what_stands_nowhere_any_more_is_told(tmp_path: Path) -> None:
+    """Segments that expired and that a new warehouse does not hold are a warning of each command.
+
+    The load itself is done, and once they are restored nothing is lacking.
+    """
+    where = replace(home(tmp_path), retain_days=0)
+    (where.spool / RECEIVED).parent.mkdir()
+    path = drop(where, RECEIVED, bare(moment(1)))
+    kept = path.read_bytes()
+    ingest(where)
+    drop(where, "b.jsonl", bare(moment(2)))
+    ingest(where)
+    assert not path.exists()
+    assert not [one for one in status(where)["warnings"] if "expired" in one]
+    for file in (private_path(Path(where.warehouse)), Path(where.warehouse)):
+        file.unlink()
+    said = {}
+    for name, arguments in (("ingest", []), ("status", ["--json"]), ("verify", ["--json"])):
+        process = command(where, name, *arguments)
+        out, told = process.communicate(timeout=60)
+        assert process.returncode == 0
+        said[name] = json.loads(out)["warnings"] if arguments else told.decode()
+
+    assert said["ingest"] == f"loader: warning: {said['verify'][0]}\n"
+    assert said["verify"][0].startswith("1 segments expired") and said["verify"][0].endswith(".")
+    assert said["verify"][0] in said["status"]
+    path.write_bytes(kept)
+    told = []
+    ingest(where, warn=told.append)
+    assert told == []
+    assert not [one for one in status(where)["warnings"] if "expired" in one]
 
 
 def test_a_segment_that_another_loader_put_away_is_not_missed(
@@ -399,6 +532,34 @@ def test_retry_after_a_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     kept = [query.ask(where, f"from {table} order by all").rows() for table in KEPT]
     ingest(where, rebuild=True)
     assert [query.ask(where, f"from {table} order by all").rows() for table in KEPT] == kept
+
+
+def test_retry_of_what_has_expired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines whose segment is gone keep reason and place until they can be read, each its own."""
+    where = home(tmp_path)
+    wrong = [OPEN | {"sender": number, "recipient": f"{number}@example.com"} for number in range(3)]
+    path = drop(where, "a.jsonl", line(OPEN), b'{"not": "utf8 \xff"}\n', b"nope\n")
+    drop(where, "a.jsonl", line([CLICK, *wrong], key="events"), line(DELIVERED))
+    ingest(where)
+    path.unlink()
+    aside = "from quarantine order by all"
+    before, offsets = query.ask(where, aside).rows(), published_offsets(where)
+    assert len(before) == 5
+    assert retry(where)["retried"]["quarantined"] == 5
+    assert query.ask(where, aside).rows() == before
+    text = events._text
+
+    def lenient(holder: Any, field: str, path: str = "") -> str:
+        return str(holder[field]) if field == "sender" else text(holder, field, path)
+
+    monkeypatch.setattr(events, "_text", lenient)
+    found = retry(where)
+    ledger = "select sum(read), sum(inserted), sum(duplicates), sum(quarantined) from ingest_ledger"
+
+    assert found["retried"] == {"read": 5, "inserted": 3, "duplicates": 0, "quarantined": 2}
+    assert {row["reason"] for row in found["reasons"]} == {"not_json", "not_utf8"}
+    assert query.ask(where, ledger).rows() == [(8, 6, 0, 2)]
+    assert published_offsets(where) == offsets
 
 
 def test_status_says_how_things_stand(tmp_path: Path) -> None:
@@ -681,15 +842,22 @@ def test_the_largest_body_is_not_too_long() -> None:
     )
 
 
-def test_what_a_killed_rebuild_left_is_removed(tmp_path: Path) -> None:
-    """The next ingest removes the files of a rebuild that was killed."""
+@pytest.mark.parametrize("rebuild", [False, True])
+def test_what_a_killed_rebuild_left_is_removed(rebuild: bool, tmp_path: Path) -> None:
+    """The next ingest removes the files of one that was killed, and what DuckDB spilled then."""
     where = home(tmp_path)
     ingest(where)
-    for name in ("rebuild", "rebuild.born", "rebuild.born.wal"):
-        (tmp_path / f"warehouse.private.duckdb.{name}").touch()
-    ingest(where)
+    private = private_path(Path(where.warehouse))
+    for name in ("rebuild", "rebuild.wal", "rebuild.born", "rebuild.born.wal"):
+        private.with_name(f"{private.name}.{name}").touch()
+    for name in ("rebuild", "rebuild.born", "born"):
+        spilled = private.with_name(f"{private.name}.{name}.tmp")
+        spilled.mkdir()
+        (spilled / "duckdb_temp_storage_DEFAULT-0.tmp").write_bytes(b"rows")
+    private.unlink()
+    ingest(where, rebuild=rebuild)
 
-    assert not list(tmp_path.glob("*.rebuild*"))
+    assert not [*tmp_path.glob("*.rebuild*"), *tmp_path.glob("*.born*")]
 
 
 def test_answers_have_the_usual_forms(tmp_path: Path) -> None:

@@ -1,6 +1,10 @@
 """Retention and verification: only what is loaded is put away, and nothing is put away unseen."""
 
+import fcntl
 import os
+import random
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest import mock
@@ -8,14 +12,16 @@ from unittest import mock
 import pytest
 import zstandard
 
-from loader import retention
+from loader import retention, status
 from loader.errors import SpoolError
+from loader.ingest import ingest
 from loader.retention import expired, retain
 from loader.settings import Settings, load_settings
 from loader.signature import sign
 from loader.spool import Segment, Writer, frame, list_segments, read_block, segment_end
 from loader.strict_json import form
 from loader.verify import verify
+from tests.torture.server import SmallDisk
 
 SECRET = "a-secret-for-tests"
 NOW = datetime.now(UTC) + timedelta(days=2)
@@ -165,6 +171,50 @@ def test_what_does_not_read_back_is_thrown_away(settings: Settings, held: bytes)
     assert [path for path in settings.spool.rglob("*") if ".zst" in path.name] == []
 
 
+def test_one_that_fails_stops_no_other(settings: Settings) -> None:
+    """A segment that cannot be put away is told, after all the others have been."""
+    first = list_segments(settings.spool)[0]
+    first.path.with_name(f".{first.path.name}.zst.part").mkdir()
+    with pytest.raises(SpoolError, match=f"{first.name} .*kept as it was"):
+        retain(settings.spool, ends(settings.spool), now=NOW, keep_days=None)
+    suffixes = [segment.path.suffix for segment in list_segments(settings.spool)]
+    assert suffixes == [".jsonl", ".zst", ".zst"]
+
+
+def test_what_a_kill_left_half_made_goes(settings: Settings) -> None:
+    """The next round removes it, even of a segment that has gone; what is being made stays."""
+    day = list_segments(settings.spool)[0].path.parent
+    left, held = (day / f".{hour}0000.000000-ab.jsonl.zst.part" for hour in (10, 11))
+    left.write_bytes(b"half")
+    with held.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        retain(settings.spool, {}, now=NOW, keep_days=None)
+        assert (left.exists(), held.exists()) == (False, True)
+
+
+def test_a_full_disk_frees_itself(tmp_path: Path) -> None:
+    """On a disk without a free byte expired segments go, and then there is space to compress."""
+    try:
+        with SmallDisk(tmp_path / "disk", "4m") as spool:
+            now = datetime.now(UTC)
+            for name, days in (("2026-01-02/000000.0", 3), ("2026-01-03/000000.0", 9)):
+                path = spool / f"{name}00000-ab.jsonl"
+                path.parent.mkdir()
+                path.write_bytes(random.Random(days).randbytes(500_000).hex().encode() + b"\n")
+                os.utime(path, times=((now - timedelta(days=days)).timestamp(),) * 2)
+            loaded = ends(spool)
+            retain(spool, {}, now=now, keep_days=5)  # of an earlier day, which left a reserve
+            with suppress(OSError), (spool / "ballast").open("wb", buffering=0) as ballast:
+                while ballast.write(b"x" * 4096):
+                    pass
+            retain(spool, loaded, now=now, keep_days=5)
+            younger, older = sorted(loaded)
+            assert expired(spool) == {older: loaded[older]}
+            assert [one.path.name for one in list_segments(spool)] == [Path(younger).name + ".zst"]
+    except PermissionError as error:
+        pytest.skip(f"{error}, so there is no small disk to fill")
+
+
 def test_crash_between_the_two_names(settings: Settings) -> None:
     """Dying after the compressed file has its name, before the plain one goes, doubles nothing."""
     segment = list_segments(settings.spool)[0]
@@ -267,6 +317,48 @@ def test_expired_segments_are_not_missed(settings: Settings) -> None:
         retain(settings.spool, loaded, now=later, keep_days=1)
     assert expired(settings.spool) == loaded
     assert verify(settings, loaded) == []
+
+
+def test_what_should_have_expired_is_told(settings: Settings) -> None:
+    """``loader status`` says where retention is days behind, and only there."""
+    ingest(settings)
+    keeping = replace(settings, retain_days=7)
+    told = []
+    for days in (6, 8, 10):
+        written = (datetime.now(UTC) - timedelta(days=days)).timestamp()
+        os.utime(list_segments(settings.spool)[0].path, (written, written))
+        warnings = status.status(keeping)["warnings"]
+        told.append([sentence for sentence in warnings if "LOADER_RETAIN_DAYS" in sentence])
+    assert [len(sentences) for sentences in told] == [0, 0, 1]
+    assert told[2][0].startswith("1 segments are in the spool longer")
+    assert not [one for one in status.status(settings)["warnings"] if "RETAIN" in one]
+
+
+def test_what_expires_meanwhile_is_not_missed(settings: Settings) -> None:
+    """A segment that goes between the listing and its turn is no finding and no alarm."""
+    loaded, later = ends(settings.spool), datetime.now(UTC) + timedelta(days=9)
+
+    def expire(done: int, total: int) -> None:
+        retain(settings.spool, loaded, now=later, keep_days=1)
+
+    def late(segment: Segment) -> int:
+        seen.append(segment)
+        if len(seen) > len(loaded):  # the first look is for the sizes
+            expire(0, 0)
+        return segment_end(segment)
+
+    seen: list[Segment] = []
+
+    ingest(settings)
+    with mock.patch.object(status, "segment_end", late):
+        told = status.status(settings)["warnings"]
+    assert [sentence for sentence in told if "segment" in sentence] == []
+    for number in range(2):
+        with Writer(settings.spool) as writer:
+            writer.append(line(number))
+    loaded.update(ends(settings.spool))
+    assert verify(settings, loaded, expire) == []
+    assert list_segments(settings.spool) == []
 
 
 def test_damaged_compression_is_found(settings: Settings) -> None:

@@ -116,6 +116,22 @@ def test_only_the_owner_may_look(tmp_path: Path) -> None:
     assert modes == {True: 0o700, False: 0o600}
 
 
+def test_every_new_directory_is_on_disk(tmp_path: Path) -> None:
+    """However deep a new home is, the entries that lead to a segment are synced, each after it."""
+    sync, synced = spool.sync_directory, dict[Path, set[str]]()
+
+    def noted(directory: Path) -> None:
+        synced[directory] = {path.name for path in directory.iterdir()}
+        sync(directory)
+
+    home = tmp_path / "a" / "b" / "c" / "home" / "spool"
+    with mock.patch.object(spool, "sync_directory", noted), Writer(home) as writer:
+        writer.append(b"x\n")
+        path = list_segments(home)[0].path
+    places = [path, *path.parents][: len(path.relative_to(tmp_path).parts)]
+    assert [place for place in places if place.name not in synced.get(place.parent, set())] == []
+
+
 def test_threads_share_syncs(tmp_path: Path) -> None:
     """Many threads appending at once need fewer syncs than lines, and every line is there once."""
     syncs: list[int] = []
@@ -272,6 +288,27 @@ def test_meddling_is_noticed(tmp_path: Path, deed: str) -> None:
         writer.append(b"after\n")
         assert b"after\n" in everything(tmp_path)
         assert list_segments(tmp_path)[-1].path != path
+
+
+@pytest.mark.parametrize("open_before", [False, True])
+def test_a_day_that_is_a_link_is_refused(tmp_path: Path, open_before: bool) -> None:
+    """Nothing is acknowledged that stands behind a link: readers do not look there."""
+    now = [0.0]
+    with Writer(tmp_path / "spool", clock=lambda: 0.0, monotonic=lambda: now[0]) as writer:
+        day, moved = tmp_path / "spool" / "1970-01-01", tmp_path / "moved"
+        if open_before:
+            writer.append(b"before\n")
+            day.rename(moved)
+        else:
+            prepare(day.parent)
+            moved.mkdir()
+        day.symlink_to(moved)
+        with pytest.raises(SpoolError, match="1970-01-01 in the spool is a link"):
+            writer.append(b"lost\n")
+        day.unlink()
+        now[0] = 10
+        writer.append(b"after\n")
+        assert everything(tmp_path / "spool") == b"after\n"
 
 
 def test_surprise_is_cut_off_too(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 -- been delivered; from first_day on; none ahead of the clock by more than a day),
 -- beside the 30 days before; opens, clicks and unsubscribes are of the accepted
 -- messages of tracked campaigns, untracked are the others; complaints are of all
--- accepted, or, where none are reported, of none; gross_rate = opens, clicks of machines
--- included; unattributed = bounces of no known campaign
+-- accepted, or, where none are reported, of none; gross_rate = opens, clicks of
+-- machines included; unattributed = bounces of no known campaign
 -- ripe_rate = the rate of the days that are final (is_final), fresh = the messages of
 -- the others; difference = ripe_rate − compared_rate, with its Newcombe interval
 -- stands_out: neither side is small, counts suffice, and the interval leaves out 0 even

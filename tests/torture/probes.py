@@ -260,12 +260,12 @@ def plain(port: int) -> Connect:
     return lambda: socket.create_connection(("127.0.0.1", port), timeout=20)
 
 
-def encrypted(port: int) -> Connect:
-    """The same over TLS, without asking who is there."""
+def encrypted(port: int, name: str = HOST) -> Connect:
+    """The same over TLS, asking for ``name`` without asking who is there."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return lambda: context.wrap_socket(
-        socket.create_connection(("127.0.0.1", port), timeout=20), server_hostname=HOST
+        socket.create_connection(("127.0.0.1", port), timeout=20), server_hostname=name
     )
 
 

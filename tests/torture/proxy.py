@@ -107,6 +107,7 @@ class Caddy(_Proxy):
         site = shipped.replace("{\n\tservers", f"{options}\tservers", 1)
         tls = f"\ttls {self.certificate} {self.key}\n"
         site = site.replace(f"{HOST} {{\n", f"https://{HOST}:{self.port} {{\n{tls}")
+        site = site.replace("https:// {\n", f"https://:{self.port} {{\n")
         path = self.directory / "Caddyfile"
         path.write_text(site.replace(":8000", f":{receiver}"))
         return [program, "run", "--config", str(path), "--adapter", "caddyfile"]

@@ -115,7 +115,7 @@ _NOUN = {
 def _against_peers(measures: pl.DataFrame) -> str:
     odd = measures.filter(pl.col("stands_out"))
     if odd.is_empty():
-        judged = measures.filter(pl.col("peers") >= 3, ~pl.col("is_small"))
+        judged = measures.filter("is_judged")
         return (
             " Nothing stands out against the sender's earlier campaigns." if judged.height else ""
         )

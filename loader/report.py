@@ -73,6 +73,8 @@ class _Page:
     notebook: str
     parameters: dict[str, object]
     output: Path
+    is_indexed: bool = False
+    """Whether ``index.html`` beside it is the page of all campaigns."""
 
 
 def _one_page(settings: Settings, campaign: str | None, output: Path | None) -> _Page:
@@ -96,7 +98,7 @@ def _all_pages(settings: Settings, folder: Path) -> list[_Page]:
     return [
         _Page(OVERVIEW, {"linked": True}, folder / "index.html"),
         *(
-            _Page(CAMPAIGN, {"campaign": found}, folder / page.file_name(found))
+            _Page(CAMPAIGN, {"campaign": found}, folder / page.file_name(found), is_indexed=True)
             for found in notebook.campaign_ids(_warehouse(settings))
         ),
     ]
@@ -130,7 +132,7 @@ def _write(client: NotebookClient, wanted: _Page, script: Callable[[], str]) -> 
     path = asset("notebooks") / f"{wanted.notebook}.ipynb"
     ran = execute(client, nbformat.read(path, as_version=4), wanted.parameters)
     is_pdf = wanted.output.suffix.lower() == ".pdf"
-    markup = to_html(ran, printed=is_pdf, script=script())
+    markup = to_html(ran, printed=is_pdf, script=script(), is_indexed=wanted.is_indexed)
     _replace(wanted.output, _pdf(markup) if is_pdf else markup.encode())
 
 
@@ -178,10 +180,10 @@ def with_parameters(source: NotebookNode, parameters: dict[str, object]) -> Note
     return copy
 
 
-def to_html(ran: NotebookNode, *, printed: bool, script: str) -> str:
+def to_html(ran: NotebookNode, *, printed: bool, script: str, is_indexed: bool = False) -> str:
     """Return an executed notebook as one page without code; ``printed`` opens what folds.
 
-    ``script`` is the one that draws charts.
+    ``script`` is the one that draws charts. With ``is_indexed`` it leads to ``index.html``.
     """
     config = Config()
     config.HTMLExporter.preprocessors = []
@@ -199,6 +201,7 @@ def to_html(ran: NotebookNode, *, printed: bool, script: str) -> str:
         resources={
             "nonce": nonce,
             "question": question,
+            "is_indexed": is_indexed,
             "definitions": definitions,
             "report_title": _headline(drawn) or question,
             "cells_shown": [cell for cell in drawn.cells[1:] if _is_shown(cell)],

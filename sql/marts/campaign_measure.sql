@@ -2,14 +2,14 @@
 -- beside the median of its peers (campaign_peer) at that age; difference is NULL
 -- without peers; gross_rate = opens, clicks of machines included; extreme_rate = the
 -- rate, were the unattributed bounces of its time its own
--- stands_out: at least 3 peers, not small, the median outside the interval, that of
--- extreme_rate too, at least 5 messages, seen or expected, telling so, the campaign's
--- count unlike that of all its peers (5 %, pooled z test), and its rate outside the 95
--- % prediction interval of theirs, for campaigns differ anyway: mean ± t · s · √(1 + 1
--- / peers)
--- machine_rate = gross_rate − rate at the age of the comparison, of opens and clicks by
--- machines alone, usual_machine_rate the median of its peers; machines_stand_out: that
--- is more than it, in the same ways
+-- is_judged: at least 3 peers, and not small; stands_out: judged, the median outside
+-- the interval, that of extreme_rate too, at least 5 messages, seen or expected, telling
+-- so, the campaign's count unlike that of all its peers (5 %, pooled z test), and its
+-- rate outside the 95 % prediction interval of theirs, for campaigns differ anyway: mean
+-- ± t · s · √(1 + 1 / peers)
+-- machine_rate = gross_rate − rate at the age of the comparison: opens or clicks by
+-- machines alone; usual_machine_rate = the median of its peers; machines_stand_out:
+-- judged, more than that as its interval tells, and above their prediction interval
 create or replace view campaign_measure as
 with rated as materialized (
     select
@@ -77,11 +77,11 @@ select
     median_of_peers.compared_rate,
     same_age.rate - median_of_peers.compared_rate as difference,
     now_rate.is_small,
+    coalesce(median_of_peers.peers >= 3, false) and not now_rate.is_small as is_judged,
     same_age.machine_rate,
     median_of_peers.usual_machine_rate,
     coalesce(
-        median_of_peers.peers >= 3
-        and not now_rate.is_small
+        is_judged
         and differs_from(
             round(same_age.machine_rate * same_age.denominator),
             same_age.denominator,
@@ -92,8 +92,7 @@ select
         false
     ) as machines_stand_out,
     coalesce(
-        median_of_peers.peers >= 3
-        and not now_rate.is_small
+        is_judged
         and differs_from(
             same_age.numerator,
             same_age.denominator,

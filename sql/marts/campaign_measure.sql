@@ -3,10 +3,10 @@
 -- without peers; gross_rate = opens, clicks of machines included; extreme_rate = the
 -- rate, were the unattributed bounces of its time its own
 -- is_judged: at least 3 peers, and not small; stands_out: judged, the median outside
--- the interval, that of extreme_rate too, at least 5 messages, seen or expected, telling
--- so, the campaign's count unlike that of all its peers (5 %, pooled z test), and its
--- rate outside the 95 % prediction interval of theirs, for campaigns differ anyway: mean
--- ± t · s · √(1 + 1 / peers)
+-- the interval, that of extreme_rate too, at least 5 messages, seen or expected,
+-- telling so, the campaign's count unlike that of all its peers (5 %, pooled z test),
+-- and its rate outside the 95 % prediction interval of theirs, for campaigns differ
+-- anyway: mean ± t · s · √(1 + 1 / peers)
 -- machine_rate = gross_rate − rate at the age of the comparison: opens or clicks by
 -- machines alone; usual_machine_rate = the median of its peers; machines_stand_out:
 -- judged, more than that as its interval tells, and above their prediction interval

@@ -425,7 +425,7 @@ def links(clicked: pl.DataFrame) -> Drawn:
         y=alt.Y("link:N", sort=None, title=None, axis=alt.Axis(ticks=False, labelLimit=320)),
         tooltip=_tips(named, *counted, "first_click_human_share"),
     )
-    axis = _counted(5)
+    axis = _counted(clicked["clicked"].max())
     everyone = base.mark_bar(height={"band": 0.72}, color=COLOUR["machine"]).encode(
         x=alt.X("clicked:Q", title="messages", axis=axis)
     )
@@ -468,7 +468,7 @@ def volume(days: pl.DataFrame, campaigns: pl.DataFrame) -> Drawn:
     totals = days.group_by("day").agg(pl.col("messages").sum())
     busiest = _best(totals, "messages")
     title = _title(
-        f"{wording.count(int(days['messages'].sum()))} messages on "
+        f"{wording.plural(int(days['messages'].sum()), 'message')} on "
         f"{wording.plural(totals.height, 'day')}; most on {busiest['day']:%a %d %b %Y}: "
         f"{wording.count(busiest['messages'])}",
         f"messages attempted, by day and outcome, {_from_to(days)}; each tick below is a campaign",
@@ -492,6 +492,7 @@ def _days(days: pl.DataFrame) -> alt.Chart:
     span = (days["day"].max() - days["day"].min()).days + 1  # type: ignore[operator, union-attr]
     wide = max(1.5, min(26.0, 0.72 * WIDTH / span))
     colours = {name: COLOUR[name] for name in _OUTCOMES if name in set(days["outcome"])}
+    most = days.group_by("day").agg(pl.col("messages").sum())["messages"].max()
     drawn: alt.Chart = (
         alt.Chart(ranked)
         .mark_bar(size=wide)
@@ -499,7 +500,7 @@ def _days(days: pl.DataFrame) -> alt.Chart:
             alt.X(
                 "day:T", title=None, axis=_day_axis(days["day"]), scale=alt.Scale(padding=wide / 2)
             ),
-            alt.Y("messages:Q", title="messages", axis=_counted(5)),
+            alt.Y("messages:Q", title="messages", axis=_counted(most)),
             _by("outcome", colours, legend=_top_legend()),
             order="rank:Q",
             tooltip=_tips(days, "day", "outcome", "messages", "outcome_share"),
@@ -509,10 +510,10 @@ def _days(days: pl.DataFrame) -> alt.Chart:
     return drawn
 
 
-def _counted(ticks: int) -> alt.Axis:
-    """An axis of counts: whole numbers, thousands as k and millions as M, zero as 0."""
+def _counted(most: Any) -> alt.Axis:
+    """An axis of counts up to ``most``: whole numbers, thousands as k and millions as M."""
     short = "datum.value < 1000 ? format(datum.value, ',d') : format(datum.value, '~s')"
-    return alt.Axis(labelExpr=short, tickCount=ticks, tickMinStep=1)
+    return alt.Axis(labelExpr=short, tickCount=min(5, int(most)))
 
 
 def _day_axis(days: pl.Series) -> alt.Axis:
@@ -971,9 +972,9 @@ def _soon(told: pl.DataFrame, kind: str) -> str:
         return f"Too few first {kind}s in any campaign to tell how soon they come"
     row = told.sort(pl.col("maturity") != "comparable", maintain_order=True).row(0, named=True)
     return (
-        f"Half of {wording.short(row['campaign_name'], 26)}'s first {kind}s"
-        f"{' so far' * (row['maturity'] != 'comparable')} came within "
-        f"{wording.age(row['p50_hours'])}, 90 % within {wording.age(row['p90_hours'])}"
+        f"Half of the first {kind}s{' so far' * (row['maturity'] != 'comparable')} came within "
+        f"{wording.age(row['p50_hours'])}, 90 % within {wording.age(row['p90_hours'])}: "
+        f"{wording.short(row['campaign_name'], 30)}"
     )
 
 
@@ -1001,13 +1002,11 @@ def hours(cells: pl.DataFrame, kind: str, zone: str) -> Drawn:
     named = cells.with_columns(
         day=pl.col("weekday").replace_strict(days, return_dtype=pl.Utf8),
     )
-    top = _best(named, counted)
     few = bool(cells[f"{kind}_is_small"][0])
     title = _title(
         f"Only {wording.plural(whole, kind)} by people: too few to tell a good hour"
         if few
-        else f"Most {kind}s by people came on {top['day']} from {top['hour']:02d} to "
-        f"{(top['hour'] + 1) % 24:02d} h: {wording.percent(top[share])}",
+        else _busiest(named, kind),
         f"{kind}s by people, n = {wording.count(whole)}, hours in {zone}",
         "below: when mail was delivered, which decides most of it",
     )
@@ -1017,6 +1016,17 @@ def hours(cells: pl.DataFrame, kind: str, zone: str) -> Drawn:
     panels = (upper.encode(_hour(None)), lower.encode(_hour(f"hour of the day ({zone})")))
     stacked = alt.vconcat(*panels, spacing=10, title=title)
     return _whole(stacked.resolve_scale(color="independent"))
+
+
+def _busiest(named: pl.DataFrame, kind: str) -> str:
+    top = named.filter(pl.col(f"{kind}s_human") == pl.col(f"{kind}s_human").max())
+    if top.height > 1:
+        return f"No hour has more {kind}s by people than every other"
+    row = top.row(0, named=True)
+    share = wording.percent(row[f"{kind}_human_share"])
+    return (
+        f"The busiest hour for {kind}s by people: {row['day']} {wording.hour(row['hour'])}, {share}"
+    )
 
 
 def _week(named: pl.DataFrame, shown: str, full: str, legend: alt.Legend, height: int) -> alt.Chart:

@@ -86,7 +86,7 @@ def _bounced(row: Mapping[str, Any], providers: pl.DataFrame, stands_out: bool) 
             f"{wording.percent(row['bounce_rate'])} bounced, too few to tell mailbox "
             "providers apart"
         )
-    return f"{wording.percent(row['bounce_rate'])} bounced, and no mailbox provider stands out"
+    return f"{wording.percent(row['bounce_rate'])} bounced, nowhere unusually many"
 
 
 def _places(odd: pl.DataFrame) -> str:
@@ -207,7 +207,7 @@ def _bounce_limits(row: Mapping[str, Any]) -> list[str]:
             f"{wording.percent(row['bounce_rate_upper'])} instead of "
             f"{wording.percent(row['bounce_rate'])}."
         )
-    if not row["async_bounce_seen"]:
+    if row["is_silent_sender"]:
         said.append(
             "This sender's domain has never had a later (async) bounce: its bounce domain's MX "
             "may be missing, and accepted messages may have come back unseen."
@@ -246,7 +246,9 @@ def _on(day: date) -> str:
 
 def _days(row: Mapping[str, Any]) -> str:
     first, last = row["first_delivered_date"], row["last_delivered_date"]
-    return ", none delivered" if first is None else f" from {_on(first)} to {_on(last)}"
+    if first is None:
+        return ", none delivered"
+    return f" on {_on(first)}" if first == last else f" from {_on(first)} to {_on(last)}"
 
 
 def _loaded(row: Mapping[str, Any]) -> str:
@@ -459,11 +461,13 @@ def _when(cells: pl.DataFrame) -> str:
     if cells["open_is_small"][0]:
         return "Too few opens to tell a good hour"
     days = {number: f"{date(2024, 1, number):%A}" for number in range(1, 8)}  # a Monday first
-    top = cells.sort("opens_human", "weekday", "hour", descending=[True, False, False])
-    hour = top["hour"][0]
+    top = cells.filter(pl.col("opens_human") == pl.col("opens_human").max())
+    if top.height > 1:
+        return "No hour has more opens than every other"
+    row = top.row(0, named=True)
     return (
-        f"Most opens fell on {days[top['weekday'][0]]}s from {hour} to {hour + 1} h, which follows "
-        "from when mail was sent"
+        f"The busiest hour for opens is {days[row['weekday']]} {wording.hour(row['hour'])}, with "
+        f"{wording.percent(row['open_human_share'])} of them, which follows from when mail was sent"
     )
 
 

@@ -30,10 +30,12 @@ padding:2px 10px;margin-right:8px;border:1px solid currentColor}
 .ld .comparable{color:#1b4f8a;background:#edf3fa}
 .ld .maturing{color:#7a5200;background:#fdf4e0}
 .ld .preliminary{color:#8c3b12;background:#fdeee6}
-.ld.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(112px,1fr));gap:8px}
+.ld.tiles{display:grid;grid-template-columns:repeat(6,minmax(0,1fr));gap:8px}
+@media(max-width:790px){.ld.tiles{grid-template-columns:repeat(3,minmax(0,1fr))}}
+@media print{.ld.tiles{grid-template-columns:repeat(6,minmax(0,1fr));gap:5px}}
 .ld .tile{border:1px solid #dde3e9;border-top:4px solid var(--c);border-radius:6px;
 padding:10px 9px 11px;min-width:0;break-inside:avoid;display:flex;flex-direction:column}
-.ld .tile .name{font-size:13px;font-weight:600;color:#3c4855}
+.ld .tile .name{font-size:13px;line-height:1.3;min-height:34px;font-weight:600;color:#3c4855}
 .ld .tile .rate{font-size:27px;line-height:1.2;font-weight:680;letter-spacing:-.02em}
 .ld .tile .small{font-size:12px;line-height:1.4;color:#5b6875}
 .ld .tile .small{margin-bottom:6px}
@@ -165,9 +167,14 @@ def _tile(row: Mapping[str, Any]) -> str:
     )
 
 
+_UNBROKEN = f"\u2060{wording.MISSING}\u2060"
+"""The dash of an interval, at which no line ends."""
+
+
 def _interval(row: Mapping[str, Any]) -> str:
     if row["rate"] is not None:
-        return f"95%: {wording.interval(row['rate_lo'], row['rate_hi'])}"
+        interval = wording.interval(row["rate_lo"], row["rate_hi"])
+        return f"95%: {interval.replace(wording.MISSING, _UNBROKEN)}"
     if not (row["denominator"] or row.get("untracked")):
         return "nothing accepted"
     return "not reported" if row["measure"] == "complaint" else "not tracked"

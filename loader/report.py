@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -207,8 +208,8 @@ def to_html(ran: NotebookNode, *, printed: bool, script: str, is_indexed: bool =
             "cells_shown": [cell for cell in drawn.cells[1:] if _is_shown(cell)],
             "printed": printed,
             "scrolls": palette.SCROLLS,
-            "footer": "Made by inboxroad-loader from signed webhook events. "
-            "Intervals are 95 % Wilson intervals.",
+            "footer": f"Made on {datetime.now(UTC):%a %d %b %Y %H:%M} UTC by inboxroad-loader from "
+            "signed webhook events. Intervals are 95 % Wilson intervals.",
         },
     )
     return str(body).replace("\0", "\ufffd")  # HTML has no such character

@@ -23,6 +23,7 @@ if (!window.ldSort) {
   window.ldSort = true;
   const value = (row, column) => {
     const text = row.cells[column].textContent.trim().replace(/^<\\s*/, "");
+    if (text === "\u2013" || row.querySelector("[data-last]")) return null;
     const first = text.split(/\\s/)[0].replace(/[,%±]/g, "").replace("\\u2212", "-");
     return first === "" || isNaN(first) ? text : Number(first);
   };
@@ -36,6 +37,7 @@ if (!window.ldSort) {
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     const rows = [...body.rows].sort((a, b) => {
       const x = value(a, column), y = value(b, column);
+      if (x === null || y === null) return (x === null) - (y === null);
       if (typeof x !== typeof y) return typeof x === "number" ? -1 : 1;
       return (x < y ? -1 : x > y ? 1 : 0) * (down ? -1 : 1);
     });
@@ -46,7 +48,10 @@ if (!window.ldSort) {
 }
 for (const head of document.querySelectorAll(".ld-sortable thead th")) head.tabIndex = 0;
 """
-"""Sorts a table by the heading that is clicked, or that Enter is pressed on; again turns it."""
+"""Sorts a table by the heading that is clicked, or that Enter is pressed on; again turns it.
+
+What is missing, and a row marked ``data-last``, stays last.
+"""
 
 SORT = f"<script>{SORTING}</script>"
 
@@ -235,7 +240,9 @@ def _of_campaign(key: str, rate: Cell) -> Cell:
 
 
 def _named(row: Mapping[str, Any]) -> str:
-    name = row["campaign_name"] or row["campaign_id"] or "unattributed: no campaign known"
+    if row["campaign_id"] is None:
+        return '<span class="name" data-last>unattributed: no campaign known</span>'
+    name = row["campaign_name"] or row["campaign_id"]
     return f'<span class="name" title="{html.escape(name)}">{html.escape(name)}</span>'
 
 
@@ -452,8 +459,11 @@ _BEYOND_REACH = 1_000_000
 """A size that no two campaigns reach: the exact number would say nothing more."""
 
 
-def suppression(listed: pl.DataFrame) -> Html:
-    """Show recipients to suppress (``suppression_list``): the one table that holds addresses."""
+def suppression(listed: pl.DataFrame, shown: int) -> Html:
+    """Show the first so many recipients to suppress: the one table that holds addresses.
+
+    Columns (``suppression_list``): recipient, suppress_reason, since_date.
+    """
     if listed.is_empty():
         return note("No recipient has to be suppressed.")
     columns: dict[str, tuple[str, Cell]] = {
@@ -461,7 +471,10 @@ def suppression(listed: pl.DataFrame) -> Html:
         "suppress_reason": ("Why", _said("suppress_reason")),
         "since_date": ("Since", _day("since_date")),
     }
-    return _table(listed, columns, left=["recipient", "suppress_reason"], name="suppression")
+    first = listed.head(shown)
+    table = _table(first, columns, left=["recipient", "suppress_reason"], name="suppression")
+    said = f"{wording.count(first.height)} of {wording.plural(listed.height, 'recipient')}"
+    return Html(f'{table.markup}<p class="ld-hint">{said}.</p>', f"{table.plain}, {said}")
 
 
 def words(listed: pl.DataFrame) -> Html:

@@ -58,9 +58,14 @@ def age(hours: float | None) -> str:
         return MISSING
     if hours < 1:
         return f"{hours * 60:.0f} min"
-    if hours < 48:
+    if hours < 72:  # the age at which rates are comparable is told in hours too
         return f"{hours:.1f} h".replace(".0 h", " h") if hours < 10 else f"{hours:.0f} h"
     return f"{hours / 24:.0f} days"
+
+
+def hour(number: int) -> str:
+    """Write an hour of the day from its beginning to its end: ``23 to 24 h`` with a dash."""
+    return f"{number:02d}{MISSING}{number + 1:02d} h"
 
 
 def ago(hours: float) -> str:

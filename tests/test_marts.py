@@ -308,7 +308,7 @@ def test_mail_without_a_sender_has_its_async_bounces_too(con: duckdb.DuckDBPyCon
     refresh(con)
 
     assert one(con, "select count(*) from warnings where topic = 'no async bounce'") == 0
-    assert one(con, "select async_bounce_seen from campaign_limit") is True
+    assert one(con, "select is_silent_sender from campaign_limit") is False
     assert one(con, "select needs_attention from quality_total where check_number = 5") is False
 
 

@@ -167,7 +167,7 @@ def ahead(number: int) -> Fault:
     return lambda con: bulk(con, "open", "A", number, "2026-04-01 14:00:00")
 
 
-MATCH = "of a delivered or bounced message; the others were matched by campaign and recipient."
+MATCH = "of a delivered or bounced message; the others count only where campaign and recipient fit."
 NAMELESS = "campaigns may have bounced more than their rates say (see bounce_rate_upper)."
 MX = "and never an async bounce: the MX of its bounce domain is probably missing."
 GAP = "where events usually come every 0.25 hours: what the receiver missed is gone."
@@ -409,7 +409,7 @@ def test_what_is_to_be_known_of_a_campaign(one_of_each: Con) -> None:
             "machine_click_rate": 0.0, "bounce_rate": 0.2,
             "bounce_rate_upper": pytest.approx(2 / 6), "age_hours": True, "is_tracked": True,
             "is_small": True, "small_attempted": 200, "comparable_hours": 72,
-            "async_bounce_seen": True,
+            "is_silent_sender": False,
         },
         {
             "campaign_id": "B", "campaign_name": "B of all", "maturity": "comparable",
@@ -417,7 +417,7 @@ def test_what_is_to_be_known_of_a_campaign(one_of_each: Con) -> None:
             "match_rate": 0.0, "machine_open_rate": None, "machine_click_rate": None,
             "bounce_rate": 0.0, "bounce_rate_upper": pytest.approx(1 / 1001), "age_hours": True,
             "is_tracked": True, "is_small": False, "small_attempted": 200,
-            "comparable_hours": 72, "async_bounce_seen": False,
+            "comparable_hours": 72, "is_silent_sender": True,
         },
     ]  # fmt: skip
 

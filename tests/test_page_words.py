@@ -8,7 +8,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from loader import charts, leads, notebook, page, query, tables
+from loader import charts, leads, notebook, page, query, tables, wording
 from loader.demo import CAMPAIGN_TABLE
 from loader.kernel import kernel_environment
 from loader.settings import Settings
@@ -288,18 +288,23 @@ def test_few_opens_tell_no_hour_and_no_haste() -> None:
         }
     )
     cells = pl.DataFrame(
-        {"weekday": [1, 2], "hour": [9, 23], "opens_human": [100, 99], "open_is_small": True}
+        {
+            "weekday": [1, 2],
+            "hour": [9, 23],
+            "opens_human": [100, 99],
+            "open_human_share": [0.5, 0.49],
+            "open_is_small": True,
+        }
     )
+    enough = cells.with_columns(open_is_small=False)
     few = str(leads.timing(cells, quantiles.head(1)).markup)
-    told = str(
-        leads.timing(
-            cells.with_columns(pl.col("opens_human") * 9, open_is_small=False), quantiles
-        ).markup
-    )
+    told = str(leads.timing(enough, quantiles).markup)
+    tied = str(leads.timing(enough.with_columns(opens_human=100), quantiles).markup)
 
     assert "No campaign has opens enough to tell how soon they come. Too few opens to tell a" in few
     assert "Half of the 4,000 first opens of older came within" in told
-    assert "Most opens fell on Mondays from 9 to 10 h, which follows from when" in told
+    assert f"The busiest hour for opens is Monday {wording.hour(9)}, with 50.0% of them" in told
+    assert "No hour has more opens than every other" in tied
 
 
 def test_many_campaigns_stop_no_page(tmp_path: Path) -> None:

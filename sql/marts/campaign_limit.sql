@@ -15,14 +15,6 @@ fallback as (
         count(*) filter (matched_by = 'none') as orphans,
     from event_fallback
     group by named_campaign_id
-),
-
-asynchronous as (
-    select
-        sender_domain,
-        bool_or(async_bounce_seen) as async_bounce_seen,
-    from data_quality
-    group by sender_domain
 )
 
 select
@@ -52,9 +44,9 @@ select
     campaign_list.is_small,
     threshold('small_attempted') as small_attempted,
     threshold('comparable_hours') as comparable_hours,
-    coalesce(asynchronous.async_bounce_seen, false) as async_bounce_seen,
+    silent_sender.delivered_events is not null as is_silent_sender,
 from campaign_list
 left join received on campaign_list.campaign_id = received.campaign_id
 left join fallback on campaign_list.campaign_id = fallback.campaign_id
-left join asynchronous
-    on campaign_list.sender_domain is not distinct from asynchronous.sender_domain;
+left join silent_sender
+    on campaign_list.sender_domain is not distinct from silent_sender.sender_domain;

@@ -54,10 +54,10 @@ warning as (
         1 as number,
         severity,
         'match rate' as topic,
-        'Only ' || percent(share) || ' of '
+        if(found = 0, 'None', 'Only ' || percent(share)) || ' of '
         || counted(of_all, 'open or click carries', 'opens and clicks carry')
         || ' the message id of a delivered or '
-        || 'bounced message; the others were matched by campaign and recipient.'
+        || 'bounced message; the others count only where campaign and recipient fit.'
             as sentence,
     from quality
     where check_name = 'matched by message id' and needs_attention

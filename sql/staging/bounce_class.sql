@@ -25,7 +25,7 @@ from (
             'Retry, and give the domain up after 14 days.', null, null),
         ('bad-connection', 'soft', 'x.4.2', 'Retry.', null, null),
         ('routing-errors', 'soft', 'x.4.3, x.4.4, x.4.6',
-            'Check the domain''s MX; suppress the address after 3.', 3, 3),
+            'Check the domain''s MX; suppress the address after 3 in a row.', 3, 3),
         ('bad-configuration', 'soft', 'x.3.5', 'Retry.', null, null),
         ('protocol-errors', 'soft', 'x.5.x',
             'Open a ticket; never suppress the address.', null, null),

@@ -1096,16 +1096,18 @@ def _not_tracked(days: pl.DataFrame) -> str:
 def cohorts(groups: pl.DataFrame) -> Drawn:
     """Draw recipients by the time since they last reacted (``recency_report``).
 
-    Columns: recency_number, recency, recipients, recipient_share.
+    Columns: recency_number, recency, recipients, accepted, recipient_share, reached_share.
     """
     if groups.is_empty():
         return note("No recipient is known yet.")
     quiet = groups.filter(pl.col("recency") == "never")
-    never = quiet["recipient_share"][0] if quiet.height else 0.0
+    never = quiet["reached_share"][0] if quiet.height else 0.0
     return _bars(
         groups.sort("recency_number"),
         ("recency", "recipients", "recipient_share"),
-        f"{wording.percent(never)} of recipients have never reacted as a person",
+        f"{wording.percent(never)} of those reached have never reacted as a person"
+        if groups["accepted"].sum()
+        else "No mail has been accepted yet",
         "recipients by their last reaction as a person, as far as timing tells",
         COLOUR["opened"],
     )

@@ -271,6 +271,10 @@ def overview(freshness: pl.DataFrame, period: pl.DataFrame, odd: pl.DataFrame) -
     row = freshness.row(0, named=True)
     if not row["events"]:
         return page.note(_NOTHING)
+    if period.is_empty() and row["messages"]:
+        return page.note(
+            f"All mail lies in the future by this machine's clock{_days(row)}; {_loaded(row)}."
+        )
     if period.is_empty():
         return page.note(f"No message has been delivered or bounced yet; {_loaded(row)}.")
     rates = {one["measure"]: one for one in period.iter_rows(named=True)}

@@ -523,6 +523,51 @@ def test_only_a_resubscription_lifts_an_unsubscribe(
     assert found == (suppressed, "2026-03-02 10:00:00" if suppressed else None)
 
 
+def test_who_changed_anything_is_known(con: duckdb.DuckDBPyConnection) -> None:
+    """A change of subscription alone makes a recipient known, whatever its word."""
+    for to, change in (("ann@web.de", "updated"), ("bob@web.de", None)):
+        put(con, "subscription_changed", id=to, to=to, at="2026-03-01 10:00:00", change=change)
+    refresh(con)
+
+    assert con.sql("select recipient, suppress from recipient_health order by all").fetchall() == [
+        ("ann@web.de", False), ("bob@web.de", False)]  # fmt: skip
+
+
+def test_a_message_bounces_first_when_it_bounces_first(con: duckdb.DuckDBPyConnection) -> None:
+    """At an age a message has bounced, and is returned, from its first bounce on."""
+    put(con, "delivered", id="m", at="2026-03-01 10:00:00", campaign_id="A")
+    for moment in ("2026-03-01 10:30:00", "2026-03-03 12:00:00"):
+        put(con, "bounce", id="m", at=moment, sync_type="async")
+    refresh(con)
+    query = "select bounced, accepted_then from measured_counts where age_hours in (1, 72)"
+
+    assert con.sql(query).fetchall() == [(1, 0), (1, 0)]
+
+
+def test_unattributed_of_a_period_are_all_that_bounced(con: duckdb.DuckDBPyConnection) -> None:
+    """A bounce that takes no acceptance back is unattributed on every page, or on none."""
+    put(con, "delivered", id="m", at="2026-03-01 10:00:00")
+    put(con, "bounce", id="m", at="2026-03-01 11:00:00", sync_type="sync")
+    refresh(con)
+
+    assert one(con, "select distinct unattributed from period_measure") == 1
+    assert one(con, "select sum(unattributed) from bounce_total") == 1
+
+
+def test_nothing_bounced_is_everything_accepted(con: duckdb.DuckDBPyConnection) -> None:
+    """Where most campaigns have no bounce, bounces and acceptance tell the same of the rest."""
+    for number in range(13):
+        bulk(con, "delivered", f"c{number}", 1960, f"2026-03-{number + 1:02} 10:00:00")
+        bulk(con, "bounce" if number > 9 else "delivered", f"c{number}", 40,
+             f"2026-03-{number + 1:02} 10:00:00", first=1960)  # fmt: skip
+    refresh(con)
+    query = "select campaign_id, outside from funnel_plot where measure = $1 order by all"
+    bounce, delivery = (con.execute(query, [m]).fetchall() for m in ("bounce", "delivery"))
+
+    assert bounce == delivery
+    assert {outside for _campaign, outside in bounce[:2]} == {"no"}
+
+
 def test_acceptance_ends_a_row_of_bounces(con: duckdb.DuckDBPyConnection) -> None:
     """An accepted message begins the count of soft bounces anew."""
     for day in (1, 2, 3):
@@ -649,9 +694,12 @@ def test_rows_of_soft_bounces(listed: duckdb.DuckDBPyConnection) -> None:
 
 def test_recency_of_a_list(listed: duckdb.DuckDBPyConnection) -> None:
     """A recipient's recency is that of the last reaction; the last day of each still belongs."""
-    text = "select * exclude (suppress_rate_lo, suppress_rate_hi) from recency_report"
+    text = (
+        "select * exclude (suppress_rate_lo, suppress_rate_hi, reached_share) from recency_report"
+    )
     found = listed.sql(f"{text} order by recency_number").fetchall()
     interval = stats.binomtest(3, 4).proportion_ci(method="wilson")
+    reached = "select reached_share from recency_report where recency_number in (1, 6, 7) "
     bounds = (
         "select suppress_rate_lo, suppress_rate_hi from recency_report where recency_number = 7"
     )
@@ -666,6 +714,9 @@ def test_recency_of_a_list(listed: duckdb.DuckDBPyConnection) -> None:
         ("nothing accepted", 7, 4, 3, 19, 0, 19, pytest.approx(4 / 15), 0.75),
     ]
     assert one(listed, bounds) == pytest.approx((interval.low, interval.high))
+    assert listed.sql(reached + "order by recency_number").fetchall() == [
+        (pytest.approx(3 / 11),), (pytest.approx(1 / 11),), (0.0,)
+    ]  # fmt: skip
 
 
 def test_reasons_of_the_quarantine() -> None:

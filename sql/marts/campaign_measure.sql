@@ -39,6 +39,8 @@ median_of_peers as (
         avg(peer_rate.machine_rate) as peers_machine_mean,
         student_t(peers - 1) * stddev_samp(peer_rate.machine_rate)
             * sqrt(1 + 1.0 / peers) as peers_machine_reach,
+        sum(round(peer_rate.machine_rate * peer_rate.denominator))
+            as peers_machine_numerator,
         sum(peer_rate.numerator) as peers_numerator,
         sum(peer_rate.denominator) filter (peer_rate.rate is not null)
             as peers_denominator,
@@ -50,12 +52,12 @@ median_of_peers as (
     group by reached.campaign_id, peer_rate.measure
 ),
 
--- bounces are final: the same at every age
 extreme as (
     select
         campaign_id,
         unnest(['delivery', 'bounce']) as measure,
         unnest([accepted, bounced + unattributed_nearby]) as numerator,
+        unnest([0, unattributed_nearby]) as added,
         attempted + unattributed_nearby as denominator,
     from campaign_nearby_counts
 )
@@ -87,6 +89,12 @@ select
             same_age.denominator,
             median_of_peers.usual_machine_rate
         )
+        and two_rates_p(
+            round(same_age.machine_rate * same_age.denominator),
+            same_age.denominator,
+            median_of_peers.peers_machine_numerator,
+            median_of_peers.peers_denominator
+        ) < threshold('significance')
         and same_age.machine_rate - median_of_peers.peers_machine_mean
         > median_of_peers.peers_machine_reach,
         false
@@ -102,12 +110,14 @@ select
             extreme.denominator is null
             or (
                 differs_from(
-                    extreme.numerator,
+                    same_age.numerator + extreme.added,
                     extreme.denominator,
                     median_of_peers.compared_rate
                 )
-                and sign(extreme_rate - median_of_peers.compared_rate)
-                = sign(difference)
+                and sign(
+                    rate(same_age.numerator + extreme.added, extreme.denominator)
+                    - median_of_peers.compared_rate
+                ) = sign(difference)
             )
         )
         and two_rates_p(

@@ -1,5 +1,5 @@
--- grain: campaign × one of the up to 12 campaigns that its sender domain sent before
--- it; peer_rank 1 is the one just before
+-- grain: campaign × one of the up to 12 campaigns that its sender domain (or mail
+-- without a sender) sent before it; peer_rank 1 is the one just before
 create or replace view campaign_peer as
 with ranked as (
     select
@@ -16,5 +16,5 @@ select
     peer.sender_rank - ranked.sender_rank as peer_rank,
 from ranked
 inner join ranked as peer
-    on ranked.sender_domain = peer.sender_domain
+    on ranked.sender_domain is not distinct from peer.sender_domain
     and peer.sender_rank - ranked.sender_rank between 1 and 12;

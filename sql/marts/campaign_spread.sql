@@ -3,7 +3,8 @@
 -- errors / 0.6745 (of a normal distribution: its standard deviation), at least 1; both
 -- of those that are final and not small; pooled_rate is that of the half of them in the
 -- middle, so that incidents move neither
--- with fewer than ten: pooled_rate of all, spread NULL
+-- with fewer than ten: pooled_rate of all, spread NULL; pooled_rate of all, too, where
+-- none or all of the middle half did
 create or replace view campaign_spread as
 with judged as materialized (
     select
@@ -31,8 +32,11 @@ pooled as (
             sum(numerator) filter (is_telling and rate between low and high),
             sum(denominator) filter (is_telling and rate between low and high)
         ) as middle_rate,
-        if(middle_rate > 0, middle_rate, rate(sum(numerator), sum(denominator)))
-            as pooled_rate,
+        if(
+            middle_rate > 0 and middle_rate < 1,
+            middle_rate,
+            rate(sum(numerator), sum(denominator))
+        ) as pooled_rate,
     from judged
     left join middle on judged.measure = middle.measure
     group by judged.measure

@@ -84,7 +84,7 @@ nameless as (
     from message_dense
     cross join newest
     where message_dense.campaign_id is null
-        and not message_dense.accepted
+        and message_dense.bounced_at is not null
         and cast(report_time(message_dense.attempted_at) as date)
         between newest.last_day - 29 and cast(report_time(report_now()) as date) + 1
 )

@@ -1,5 +1,6 @@
 -- grain: recency: time since a recipient's last unflagged reaction; never: mail was
 -- accepted, and none has come
+-- reached_share = of the recipients to whom mail was accepted
 create or replace view recency_report as
 with aged as (
     select
@@ -27,6 +28,10 @@ select
     cast(sum(accepted) as bigint) as accepted,
     cast(sum(bounced) as bigint) as bounced,
     rate(count(*), (select count(*) from recipient_health)) as recipient_share,
+    rate(
+        count(*) filter (accepted > 0),
+        (select count(*) from recipient_health where accepted > 0)
+    ) as reached_share,
     rate(count(*) filter (suppress), count(*)) as suppress_rate,
     wilson_lo(count(*) filter (suppress), count(*)) as suppress_rate_lo,
     wilson_hi(count(*) filter (suppress), count(*)) as suppress_rate_hi,

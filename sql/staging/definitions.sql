@@ -2,7 +2,7 @@
 create or replace macro definitions() as (
     select md5(string_agg(definition, ';' order by definition))
     from (
-        select 'refresh 5' as definition
+        select 'refresh 6' as definition
         union all
         select cast(row(name, value) as varchar) from metric_threshold
         union all

@@ -56,13 +56,18 @@ list_choice as (
     select
         recipient_key(recipient) as recipient,
         contact_list_id,
-        max(occurred_at) as changed_at,
+        max(occurred_at) filter (is_known) as changed_at,
         arg_max(
             word_key(change) = 'unsubscribe',
             (occurred_at, word_key(change) = 'unsubscribe')
-        ) as is_unsubscribed,
-    from refresh_rows('subscription_changed')
-    where word_key(change) in ('unsubscribe', 'resubscribe')
+        ) filter (is_known) as is_unsubscribed,
+    from (
+        select
+            *,
+            coalesce(word_key(change) in ('unsubscribe', 'resubscribe'), false)
+                as is_known,
+        from refresh_rows('subscription_changed')
+    )
     group by recipient_key(recipient), contact_list_id
 ),
 

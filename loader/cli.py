@@ -317,19 +317,24 @@ def verify(as_json: bool) -> None:
     from loader.progress import shown
     from loader.retention import expired, lacking
     from loader.status import published_offsets
-    from loader.verify import verify
+    from loader.verify import sentences, verify
 
     settings = _settings()
     receipts, loaded = expired(settings.spool), published_offsets(settings)
     with shown("Verifying", unit="bytes") as report:
-        findings = verify(settings, loaded, lambda done, total: report(done, done / max(total, 1)))
+        found = verify(settings, loaded, lambda done, total: report(done, done / max(total, 1)))
     warnings = list(lacking(settings.spool, receipts, loaded))
     for sentence in warnings:
         _warn(sentence)
-    listed = [str(finding) for finding in findings]
-    found = {"findings": listed, "warnings": warnings}
-    _answer(as_json, found, "\n".join(listed) or "everything holds")
-    sys.exit(1 if findings else 0)
+    told = sentences(found)
+    answer = {
+        "findings": [str(finding) for finding in found.places],
+        "count": found.count,
+        "summary": told,
+        "warnings": warnings,
+    }
+    _answer(as_json, answer, "\n".join(told) or "everything holds")
+    sys.exit(1 if found.count else 0)
 
 
 @cli.command(epilog="Example: loader demo")

@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "strict_json": "",
     "signature": "",
     "progress": "",
+    "wording": "",
     # bytes → verified body → spool line
     "spool": "errors",
     "notices": "",
@@ -34,7 +35,7 @@ MAY_IMPORT = {
     "receiver": "settings signature strict_json spool metrics notices errors",
     "server": "receiver settings spool metrics notices errors",
     "retention": "spool errors",
-    "verify": "retention settings signature spool errors",
+    "verify": "retention settings signature spool wording errors",
     # spool line → typed frame → table
     "events": "strict_json",
     "moments": "",
@@ -59,7 +60,6 @@ MAY_IMPORT = {
     "migrate": "lake lake_target progress settings warehouse errors",
     "status": "events lake ledger query retention settings spool errors",
     # table → view → chart → page
-    "wording": "",
     "palette": "",
     "page": "palette wording",
     "charts": "page palette wording",

@@ -34,6 +34,11 @@ def main() -> None:
         cli(prog_name="loader")
     except LoaderError as error:
         _fail(str(error))
+    except PermissionError as error:
+        place = error.filename or "what this needs"
+        _fail(
+            f"this user may not read or write {place}: run as the user of the service, or let it."
+        )
     except OSError as error:
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}.")
     except RuntimeError as error:

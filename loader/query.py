@@ -3,6 +3,7 @@
 import datetime as dt
 import io
 import math
+import os
 import re
 from concurrent.futures import ThreadPoolExecutor, wait
 from decimal import Decimal
@@ -46,6 +47,10 @@ def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
     path = Path(settings.warehouse)
     if not path.exists():
         raise WarehouseError(f"there is no warehouse at {path} yet: run loader ingest first.")
+    if not os.access(path, os.R_OK):
+        raise WarehouseError(
+            f"this user may not read {path}: run as the user of the service, or let it."
+        )
     # Attached, not connected to: a process that still has an older connection to the same path
     # would be given the older file again.
     spill = spill_directory(path.parent, path.stem)

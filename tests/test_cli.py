@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from loader.cli import cli
+from tests.conftest import require
 
 ROOT = Path(__file__).parents[1]
 SECRET = "a-secret-of-the-tests"
@@ -98,6 +99,56 @@ def test_a_failure_is_one_clear_line(
     assert len([line for line in lines if line.startswith("loader: ")]) == 1
     assert "Traceback" not in done.stderr
     assert SECRET not in done.stderr and "pass@" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [
+        (("status",), "spool/expired.log"),
+        (("verify",), "spool"),
+        (("quarantine",), "warehouse.duckdb"),
+        (("sql", "select 1"), "warehouse.duckdb"),
+        (("report", "any"), "warehouse.duckdb"),
+        (("serve", "--port", "0"), "spool"),
+    ],
+)
+def test_another_user_is_told_what_to_do(
+    tmp_path: Path, arguments: tuple[str, ...], place: str
+) -> None:
+    """Who may not read the home is told so of the first place in it, and what to do about it."""
+    home = tmp_path / "home"
+    home.mkdir()
+    home.chmod(0)
+    done = as_nobody(home, *arguments)
+
+    assert done.returncode == 1
+    assert f"this user may not read or write {home}/{place}" in done.stderr
+    assert done.stderr.endswith(": run as the user of the service, or let it.\n")
+
+
+def test_a_warehouse_of_another_user_is_told(tmp_path: Path) -> None:
+    """A published warehouse that this user may not read is not said to need publishing."""
+    loader(tmp_path, "ingest")
+    (tmp_path / "warehouse.duckdb").chmod(0)
+    done = as_nobody(tmp_path, "sql", "select 1")
+
+    assert done.stderr == (
+        f"loader: this user may not read {tmp_path}/warehouse.duckdb: run as the user of the "
+        "service, or let it.\n"
+    )
+
+
+def as_nobody(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run ``loader`` as one who may do no more than modes allow, which root may not be either."""
+    plain = [require("setpriv"), "--bounding-set", "-all"] if os.geteuid() == 0 else []
+    return subprocess.run(
+        [*plain, sys.executable, "-m", "loader", *arguments],
+        env={**os.environ, "LOADER_HOME": str(home), "LOADER_SECRETS": SECRET},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
 
 
 def test_json_is_one_object_even_for_a_failure(tmp_path: Path) -> None:

@@ -113,9 +113,10 @@ def ingest(follow: bool, rebuild: bool, as_json: bool) -> None:
     from loader.ingest import ingest, until_told
     from loader.progress import shown
 
+    settings = _settings()
     with shown("Loading") as report:
         result = ingest(
-            _settings(),
+            settings,
             follow=follow,
             rebuild=rebuild,
             progress=lambda events, done, total: report(events, done / max(total, 1)),
@@ -127,6 +128,11 @@ def ingest(follow: bool, rebuild: bool, as_json: bool) -> None:
         f"duplicates, {result.quarantined:,} quarantined, in {result.seconds:.1f} s"
     )
     _answer(as_json, result.as_dict(), sentence)
+    if not settings.spool.exists():
+        _note(
+            f"there is no spool at {settings.spool.absolute()} yet: receive with loader serve, or "
+            "name the right home in LOADER_HOME."
+        )
 
 
 @cli.command(epilog="Example: loader run --port 8000")

@@ -57,9 +57,13 @@ def report(
     hears one short sentence per step. Raises ``ReportError``; a file appears whole or not at all.
     """
     say = progress or (lambda _: None)
-    folder = output or settings.reports / "all"
-    one = not all_campaigns
-    pages = [_one_page(settings, campaign, output)] if one else _all_pages(settings, folder)
+    warehouse = notebook.open_warehouse(kernel_environment(settings, os.environ))
+    if warehouse.frame("select from_offset from ingest_ledger limit 1").is_empty():
+        say(f"nothing has been loaded in {settings.home.absolute()}: run loader ingest first.")
+    if all_campaigns:
+        pages = _all_pages(warehouse, output or settings.reports / "all")
+    else:
+        pages = [_one_page(settings, warehouse, campaign, output)]
     _make_folder(pages[0].output)
     with kernel(settings) as client, bundle.made_ahead() as script:
         for position, wanted in enumerate(pages, start=1):
@@ -77,12 +81,14 @@ class _Page:
     """Whether ``index.html`` beside it is the page of all campaigns."""
 
 
-def _one_page(settings: Settings, campaign: str | None, output: Path | None) -> _Page:
+def _one_page(
+    settings: Settings, warehouse: notebook.Warehouse, campaign: str | None, output: Path | None
+) -> _Page:
     if output is not None and output.suffix.lower() not in {".html", ".pdf"}:
         raise ReportError(f"{output.name} is neither .html nor .pdf: give one of these endings.")
     if campaign is None:
         return _Page(OVERVIEW, {}, output or settings.reports / "overview.html")
-    found = notebook.resolve(_warehouse(settings), campaign)
+    found = notebook.resolve(warehouse, campaign)
     if found is None:
         raise ReportError(
             "no campaign has that id or name, or several ids begin so: "
@@ -92,20 +98,16 @@ def _one_page(settings: Settings, campaign: str | None, output: Path | None) -> 
     return _Page(CAMPAIGN, {"campaign": found}, path)
 
 
-def _all_pages(settings: Settings, folder: Path) -> list[_Page]:
+def _all_pages(warehouse: notebook.Warehouse, folder: Path) -> list[_Page]:
     if folder.exists() and not folder.is_dir():
         raise ReportError(f"{folder} is a file; name a folder for the pages of all campaigns.")
     return [
         _Page(OVERVIEW, {"linked": True}, folder / "index.html"),
         *(
             _Page(CAMPAIGN, {"campaign": found}, folder / page.file_name(found), is_indexed=True)
-            for found in notebook.campaign_ids(_warehouse(settings))
+            for found in notebook.campaign_ids(warehouse)
         ),
     ]
-
-
-def _warehouse(settings: Settings) -> notebook.Warehouse:
-    return notebook.open_warehouse(kernel_environment(settings, os.environ))
 
 
 @contextmanager

@@ -18,15 +18,17 @@ from loader.spool import list_segments, segment_end, vanished
 def status(settings: Settings) -> dict[str, Any]:
     """Return how things stand, as plain values.
 
-    ``spool``: bytes and segments in it, bytes not loaded yet; ``tables``: table → rows;
-    ``last_load``: when, and its counts; ``events``: the sums of the ledger; ``quarantine``:
-    reason → lines; ``match_rate``: share of opens and clicks whose message is known, or None;
+    ``home``: its whole path; ``spool``: bytes and segments in it, bytes not loaded yet;
+    ``tables``: table → rows; ``last_load``: when, and its counts; ``events``: the sums of the
+    ledger; ``quarantine``: reason → lines; ``match_rate``: share of opens and clicks whose message
+    is known, or None;
     ``warnings`` and ``notes``: sentences. Works without a warehouse too.
     """
     receipts, published = expired(settings.spool), published_at(settings)
     if published is None:
         nothing = "nothing has been loaded yet: run loader ingest."
         return {
+            "home": str(settings.home.absolute()),
             "warehouse": described(settings),
             "spool": _spool(settings, {}),
             **dict.fromkeys(("published_at", "last_load", "match_rate")),
@@ -43,6 +45,7 @@ def status(settings: Settings) -> dict[str, Any]:
     with connect(settings) as con:
         offsets = loaded_offsets(con, segment_prefix(settings))
         return {
+            "home": str(settings.home.absolute()),
             "warehouse": described(settings),
             "spool": _spool(settings, offsets),
             "published_at": published,
@@ -74,8 +77,9 @@ def sentences(found: dict[str, Any]) -> list[str]:
     """Return the lines that tell a person what ``status`` found."""
     spool, last = found["spool"], found["last_load"]
     lines = [
+        f"home       {found['home']}",
         f"spool      {spool['bytes']:,} bytes in {spool['segments']:,} segments, "
-        f"{spool['lag_bytes']:,} not loaded yet"
+        f"{spool['lag_bytes']:,} not loaded yet",
     ]
     if last:
         lines.append(

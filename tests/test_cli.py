@@ -108,7 +108,7 @@ def test_a_failure_is_one_clear_line(
         (("verify",), "spool"),
         (("quarantine",), "warehouse.duckdb"),
         (("sql", "select 1"), "warehouse.duckdb"),
-        (("report", "any"), "warehouse.duckdb"),
+        (("report",), "warehouse.duckdb"),
         (("serve", "--port", "0"), "spool"),
     ],
 )
@@ -136,6 +136,18 @@ def test_a_warehouse_of_another_user_is_told(tmp_path: Path) -> None:
         f"loader: this user may not read {tmp_path}/warehouse.duckdb: run as the user of the "
         "service, or let it.\n"
     )
+
+
+def test_a_mistyped_home_does_not_look_like_success(tmp_path: Path) -> None:
+    """Status begins with the whole path of the home; loading says where it looked for a spool."""
+    done = loader(tmp_path, "ingest", LOADER_HOME="mistyped")
+    told = loader(tmp_path, "status", LOADER_HOME="mistyped")
+    (tmp_path / "mistyped" / "spool").mkdir()
+
+    assert done.returncode == 0
+    assert done.stderr.startswith(f"there is no spool at {tmp_path}/mistyped/spool yet: ")
+    assert told.stdout.splitlines()[0] == f"home       {tmp_path}/mistyped"
+    assert loader(tmp_path, "ingest", LOADER_HOME="mistyped").stderr == ""
 
 
 def as_nobody(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -202,8 +202,13 @@ def simulate(
     settings = _settings()
     with shown("Simulating") as report:
         if url:
-            name = re.sub(r"[?#].*", "", url).rstrip("/").rpartition("/")[2]
+            path, _, name = re.sub(r"[?#].*", "", url).rstrip("/").rpartition("/")
             webhook = settings.webhooks.get(name)
+            if not webhook and not path.endswith("/webhooks"):
+                raise LoaderError(  # which does not quote it: it may hold a password
+                    "the address to post to does not end in /webhooks/<name>: give one such as "
+                    "http://localhost:8000/webhooks/inboxroad."
+                )
             if not webhook or not webhook.secrets:
                 raise SettingsError(
                     f"no secret is set for a webhook {name!r}: set LOADER_SECRETS, or name another."

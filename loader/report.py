@@ -54,7 +54,8 @@ def report(
     of all campaigns. ``output`` ends in ``.html`` or ``.pdf`` and defaults to a name in
     ``settings.reports``. With ``all_campaigns``, ``output`` is a folder that receives
     ``index.html`` (the overview, whose names are links) and a page per campaign. ``progress``
-    hears one short sentence per step. Raises ``ReportError``; a file appears whole or not at all.
+    hears one short sentence per step, and what is to be known of the choice. Raises
+    ``ReportError``; a file appears whole or not at all.
     """
     say = progress or (lambda _: None)
     warehouse = notebook.open_warehouse(kernel_environment(settings, os.environ))
@@ -63,7 +64,8 @@ def report(
     if all_campaigns:
         pages = _all_pages(warehouse, output or settings.reports / "all")
     else:
-        pages = [_one_page(settings, warehouse, campaign, output)]
+        meant = None if campaign is None else _meant(warehouse, campaign, say)
+        pages = [_one_page(settings, meant, output)]
     _make_folder(pages[0].output)
     with kernel(settings) as client, bundle.made_ahead() as script:
         for position, wanted in enumerate(pages, start=1):
@@ -81,21 +83,23 @@ class _Page:
     """Whether ``index.html`` beside it is the page of all campaigns."""
 
 
-def _one_page(
-    settings: Settings, warehouse: notebook.Warehouse, campaign: str | None, output: Path | None
-) -> _Page:
+def _meant(warehouse: notebook.Warehouse, campaign: str, say: Progress) -> str:
+    """Return the id of the campaign that a text means."""
+    meant = notebook.resolve(warehouse, campaign)
+    if meant.campaign_id is None:
+        raise ReportError(meant.said or "there is no campaign yet: leave CAMPAIGN out.")
+    if meant.said:
+        say(meant.said)
+    return meant.campaign_id
+
+
+def _one_page(settings: Settings, campaign: str | None, output: Path | None) -> _Page:
     if output is not None and output.suffix.lower() not in {".html", ".pdf"}:
         raise ReportError(f"{output.name} is neither .html nor .pdf: give one of these endings.")
     if campaign is None:
         return _Page(OVERVIEW, {}, output or settings.reports / "overview.html")
-    found = notebook.resolve(warehouse, campaign)
-    if found is None:
-        raise ReportError(
-            "no campaign has that id or name, or several ids begin so: "
-            "`loader sql 'select campaign_id, campaign_name from campaign_report'` lists them."
-        )
-    path = output or settings.reports / page.file_name(found)
-    return _Page(CAMPAIGN, {"campaign": found}, path)
+    path = output or settings.reports / page.file_name(campaign)
+    return _Page(CAMPAIGN, {"campaign": campaign}, path)
 
 
 def _all_pages(warehouse: notebook.Warehouse, folder: Path) -> list[_Page]:

@@ -138,6 +138,16 @@ def test_a_warehouse_of_another_user_is_told(tmp_path: Path) -> None:
     )
 
 
+def test_an_address_that_names_no_webhook_is_told(tmp_path: Path) -> None:
+    """Who posts to a receiver's host is told how its address ends, not which secret is missing."""
+    done = loader(tmp_path, "simulate", "--to", "http://user:pass@localhost:8003")
+
+    assert done.stderr == (
+        "loader: the address to post to does not end in /webhooks/<name>: give one such as "
+        "http://localhost:8000/webhooks/inboxroad.\n"
+    )
+
+
 def test_a_mistyped_home_does_not_look_like_success(tmp_path: Path) -> None:
     """Status begins with the whole path of the home; loading says where it looked for a spool."""
     done = loader(tmp_path, "ingest", LOADER_HOME="mistyped")

@@ -16,6 +16,7 @@ import click
 
 from loader.errors import LoaderError, SettingsError
 from loader.settings import Settings, load_settings
+from loader.wording import plural
 
 _TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
@@ -34,6 +35,11 @@ def main() -> None:
         cli(prog_name="loader")
     except LoaderError as error:
         _fail(str(error))
+    except PermissionError as error:
+        place = error.filename or "what this needs"
+        _fail(
+            f"this user may not read or write {place}: run as the user of the service, or let it."
+        )
     except OSError as error:
         _fail(f"{error.filename or 'the system'}: {error.strerror or error}.")
     except RuntimeError as error:
@@ -108,9 +114,10 @@ def ingest(follow: bool, rebuild: bool, as_json: bool) -> None:
     from loader.ingest import ingest, until_told
     from loader.progress import shown
 
+    settings = _settings()
     with shown("Loading") as report:
         result = ingest(
-            _settings(),
+            settings,
             follow=follow,
             rebuild=rebuild,
             progress=lambda events, done, total: report(events, done / max(total, 1)),
@@ -118,10 +125,16 @@ def ingest(follow: bool, rebuild: bool, as_json: bool) -> None:
             warn=_warn,
         )
     sentence = (
-        f"read {result.read:,} events: {result.inserted:,} inserted, {result.duplicates:,} "
-        f"duplicates, {result.quarantined:,} quarantined, in {result.seconds:.1f} s"
+        f"read {plural(result.read, 'event')}: {result.inserted:,} inserted, "
+        f"{plural(result.duplicates, 'duplicate')}, {result.quarantined:,} quarantined, "
+        f"in {result.seconds:.1f} s"
     )
     _answer(as_json, result.as_dict(), sentence)
+    if not settings.spool.exists():
+        _note(
+            f"there is no spool at {settings.spool.absolute()} yet: receive with loader serve, or "
+            "name the right home in LOADER_HOME."
+        )
 
 
 @cli.command(epilog="Example: loader run --port 8000")
@@ -191,8 +204,13 @@ def simulate(
     settings = _settings()
     with shown("Simulating") as report:
         if url:
-            name = re.sub(r"[?#].*", "", url).rstrip("/").rpartition("/")[2]
+            path, _, name = re.sub(r"[?#].*", "", url).rstrip("/").rpartition("/")
             webhook = settings.webhooks.get(name)
+            if not webhook and not path.endswith("/webhooks"):
+                raise LoaderError(  # which does not quote it: it may hold a password
+                    "the address to post to does not end in /webhooks/<name>: give one such as "
+                    "http://localhost:8000/webhooks/inboxroad."
+                )
             if not webhook or not webhook.secrets:
                 raise SettingsError(
                     f"no secret is set for a webhook {name!r}: set LOADER_SECRETS, or name another."
@@ -200,7 +218,8 @@ def simulate(
             done = to_url(plan, url, webhook.secrets[0], webhook.api_key, report)
         else:
             done = to_spool(plan, settings, report)
-    _answer(as_json, {"events": done}, f"{done:,} events of {campaigns} campaigns, seed {seed}")
+    sentence = f"{plural(done, 'event')} of {plural(campaigns, 'campaign')}, seed {seed}"
+    _answer(as_json, {"events": done}, sentence)
 
 
 @cli.command(epilog="Example: loader report 9d76d4b4 --output september.pdf")
@@ -290,8 +309,9 @@ def maintain(keep_days: int, as_json: bool) -> None:
     with shown("Maintaining", unit="files") as report:
         done = maintain(_settings(), report, keep=timedelta(days=keep_days))
     sentence = (
-        f"{done['files_before']:,} files are {done['files_after']:,}; expired "
-        f"{done['snapshots_expired']:,} snapshots, removed {done['files_removed']:,} old files"
+        f"of {plural(done['files_before'], 'file')} there are {done['files_after']:,} now; expired "
+        f"{plural(done['snapshots_expired'], 'snapshot')}, removed "
+        f"{plural(done['files_removed'], 'old file')}"
     )
     _answer(as_json, done, sentence)
 
@@ -306,8 +326,9 @@ def migrate(source: Path, as_json: bool) -> None:
 
     with shown("Migrating", unit="rows") as report:
         done = migrate(_settings(), source, report)
-    rows = sum(done["rows"].values())
-    _answer(as_json, done, f"{rows:,} rows moved; {done['campaigns']:,} campaigns report the same")
+    rows = plural(sum(done["rows"].values()), "row")
+    same = f"the report of {plural(done['campaigns'], 'campaign')} stayed the same"
+    _answer(as_json, done, f"{rows} moved; {same}")
 
 
 @cli.command(epilog="Example: loader verify")
@@ -317,19 +338,24 @@ def verify(as_json: bool) -> None:
     from loader.progress import shown
     from loader.retention import expired, lacking
     from loader.status import published_offsets
-    from loader.verify import verify
+    from loader.verify import sentences, verify
 
     settings = _settings()
     receipts, loaded = expired(settings.spool), published_offsets(settings)
     with shown("Verifying", unit="bytes") as report:
-        findings = verify(settings, loaded, lambda done, total: report(done, done / max(total, 1)))
+        found = verify(settings, loaded, lambda done, total: report(done, done / max(total, 1)))
     warnings = list(lacking(settings.spool, receipts, loaded))
     for sentence in warnings:
         _warn(sentence)
-    listed = [str(finding) for finding in findings]
-    found = {"findings": listed, "warnings": warnings}
-    _answer(as_json, found, "\n".join(listed) or "everything holds")
-    sys.exit(1 if findings else 0)
+    told = sentences(found)
+    answer = {
+        "findings": [str(finding) for finding in found.places],
+        "count": found.count,
+        "summary": told,
+        "warnings": warnings,
+    }
+    _answer(as_json, answer, "\n".join(told) or "everything holds")
+    sys.exit(1 if found.count else 0)
 
 
 @cli.command(epilog="Example: loader demo")

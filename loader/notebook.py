@@ -7,6 +7,7 @@ import html
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 import duckdb
@@ -20,6 +21,8 @@ from loader.whole import written
 
 OFFERED = 1000
 """Campaigns that a list to choose from has."""
+SUGGESTED = 3
+"""Campaigns that are named where none is meant."""
 _open: dict[str, duckdb.DuckDBPyConnection] = {}
 
 
@@ -83,24 +86,92 @@ def _connect(settings: Settings) -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def resolve(warehouse: Warehouse, campaign: str | None) -> str | None:
-    """Return the id of the campaign meant by an id, a name or the beginning of an id.
+@dataclass(frozen=True)
+class Meant:
+    """The campaign that a text means: its id, or None; and a sentence where one is to be told."""
 
-    An empty text means the newest campaign. None when nothing fits; of several campaigns with
-    the name the newest is taken, and an ambiguous beginning fits nothing.
+    campaign_id: str | None
+    said: str = ""
+
+
+def resolve(warehouse: Warehouse, campaign: str | None) -> Meant:
+    """Return the campaign meant by an id, a name or the beginning of an id.
+
+    An empty text means the newest campaign. A name may differ in case where no other does; of
+    several campaigns with it the newest is taken, which is said. Where nothing is meant it is
+    said why, with the names that come closest.
     """
     return _meant(_listed(warehouse), campaign)
 
 
-def _meant(listed: pl.DataFrame, campaign: str | None) -> str | None:
+def _meant(listed: pl.DataFrame, campaign: str | None) -> Meant:
     if not campaign:
-        return None if listed.is_empty() else str(listed["campaign_id"][0])
-    for column in ("campaign_id", "campaign_name"):
-        exact = listed.filter(pl.col(column).is_in([campaign, campaign.strip()]))
-        if not exact.is_empty():
-            return str(exact["campaign_id"][0])
-    begun = listed.filter(pl.col("campaign_id").str.starts_with(campaign))
-    return str(begun["campaign_id"][0]) if begun.height == 1 else None
+        return Meant(None if listed.is_empty() else str(listed["campaign_id"][0]))
+    exact = [campaign, campaign.strip()]
+    by_id = listed.filter(pl.col("campaign_id").is_in(exact))
+    if not by_id.is_empty():
+        return Meant(str(by_id["campaign_id"][0]))
+    by_name = listed.filter(pl.col("campaign_name").is_in(exact))
+    if by_name.is_empty():
+        by_name = _but_for_case(listed, campaign)
+    if not by_name.is_empty():
+        return _newest(by_name, campaign)
+    begun = listed.filter(pl.col("campaign_id").str.starts_with(campaign.strip()))
+    if begun.height == 1:
+        return Meant(str(begun["campaign_id"][0]))
+    return Meant(None, _none_meant(listed, begun, campaign))
+
+
+def _but_for_case(listed: pl.DataFrame, campaign: str) -> pl.DataFrame:
+    wanted = campaign.strip().casefold()
+    return listed.filter([name.casefold() == wanted for name in listed["campaign_name"]])
+
+
+def _newest(named: pl.DataFrame, campaign: str) -> Meant:
+    """Choose among campaigns that have a name, the newest of them first."""
+    names = named["campaign_name"].unique(maintain_order=True).to_list()
+    if len(names) > 1:
+        return Meant(None, f"{_quoted(campaign)} is no campaign's name as it is: {_asked(names)}")
+    newest = str(named["campaign_id"][0])
+    if named.height == 1:
+        return Meant(newest)
+    return Meant(
+        newest,
+        f"{wording.plural(named.height, 'campaign')} have the name {_quoted(names[0])}: the newest "
+        f"is taken, {wording.short(newest)}; for another give its id.",
+    )
+
+
+def _none_meant(listed: pl.DataFrame, begun: pl.DataFrame, campaign: str) -> str:
+    if not begun.is_empty():
+        some = " or ".join(
+            f"{wording.short(row['campaign_id'])} ({_quoted(row['campaign_name'])})"
+            for row in begun.head(SUGGESTED).iter_rows(named=True)
+        )
+        return (
+            f"the ids of {wording.plural(begun.height, 'campaign')} begin with "
+            f"{_quoted(campaign)}: give more of the one that is meant, such as {some}."
+        )
+    names = _closest(listed["campaign_name"].unique(maintain_order=True).to_list(), campaign)
+    lists = "`loader sql 'select campaign_id, campaign_name from campaign_report'` lists them."
+    return f"no campaign has the id or name {_quoted(campaign)}: {_asked(names) or lists}"
+
+
+def _closest(names: list[str], campaign: str) -> list[str]:
+    """Return the names that are nearly ``campaign``; where there are none, those that hold it."""
+    wanted = wording.short(campaign).casefold()
+    written = {wording.short(name).casefold(): name for name in names[:OFFERED]}
+    close = get_close_matches(wanted, written, SUGGESTED)
+    return [written[one] for one in close or [one for one in written if wanted in one][:SUGGESTED]]
+
+
+def _asked(names: list[str]) -> str:
+    some = " or ".join(map(_quoted, names[:SUGGESTED]))
+    return f"did you mean {some}?" if some else ""
+
+
+def _quoted(text: str) -> str:
+    return f'"{wording.short(text)}"'
 
 
 def campaign_ids(warehouse: Warehouse) -> list[str]:
@@ -142,7 +213,8 @@ def pick(warehouse: Warehouse, campaign: str | None, age_hours: float = 0) -> Pi
     """
     listed = _listed(warehouse)
     ripe = listed.filter(pl.col("age_hours") >= age_hours, ~pl.col("is_small"))
-    chosen = _meant(listed if campaign or not age_hours else ripe, campaign) or _meant(listed, "")
+    among = listed if campaign or not age_hours else ripe
+    chosen = _meant(among, campaign).campaign_id or _meant(listed, "").campaign_id
     offered = listed.filter((pl.col("campaign_id") == chosen) | (pl.int_range(pl.len()) < OFFERED))
     options = "".join(_option(row, chosen) for row in offered.iter_rows(named=True))
     fallback = " Here, write the campaign's id into the parameters cell and run all cells."

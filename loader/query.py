@@ -3,6 +3,7 @@
 import datetime as dt
 import io
 import math
+import os
 import re
 from concurrent.futures import ThreadPoolExecutor, wait
 from decimal import Decimal
@@ -17,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from loader import lake
+from loader import lake, wording
 from loader.errors import LoaderError, WarehouseError
 from loader.settings import Settings
 from loader.spill import spill_directory
@@ -46,6 +47,10 @@ def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
     path = Path(settings.warehouse)
     if not path.exists():
         raise WarehouseError(f"there is no warehouse at {path} yet: run loader ingest first.")
+    if not os.access(path, os.R_OK):
+        raise WarehouseError(
+            f"this user may not read {path}: run as the user of the service, or let it."
+        )
     # Attached, not connected to: a process that still has an older connection to the same path
     # would be given the older file again.
     spill = spill_directory(path.parent, path.stem)
@@ -118,7 +123,7 @@ def to_table(frame: pl.DataFrame) -> str:
     console = Console(file=out, width=100_000, no_color=True)
     console.print(table)
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
-    return "\n".join([*filter(None, lines), f"({frame.height:,} rows)"])
+    return "\n".join([*filter(None, lines), f"({wording.plural(frame.height, 'row')})"])
 
 
 def to_csv(frame: pl.DataFrame) -> str:

@@ -55,12 +55,18 @@ def report(
     of all campaigns. ``output`` ends in ``.html`` or ``.pdf`` and defaults to a name in
     ``settings.reports``. With ``all_campaigns``, ``output`` is a folder that receives
     ``index.html`` (the overview, whose names are links) and a page per campaign. ``progress``
-    hears one short sentence per step. Raises ``ReportError``; a file appears whole or not at all.
+    hears one short sentence per step, and what is to be known of the choice. Raises
+    ``ReportError``; a file appears whole or not at all.
     """
     say = progress or (lambda _: None)
-    folder = output or settings.reports / "all"
-    one = not all_campaigns
-    pages = [_one_page(settings, campaign, output)] if one else _all_pages(settings, folder)
+    warehouse = notebook.open_warehouse(kernel_environment(settings, os.environ))
+    if warehouse.frame("select from_offset from ingest_ledger limit 1").is_empty():
+        say(f"nothing has been loaded in {settings.home.absolute()}: run loader ingest first.")
+    if all_campaigns:
+        pages = _all_pages(warehouse, output or settings.reports / "all")
+    else:
+        meant = None if campaign is None else _meant(warehouse, campaign, say)
+        pages = [_one_page(settings, meant, output)]
     _make_folder(pages[0].output)
     with kernel(settings) as client, bundle.made_ahead() as script:
         for position, wanted in enumerate(pages, start=1):
@@ -78,35 +84,35 @@ class _Page:
     """Whether ``index.html`` beside it is the page of all campaigns."""
 
 
+def _meant(warehouse: notebook.Warehouse, campaign: str, say: Progress) -> str:
+    """Return the id of the campaign that a text means."""
+    meant = notebook.resolve(warehouse, campaign)
+    if meant.campaign_id is None:
+        raise ReportError(meant.said or "there is no campaign yet: leave CAMPAIGN out.")
+    if meant.said:
+        say(meant.said)
+    return meant.campaign_id
+
+
 def _one_page(settings: Settings, campaign: str | None, output: Path | None) -> _Page:
     if output is not None and output.suffix.lower() not in {".html", ".pdf"}:
         raise ReportError(f"{output.name} is neither .html nor .pdf: give one of these endings.")
     if campaign is None:
         return _Page(OVERVIEW, {}, output or settings.reports / "overview.html")
-    found = notebook.resolve(_warehouse(settings), campaign)
-    if found is None:
-        raise ReportError(
-            "no campaign has that id or name, or several ids begin so: "
-            "`loader sql 'select campaign_id, campaign_name from campaign_report'` lists them."
-        )
-    path = output or settings.reports / page.file_name(found)
-    return _Page(CAMPAIGN, {"campaign": found}, path)
+    path = output or settings.reports / page.file_name(campaign)
+    return _Page(CAMPAIGN, {"campaign": campaign}, path)
 
 
-def _all_pages(settings: Settings, folder: Path) -> list[_Page]:
+def _all_pages(warehouse: notebook.Warehouse, folder: Path) -> list[_Page]:
     if folder.exists() and not folder.is_dir():
         raise ReportError(f"{folder} is a file; name a folder for the pages of all campaigns.")
     return [
         _Page(OVERVIEW, {"linked": True}, folder / "index.html"),
         *(
             _Page(CAMPAIGN, {"campaign": found}, folder / page.file_name(found), is_indexed=True)
-            for found in notebook.campaign_ids(_warehouse(settings))
+            for found in notebook.campaign_ids(warehouse)
         ),
     ]
-
-
-def _warehouse(settings: Settings) -> notebook.Warehouse:
-    return notebook.open_warehouse(kernel_environment(settings, os.environ))
 
 
 @contextmanager

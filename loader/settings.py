@@ -3,6 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,7 +102,7 @@ def load_settings(environ: Mapping[str, str], directory: Path) -> Settings:
     """
     document = _read_document(environ, directory)
     text = {key: _text(key, environ, document) for key in _KEYS}
-    home = Path(_place("LOADER_HOME", text["LOADER_HOME"] or _KEYS["LOADER_HOME"]))
+    home = _home(text["LOADER_HOME"] or _KEYS["LOADER_HOME"])
     return Settings(
         home=home,
         webhooks=_webhooks(text, document),
@@ -163,6 +164,18 @@ def _place(key: str, text: str) -> str:
         return str(Path(text).expanduser()) if text.startswith("~") else text
     except RuntimeError:
         raise SettingsError(f"{key} begins with ~, and whose home that is is unknown.") from None
+
+
+def _home(text: str) -> Path:
+    """Return the directory of everything written, which need not be there yet."""
+    home = Path(_place("LOADER_HOME", text))
+    for path in (home, *home.parents):
+        with suppress(OSError):  # what may not be looked at is told by whoever needs it
+            if path.exists() and not path.is_dir():
+                raise SettingsError(
+                    f"LOADER_HOME is {home}, but {path} is a file: name a directory."
+                )
+    return home
 
 
 def _webhooks(text: Mapping[str, str], document: Mapping[str, Any]) -> dict[str, Webhook]:

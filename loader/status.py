@@ -13,20 +13,23 @@ from loader.query import connect, published_at
 from loader.retention import expired, lacking, overdue, was_put_away
 from loader.settings import Settings
 from loader.spool import list_segments, segment_end, vanished
+from loader.wording import percent, plural
 
 
 def status(settings: Settings) -> dict[str, Any]:
     """Return how things stand, as plain values.
 
-    ``spool``: bytes and segments in it, bytes not loaded yet; ``tables``: table → rows;
-    ``last_load``: when, and its counts; ``events``: the sums of the ledger; ``quarantine``:
-    reason → lines; ``match_rate``: share of opens and clicks whose message is known, or None;
+    ``home``: its whole path; ``spool``: bytes and segments in it, bytes not loaded yet;
+    ``tables``: table → rows; ``last_load``: when, and its counts; ``events``: the sums of the
+    ledger; ``quarantine``: reason → lines; ``match_rate``: share of opens and clicks whose message
+    is known, or None;
     ``warnings`` and ``notes``: sentences. Works without a warehouse too.
     """
     receipts, published = expired(settings.spool), published_at(settings)
     if published is None:
         nothing = "nothing has been loaded yet: run loader ingest."
         return {
+            "home": str(settings.home.absolute()),
             "warehouse": described(settings),
             "spool": _spool(settings, {}),
             **dict.fromkeys(("published_at", "last_load", "match_rate")),
@@ -43,6 +46,7 @@ def status(settings: Settings) -> dict[str, Any]:
     with connect(settings) as con:
         offsets = loaded_offsets(con, segment_prefix(settings))
         return {
+            "home": str(settings.home.absolute()),
             "warehouse": described(settings),
             "spool": _spool(settings, offsets),
             "published_at": published,
@@ -74,19 +78,21 @@ def sentences(found: dict[str, Any]) -> list[str]:
     """Return the lines that tell a person what ``status`` found."""
     spool, last = found["spool"], found["last_load"]
     lines = [
-        f"spool      {spool['bytes']:,} bytes in {spool['segments']:,} segments, "
-        f"{spool['lag_bytes']:,} not loaded yet"
+        f"home       {found['home']}",
+        f"spool      {plural(spool['bytes'], 'byte')} in {plural(spool['segments'], 'segment')}, "
+        f"{spool['lag_bytes']:,} not loaded yet",
     ]
     if last:
         lines.append(
             f"last load  {last['finished_at']:%Y-%m-%d %H:%M:%S} UTC: {last['read']:,} read, "
-            f"{last['inserted']:,} inserted, {last['duplicates']:,} duplicates, "
+            f"{last['inserted']:,} inserted, {plural(last['duplicates'], 'duplicate')}, "
             f"{last['quarantined']:,} quarantined"
         )
-    lines += [f"table      {name}: {rows:,} rows" for name, rows in found["tables"].items()]
+    lines += [f"table      {name}: {plural(rows, 'row')}" for name, rows in found["tables"].items()]
     lines += [f"set aside  {reason}: {rows:,}" for reason, rows in found["quarantine"].items()]
     if found["match_rate"] is not None:
-        lines.append(f"matched    {found['match_rate']:.1%} of opens and clicks by message id")
+        share = percent(found["match_rate"]).replace("%", " %")  # as the warnings write it
+        lines.append(f"matched    {share} of opens and clicks by message id")
     lines += [f"warning    {sentence}" for sentence in found["warnings"]]
     return lines + [f"note       {sentence}" for sentence in found["notes"]]
 

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from loader.cli import cli
+from tests.conftest import require
 
 ROOT = Path(__file__).parents[1]
 SECRET = "a-secret-of-the-tests"
@@ -98,6 +99,97 @@ def test_a_failure_is_one_clear_line(
     assert len([line for line in lines if line.startswith("loader: ")]) == 1
     assert "Traceback" not in done.stderr
     assert SECRET not in done.stderr and "pass@" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place"),
+    [
+        (("status",), "spool/expired.log"),
+        (("verify",), "spool"),
+        (("quarantine",), "warehouse.duckdb"),
+        (("sql", "select 1"), "warehouse.duckdb"),
+        (("report",), "warehouse.duckdb"),
+        (("serve", "--port", "0"), "spool"),
+    ],
+)
+def test_another_user_is_told_what_to_do(
+    tmp_path: Path, arguments: tuple[str, ...], place: str
+) -> None:
+    """Who may not read the home is told so of the first place in it, and what to do about it."""
+    home = tmp_path / "home"
+    home.mkdir()
+    home.chmod(0)
+    done = as_nobody(home, *arguments)
+
+    assert done.returncode == 1
+    assert f"this user may not read or write {home}/{place}" in done.stderr
+    assert done.stderr.endswith(": run as the user of the service, or let it.\n")
+
+
+def test_a_warehouse_of_another_user_is_told(tmp_path: Path) -> None:
+    """A published warehouse that this user may not read is not said to need publishing."""
+    loader(tmp_path, "ingest")
+    (tmp_path / "warehouse.duckdb").chmod(0)
+    done = as_nobody(tmp_path, "sql", "select 1")
+
+    assert done.stderr == (
+        f"loader: this user may not read {tmp_path}/warehouse.duckdb: run as the user of the "
+        "service, or let it.\n"
+    )
+
+
+def test_an_address_that_names_no_webhook_is_told(tmp_path: Path) -> None:
+    """Who posts to a receiver's host is told how its address ends, not which secret is missing."""
+    done = loader(tmp_path, "simulate", "--to", "http://user:pass@localhost:8003")
+
+    assert done.stderr == (
+        "loader: the address to post to does not end in /webhooks/<name>: give one such as "
+        "http://localhost:8000/webhooks/inboxroad.\n"
+    )
+
+
+def test_one_is_not_told_as_many(tmp_path: Path) -> None:
+    """What commands count is singular where it is one; a share is written as in the warnings."""
+    (tmp_path / "spool").mkdir()
+    common = {"recipient": "a@b.example", "message_id": "<m@b.example>"}
+    for number, kind in enumerate(("delivered", "open")):
+        event = {"kind": kind, "timestamp": f"2026-09-04T10:0{number}:00Z", **common}
+        (tmp_path / "spool" / f"{kind}.jsonl").write_text(json.dumps(event) + "\n")
+        assert loader(tmp_path, "ingest").stdout.startswith(
+            "read 1 event: 1 inserted, 0 duplicates"
+        )
+
+    told = loader(tmp_path, "status").stdout
+    assert "table      delivered: 1 row\n" in told
+    assert "matched    100.0 % of opens and clicks" in told
+    assert loader(tmp_path, "sql", "select 1").stdout.endswith("\n(1 row)\n")
+    simulated = loader(tmp_path, *shlex.split("simulate --spool --campaigns 1 --messages 9"))
+    assert " of 1 campaign, seed 1" in simulated.stdout
+
+
+def test_a_mistyped_home_does_not_look_like_success(tmp_path: Path) -> None:
+    """Status begins with the whole path of the home; loading says where it looked for a spool."""
+    done = loader(tmp_path, "ingest", LOADER_HOME="mistyped")
+    told = loader(tmp_path, "status", LOADER_HOME="mistyped")
+    (tmp_path / "mistyped" / "spool").mkdir()
+
+    assert done.returncode == 0
+    assert done.stderr.startswith(f"there is no spool at {tmp_path}/mistyped/spool yet: ")
+    assert told.stdout.splitlines()[0] == f"home       {tmp_path}/mistyped"
+    assert loader(tmp_path, "ingest", LOADER_HOME="mistyped").stderr == ""
+
+
+def as_nobody(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run ``loader`` as one who may do no more than modes allow, which root may not be either."""
+    plain = [require("setpriv"), "--bounding-set", "-all"] if os.geteuid() == 0 else []
+    return subprocess.run(
+        [*plain, sys.executable, "-m", "loader", *arguments],
+        env={**os.environ, "LOADER_HOME": str(home), "LOADER_SECRETS": SECRET},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
 
 
 def test_json_is_one_object_even_for_a_failure(tmp_path: Path) -> None:

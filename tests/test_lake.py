@@ -105,7 +105,7 @@ def test_every_command_works_on_a_lake(
     assert ingest(settings).read == 0
     assert shown["spool"]["lag_bytes"] == 0
     assert PASSWORD not in json.dumps(shown, default=str)
-    assert verify(settings, published_offsets(settings)) == []
+    assert verify(settings, published_offsets(settings)).places == []
 
 
 def test_what_another_loader_will_publish_is_not_put_away(

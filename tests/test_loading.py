@@ -216,7 +216,7 @@ def test_what_was_loaded_is_not_read_again(tmp_path: Path) -> None:
     path.write_bytes(data)
     os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
     assert ingest(where).read == 0
-    assert verify(where, published_offsets(where))
+    assert verify(where, published_offsets(where)).places
 
 
 def test_what_is_not_published_is_not_put_away(
@@ -338,7 +338,7 @@ def test_a_directory_that_cannot_be_read_is_an_alarm(
 
     assert count(where) == 1
     told = [one for one in status(where)["warnings"] if "cannot be read" in one]
-    found = [one.problem for one in verify(where, published_offsets(where))]
+    found = [one.problem for one in verify(where, published_offsets(where)).places]
     assert told == found[:1] and "closed" in told[0] and len(found) == 2  # and a signature
     assert b"loader_spool_segments 1.0" in Metrics().render(where.spool)
     monkeypatch.undo()
@@ -398,7 +398,7 @@ def test_a_rebuild_asks_the_receipts_too(private: str, tmp_path: Path) -> None:
     if private == "broken":
         private_path(Path(where.warehouse)).write_bytes(b"broken" * 1000)
 
-    with pytest.raises(WarehouseError, match="1 segments that were loaded"):
+    with pytest.raises(WarehouseError, match="this spool lacks 1 segment of"):
         ingest(where, rebuild=True)
 
 
@@ -414,7 +414,7 @@ def test_without_any_warehouse_the_receipts_tell_what_is_gone(tmp_path: Path) ->
     for file in files:
         file.unlink()
         file.write_bytes(b"broken" * 1000)
-    with pytest.raises(WarehouseError, match="1 segments that were loaded"):
+    with pytest.raises(WarehouseError, match="this spool lacks 1 segment of"):
         ingest(where, rebuild=True)
     for file in files:
         file.unlink()
@@ -446,7 +446,7 @@ def test_what_stands_nowhere_any_more_is_told(tmp_path: Path) -> None:
         said[name] = json.loads(out)["warnings"] if arguments else told.decode()
 
     assert said["ingest"] == f"loader: warning: {said['verify'][0]}\n"
-    assert said["verify"][0].startswith("1 segments expired") and said["verify"][0].endswith(".")
+    assert said["verify"][0].startswith("1 segment expired") and said["verify"][0].endswith(".")
     assert said["verify"][0] in said["status"]
     path.write_bytes(kept)
     told = []
@@ -818,7 +818,7 @@ def test_a_line_that_is_too_long_is_set_aside(tmp_path: Path) -> None:
         for offset in (len(good), len(good) + long + 1)
     ]
     assert retry(where)["retried"]["quarantined"] == 4
-    found = {finding.offset for finding in verify(where, published_offsets(where))}
+    found = {finding.offset for finding in verify(where, published_offsets(where)).places}
     assert found == {0, len(good) + 5 * long + 2}  # the others, which no secret here verifies
 
 

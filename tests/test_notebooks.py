@@ -18,7 +18,7 @@ from loader import charts, notebook, page, query, report, tables, wording
 from loader.ingest import ingest
 from loader.kernel import kernel_environment
 from loader.settings import Settings
-from tests.pages import NOTEBOOKS, hostile_home, sample_home, settings_of
+from tests.pages import NOTEBOOKS, event, hostile_home, loaded_home, sample_home, settings_of
 
 LIMIT = 5_000
 Ran = dict[str, NotebookNode]
@@ -318,12 +318,63 @@ def test_a_campaign_is_found_by_id_name_and_beginning(home: Settings) -> None:
     listed = opened.frame("select campaign_id, campaign_name from campaign_list order by recency")
     newest, other = listed.row(0, named=True), listed.row(5, named=True)
 
-    assert notebook.resolve(opened, "") == newest["campaign_id"]
-    assert notebook.resolve(opened, other["campaign_id"]) == other["campaign_id"]
-    assert notebook.resolve(opened, other["campaign_name"]) == other["campaign_id"]
-    assert notebook.resolve(opened, f"{other['campaign_name']} ") == other["campaign_id"]
-    assert notebook.resolve(opened, other["campaign_id"][:9]) == other["campaign_id"]
-    assert notebook.resolve(opened, "no such campaign") is None
+    assert notebook.resolve(opened, "").campaign_id == newest["campaign_id"]
+    assert notebook.resolve(opened, other["campaign_id"]).campaign_id == other["campaign_id"]
+    assert notebook.resolve(opened, other["campaign_name"]).campaign_id == other["campaign_id"]
+    assert (
+        notebook.resolve(opened, f"{other['campaign_name']} ").campaign_id == other["campaign_id"]
+    )
+    assert notebook.resolve(opened, other["campaign_id"][:9]).campaign_id == other["campaign_id"]
+    assert notebook.resolve(opened, "no such campaign").campaign_id is None
+
+
+@pytest.mark.parametrize(
+    ("campaign", "meant", "said"),
+    [
+        ("september CAMPAIGN", "aa-1", ""),
+        (
+            "Septembr campain",
+            None,
+            'no campaign has the id or name "Septembr campain": did you mean "September campaign"?',
+        ),
+        (
+            "Zebra",
+            None,
+            'no campaign has the id or name "Zebra": '
+            "`loader sql 'select campaign_id, campaign_name from campaign_report'` lists them.",
+        ),
+        (
+            "aa",
+            None,
+            'the ids of 2 campaigns begin with "aa": give more of the one that is meant, such as '
+            'aa-2 ("Twice") or aa-1 ("September campaign").',
+        ),
+        (
+            "Twice",
+            "bb",
+            '2 campaigns have the name "Twice": the newest is taken, bb; for another give its id.',
+        ),
+        ("sale", None, '"sale" is no campaign\'s name as it is: did you mean "SALE" or "Sale"?'),
+        ("SALE", "d", ""),
+    ],
+)
+def test_what_is_meant_is_told(
+    named: notebook.Warehouse, campaign: str, meant: str | None, said: str
+) -> None:
+    """A name in another case is found; a typo, a short id and a name of two are told apart."""
+    assert notebook.resolve(named, campaign) == notebook.Meant(meant, said)
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory: pytest.TempPathFactory) -> notebook.Warehouse:
+    """Five campaigns, each newer than the one before; two have one name, two differ in case."""
+    names = {"aa-1": "September campaign", "aa-2": "Twice", "bb": "Twice", "c": "Sale", "d": "SALE"}
+    events = [
+        event("delivered", 1, hour, one) | {"campaign": {"id": one, "name": name}}
+        for hour, (one, name) in enumerate(names.items())
+    ]
+    settings = loaded_home(tmp_path_factory.mktemp("named"), events)
+    return notebook.Warehouse(query.connect(settings))
 
 
 def test_opening_again_sees_what_was_published_since(tmp_path: Path) -> None:

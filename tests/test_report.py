@@ -136,10 +136,12 @@ def test_a_report_prints_as_pdf(home: Settings, tmp_path: Path) -> None:
 
 
 def test_an_empty_warehouse_is_a_page_with_a_sentence(tmp_path: Path) -> None:
-    """Before the first load the overview is a page that says what to do, not an error."""
-    text = report(settings_of(tmp_path), None, tmp_path / "o.html").read_text("utf-8")
+    """Before the first load the overview is a page that says what to do, as the command does."""
+    said: list[str] = []
+    path = report(settings_of(tmp_path), None, tmp_path / "o.html", progress=said.append)
 
-    assert "Nothing has been loaded yet" in text
+    assert "Nothing has been loaded yet" in path.read_text("utf-8")
+    assert said[0] == f"nothing has been loaded in {tmp_path}: run loader ingest first."
 
 
 def test_nothing_delivered_is_a_page_with_its_count(tmp_path: Path) -> None:
@@ -156,7 +158,7 @@ def test_nothing_delivered_is_a_page_with_its_count(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("campaign", "output", "word"),
     [
-        ("no such campaign", "x.html", "no campaign has that id"),
+        ("no such campaign", "x.html", "no campaign has the id or name"),
         (None, "x.docx", "neither .html nor .pdf"),
         (None, "file/x.html", "cannot be written"),
     ],

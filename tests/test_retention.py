@@ -20,7 +20,7 @@ from loader.settings import Settings, load_settings
 from loader.signature import sign
 from loader.spool import Segment, Writer, frame, list_segments, read_block, segment_end
 from loader.strict_json import form
-from loader.verify import verify
+from loader.verify import PLACES, sentences, verify
 from tests.torture.server import SmallDisk
 
 SECRET = "a-secret-for-tests"
@@ -241,7 +241,7 @@ def test_whole_spool_holds(settings: Settings) -> None:
     loaded[name] = len(line(100)) * 3
     retain(settings.spool, loaded, now=NOW, keep_days=None)
     seen: list[tuple[int, int]] = []
-    assert verify(settings, loaded, lambda done, total: seen.append((done, total))) == []
+    assert verify(settings, loaded, lambda done, total: seen.append((done, total))).places == []
     assert seen[-1][0] == seen[-1][1] > 0
 
 
@@ -251,7 +251,7 @@ def test_changed_byte_is_found(settings: Settings) -> None:
     lines = text(segment).splitlines(keepends=True)
     lines[7] = lines[7].replace(b'"open"', b'"oqen"')
     segment.path.write_bytes(b"".join(lines))
-    found = verify(settings, ends(settings.spool))
+    found = verify(settings, ends(settings.spool)).places
     assert [(one.segment, one.offset, one.problem) for one in found] == [
         (segment.name, len(b"".join(lines[:7])), "its signature does not verify")
     ]
@@ -264,35 +264,65 @@ def test_every_form_is_verified(tmp_path: Path) -> None:
     with Writer(settings.spool) as writer:
         for body in bodies:
             writer.append(frame(NOW, "inboxroad", sign(body, SECRET), form(body).key, body))
-    assert verify(settings, {}) == []
+    assert verify(settings, {}).places == []
 
 
 def test_retired_secret_still_verifies_older_lines(settings: Settings, tmp_path: Path) -> None:
     """A secret that was replaced and retired verifies what it signed, and admits nothing."""
     environ = {"LOADER_HOME": str(tmp_path), "LOADER_SECRETS": "another-secret"}
-    assert len(verify(load_settings(environ, tmp_path), {})) == 150
+    assert len(verify(load_settings(environ, tmp_path), {}).places) == 150
     after = load_settings({**environ, "LOADER_RETIRED_SECRETS": SECRET}, tmp_path)
-    assert verify(after, {}) == []
+    assert verify(after, {}).places == []
     assert after.webhooks["inboxroad"].secrets == ("another-secret",)
 
 
 def test_line_of_an_unknown_webhook_is_found(settings: Settings, tmp_path: Path) -> None:
     """A line of a webhook that the settings do not have is found, and is not called forged."""
     (tmp_path / "loader.toml").write_text(f"[webhooks.other]\nsecrets = '{SECRET}'\n")
-    found = verify(load_settings({"LOADER_HOME": str(tmp_path)}, tmp_path), ends(settings.spool))
+    other = load_settings({"LOADER_HOME": str(tmp_path)}, tmp_path)
+    found = verify(other, ends(settings.spool)).places
     problem = "it names a webhook that the settings do not have"
     assert [one.problem for one in found] == [problem] * 150
+
+
+def test_a_secret_that_fits_nothing_is_told_once(settings: Settings, tmp_path: Path) -> None:
+    """Where no line of a webhook verifies one sentence names the settings, secret or none."""
+    for secret in ("", "another-secret"):
+        environ = {"LOADER_HOME": str(tmp_path), "LOADER_SECRETS": secret}
+        assert sentences(verify(load_settings(environ, tmp_path), {})) == [
+            "none of 150 lines of webhook inboxroad verifies: set LOADER_SECRETS, or "
+            "LOADER_RETIRED_SECRETS, to the secret they were signed with"
+        ]
+
+
+def test_what_does_not_hold_is_told_by_segment(settings: Settings) -> None:
+    """However many lines fail there is a line for each segment and reason, and bounded places."""
+    first, second, _third = list_segments(settings.spool)
+    lines = text(first).replace(b'"open"', b'"oqen"')
+    first.path.write_bytes(lines * (PLACES // 50 + 1))
+    with second.path.open("ab") as file:
+        file.write(b"{}\n")
+    found = verify(settings, {})
+    last = first.path.stat().st_size - len(lines.splitlines(keepends=True)[-1])
+    assert sentences(found) == [
+        f"{first.name}: its signature does not verify (10,050 lines, the first at 0, the last at "
+        f"{last})",
+        f"{second.name} at {segment_end(second) - 3}: it carries no signature, yet stands in a "
+        "segment of the receiver",
+    ]
+    assert found.count == PLACES + 51
+    assert len(found.places) == PLACES
 
 
 def test_unsigned_line_is_found_only_among_signed_ones(settings: Settings) -> None:
     """A bare event is welcome in a file from elsewhere, and a finding in the receiver's own."""
     bare = b'{"kind": "open"}\n'
     (settings.spool / "from-elsewhere.jsonl").write_bytes(bare)
-    assert verify(settings, {}) == []
+    assert verify(settings, {}).places == []
     segment = list_segments(settings.spool)[0]
     with segment.path.open("ab") as file:
         file.write(bare)
-    assert ["no signature" in str(one) for one in verify(settings, {})] == [True]
+    assert ["no signature" in str(one) for one in verify(settings, {}).places] == [True]
 
 
 def test_ledger_is_held_against_the_segments(settings: Settings) -> None:
@@ -302,7 +332,7 @@ def test_ledger_is_held_against_the_segments(settings: Settings) -> None:
     loaded[second.name] -= 5
     loaded[third.name] += 5
     first.path.unlink()
-    problems = [str(one) for one in verify(settings, loaded)]
+    problems = [str(one) for one in verify(settings, loaded).places]
     assert ["gone" in problems[0], "middle of a line" in problems[1]] == [True, True]
     assert "but it holds" in problems[2]
 
@@ -316,7 +346,7 @@ def test_expired_segments_are_not_missed(settings: Settings) -> None:
             file.write(b'{"torn')
         retain(settings.spool, loaded, now=later, keep_days=1)
     assert expired(settings.spool) == loaded
-    assert verify(settings, loaded) == []
+    assert verify(settings, loaded).places == []
 
 
 def test_what_should_have_expired_is_told(settings: Settings) -> None:
@@ -330,7 +360,7 @@ def test_what_should_have_expired_is_told(settings: Settings) -> None:
         warnings = status.status(keeping)["warnings"]
         told.append([sentence for sentence in warnings if "LOADER_RETAIN_DAYS" in sentence])
     assert [len(sentences) for sentences in told] == [0, 0, 1]
-    assert told[2][0].startswith("1 segments are in the spool longer")
+    assert told[2][0].startswith("1 segment stayed in the spool longer")
     assert not [one for one in status.status(settings)["warnings"] if "RETAIN" in one]
 
 
@@ -357,7 +387,7 @@ def test_what_expires_meanwhile_is_not_missed(settings: Settings) -> None:
         with Writer(settings.spool) as writer:
             writer.append(line(number))
     loaded.update(ends(settings.spool))
-    assert verify(settings, loaded, expire) == []
+    assert verify(settings, loaded, expire).places == []
     assert list_segments(settings.spool) == []
 
 
@@ -367,4 +397,4 @@ def test_damaged_compression_is_found(settings: Settings) -> None:
     retain(settings.spool, loaded, now=NOW, keep_days=None)
     path = list_segments(settings.spool)[0].path
     os.truncate(path, path.stat().st_size - 20)
-    assert "not whole" in str(verify(settings, loaded)[0])
+    assert "not whole" in str(verify(settings, loaded).places[0])

@@ -24,6 +24,16 @@ def test_an_empty_home_is_the_default(tmp_path: Path) -> None:
     assert load_settings({"LOADER_HOME": ""}, tmp_path).home == Path("data")
 
 
+@pytest.mark.parametrize("below", ["", "/data"])
+def test_a_home_that_is_a_file_is_told(tmp_path: Path, below: str) -> None:
+    """A LOADER_HOME that is a file, or below one, is called so, and a directory is asked for."""
+    file = tmp_path / "file"
+    file.touch()
+
+    with pytest.raises(SettingsError, match=f"{file} is a file: name a directory"):
+        load_settings({"LOADER_HOME": f"{file}{below}"}, tmp_path)
+
+
 def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every path may begin with ~, and all that write and read there mean the same."""
     monkeypatch.setenv("HOME", "/home/ann")

@@ -16,6 +16,7 @@ import click
 
 from loader.errors import LoaderError, SettingsError
 from loader.settings import Settings, load_settings
+from loader.wording import plural
 
 _TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
@@ -124,8 +125,9 @@ def ingest(follow: bool, rebuild: bool, as_json: bool) -> None:
             warn=_warn,
         )
     sentence = (
-        f"read {result.read:,} events: {result.inserted:,} inserted, {result.duplicates:,} "
-        f"duplicates, {result.quarantined:,} quarantined, in {result.seconds:.1f} s"
+        f"read {plural(result.read, 'event')}: {result.inserted:,} inserted, "
+        f"{plural(result.duplicates, 'duplicate')}, {result.quarantined:,} quarantined, "
+        f"in {result.seconds:.1f} s"
     )
     _answer(as_json, result.as_dict(), sentence)
     if not settings.spool.exists():
@@ -216,7 +218,8 @@ def simulate(
             done = to_url(plan, url, webhook.secrets[0], webhook.api_key, report)
         else:
             done = to_spool(plan, settings, report)
-    _answer(as_json, {"events": done}, f"{done:,} events of {campaigns} campaigns, seed {seed}")
+    sentence = f"{plural(done, 'event')} of {plural(campaigns, 'campaign')}, seed {seed}"
+    _answer(as_json, {"events": done}, sentence)
 
 
 @cli.command(epilog="Example: loader report 9d76d4b4 --output september.pdf")
@@ -306,8 +309,9 @@ def maintain(keep_days: int, as_json: bool) -> None:
     with shown("Maintaining", unit="files") as report:
         done = maintain(_settings(), report, keep=timedelta(days=keep_days))
     sentence = (
-        f"{done['files_before']:,} files are {done['files_after']:,}; expired "
-        f"{done['snapshots_expired']:,} snapshots, removed {done['files_removed']:,} old files"
+        f"of {plural(done['files_before'], 'file')} there are {done['files_after']:,} now; expired "
+        f"{plural(done['snapshots_expired'], 'snapshot')}, removed "
+        f"{plural(done['files_removed'], 'old file')}"
     )
     _answer(as_json, done, sentence)
 
@@ -322,8 +326,9 @@ def migrate(source: Path, as_json: bool) -> None:
 
     with shown("Migrating", unit="rows") as report:
         done = migrate(_settings(), source, report)
-    rows = sum(done["rows"].values())
-    _answer(as_json, done, f"{rows:,} rows moved; {done['campaigns']:,} campaigns report the same")
+    rows = plural(sum(done["rows"].values()), "row")
+    same = f"the report of {plural(done['campaigns'], 'campaign')} stayed the same"
+    _answer(as_json, done, f"{rows} moved; {same}")
 
 
 @cli.command(epilog="Example: loader verify")

@@ -29,6 +29,7 @@ from loader.spool import (
 from loader.target import target_of, told
 from loader.ties import settle_ties
 from loader.warehouse import Loaded, Warehouse
+from loader.wording import plural
 
 BATCH_BYTES = 16 * 1024 * 1024
 """A batch has so many, times ``batch_scale`` of where the warehouse stands."""
@@ -287,8 +288,8 @@ class _Run:
         present = [segment.name for segment in list_segments(spool)]
         if gone := self._warehouse.elsewhere(present, expired(spool)):
             raise WarehouseError(
-                f"{gone} segments that were loaded are not in this spool, and what is rebuilt "
-                "would lack their events: restore them; or, to go on without them, begin a new "
+                f"this spool lacks {plural(gone, 'segment')} of what was loaded, and what is "
+                "rebuilt would lack the events: restore what is missing; or, to go on, begin a new "
                 "warehouse without --rebuild (of a file: delete it and the private one beside it)."
             )
 

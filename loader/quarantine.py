@@ -17,6 +17,7 @@ from loader.spool import LongLine, list_segments, read_block
 from loader.target import target_of, told
 from loader.ties import settle_ties
 from loader.warehouse import Loaded, Warehouse
+from loader.wording import plural
 
 _BATCH_BYTES = 16 * 1024 * 1024
 _PLACES = 3
@@ -79,7 +80,7 @@ def sentences(found: dict[str, Any]) -> list[str]:
         again = found["retried"]
         lines.append(
             f"{again['read']:,} read again: {again['inserted']:,} inserted, "
-            f"{again['duplicates']:,} duplicates, {again['quarantined']:,} still set aside"
+            f"{plural(again['duplicates'], 'duplicate')}, {again['quarantined']:,} still set aside"
         )
     if not found["total"]:
         return [*lines, "nothing is set aside"]

@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from loader import lake
+from loader import lake, wording
 from loader.errors import LoaderError, WarehouseError
 from loader.settings import Settings
 from loader.spill import spill_directory
@@ -123,7 +123,7 @@ def to_table(frame: pl.DataFrame) -> str:
     console = Console(file=out, width=100_000, no_color=True)
     console.print(table)
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
-    return "\n".join([*filter(None, lines), f"({frame.height:,} rows)"])
+    return "\n".join([*filter(None, lines), f"({wording.plural(frame.height, 'row')})"])
 
 
 def to_csv(frame: pl.DataFrame) -> str:

@@ -27,6 +27,7 @@ from loader.spool import (
     segment_end,
     sync_directory,
 )
+from loader.wording import plural
 
 RECEIPTS = "expired.log"
 """In the spool: a JSON line for every segment that was removed, written before it goes."""
@@ -103,9 +104,9 @@ def lacking(spool: Path, receipts: Mapping[str, int], loaded: Mapping[str, int])
     lost = {name for name, size in receipts.items() if loaded.get(name, 0) < size}
     if lost := lost - {segment.name for segment in (list_segments(spool, []) if lost else [])}:
         yield (
-            f"{len(lost)} segments expired from the spool that this warehouse does not hold, so "
-            "every figure lacks their events: restore a backup of the warehouse that does, or of "
-            f"the segments that {RECEIPTS} names."
+            f"{plural(len(lost), 'segment')} expired from the spool that this warehouse does not "
+            "hold, so every figure lacks their events: restore a backup of the warehouse that "
+            f"does, or of the segments that {RECEIPTS} names."
         )
 
 
@@ -120,8 +121,8 @@ def overdue(
         left = sum(now - _written(one) > longest for one in _done(spool, loaded, []))
     if left:
         yield (
-            f"{left} segments are in the spool longer than LOADER_RETAIN_DAYS says: loader ingest "
-            "puts them away, or says why it cannot."
+            f"{plural(left, 'segment')} stayed in the spool longer than LOADER_RETAIN_DAYS says: "
+            "loader ingest puts away what should go, or says why it cannot."
         )
 
 

@@ -29,6 +29,7 @@ import orjson
 import zstandard
 
 from loader.errors import SpoolError
+from loader.wording import plural
 
 ROTATE_BYTES = 128 * 1024 * 1024
 ROTATE_SECONDS = 6 * 3600.0
@@ -517,8 +518,8 @@ def vanished(spool: Path, loaded: Collection[str]) -> Iterator[SpoolError]:
     """Yield what is to be told where the directory of segments that were loaded is not there."""
     if loaded and not spool.exists():
         yield SpoolError(
-            f"{spool} is not there, but {len(loaded)} segments of it were loaded: mount or restore "
-            "it, or name the right LOADER_HOME."
+            f"{spool} is not there, but {plural(len(loaded), 'segment')} of it had been loaded: "
+            "mount or restore it, or name the right LOADER_HOME."
         )
 
 

@@ -13,6 +13,7 @@ from loader.query import connect, published_at
 from loader.retention import expired, lacking, overdue, was_put_away
 from loader.settings import Settings
 from loader.spool import list_segments, segment_end, vanished
+from loader.wording import percent, plural
 
 
 def status(settings: Settings) -> dict[str, Any]:
@@ -78,19 +79,20 @@ def sentences(found: dict[str, Any]) -> list[str]:
     spool, last = found["spool"], found["last_load"]
     lines = [
         f"home       {found['home']}",
-        f"spool      {spool['bytes']:,} bytes in {spool['segments']:,} segments, "
+        f"spool      {plural(spool['bytes'], 'byte')} in {plural(spool['segments'], 'segment')}, "
         f"{spool['lag_bytes']:,} not loaded yet",
     ]
     if last:
         lines.append(
             f"last load  {last['finished_at']:%Y-%m-%d %H:%M:%S} UTC: {last['read']:,} read, "
-            f"{last['inserted']:,} inserted, {last['duplicates']:,} duplicates, "
+            f"{last['inserted']:,} inserted, {plural(last['duplicates'], 'duplicate')}, "
             f"{last['quarantined']:,} quarantined"
         )
-    lines += [f"table      {name}: {rows:,} rows" for name, rows in found["tables"].items()]
+    lines += [f"table      {name}: {plural(rows, 'row')}" for name, rows in found["tables"].items()]
     lines += [f"set aside  {reason}: {rows:,}" for reason, rows in found["quarantine"].items()]
     if found["match_rate"] is not None:
-        lines.append(f"matched    {found['match_rate']:.1%} of opens and clicks by message id")
+        share = percent(found["match_rate"]).replace("%", " %")  # as the warnings write it
+        lines.append(f"matched    {share} of opens and clicks by message id")
     lines += [f"warning    {sentence}" for sentence in found["warnings"]]
     return lines + [f"note       {sentence}" for sentence in found["notes"]]
 

@@ -148,6 +148,25 @@ def test_an_address_that_names_no_webhook_is_told(tmp_path: Path) -> None:
     )
 
 
+def test_one_is_not_told_as_many(tmp_path: Path) -> None:
+    """What commands count is singular where it is one; a share is written as in the warnings."""
+    (tmp_path / "spool").mkdir()
+    common = {"recipient": "a@b.example", "message_id": "<m@b.example>"}
+    for number, kind in enumerate(("delivered", "open")):
+        event = {"kind": kind, "timestamp": f"2026-09-04T10:0{number}:00Z", **common}
+        (tmp_path / "spool" / f"{kind}.jsonl").write_text(json.dumps(event) + "\n")
+        assert loader(tmp_path, "ingest").stdout.startswith(
+            "read 1 event: 1 inserted, 0 duplicates"
+        )
+
+    told = loader(tmp_path, "status").stdout
+    assert "table      delivered: 1 row\n" in told
+    assert "matched    100.0 % of opens and clicks" in told
+    assert loader(tmp_path, "sql", "select 1").stdout.endswith("\n(1 row)\n")
+    simulated = loader(tmp_path, *shlex.split("simulate --spool --campaigns 1 --messages 9"))
+    assert " of 1 campaign, seed 1" in simulated.stdout
+
+
 def test_a_mistyped_home_does_not_look_like_success(tmp_path: Path) -> None:
     """Status begins with the whole path of the home; loading says where it looked for a spool."""
     done = loader(tmp_path, "ingest", LOADER_HOME="mistyped")

@@ -29,12 +29,12 @@ MAY_IMPORT = {
     "progress": "",
     "wording": "",
     # bytes → verified body → spool line
-    "spool": "errors",
+    "spool": "wording errors",
     "notices": "",
     "metrics": "spool errors",
     "receiver": "settings signature strict_json spool metrics notices errors",
     "server": "receiver settings spool metrics notices errors",
-    "retention": "spool errors",
+    "retention": "spool wording errors",
     "verify": "retention settings signature spool wording errors",
     # spool line → typed frame → table
     "events": "strict_json",
@@ -53,12 +53,13 @@ MAY_IMPORT = {
     "target": "lake_target lock memory publication settings spool errors",
     "warehouse": "assets batch dedupe events ledger memory spool target errors",
     "ties": "batch dedupe shape spool warehouse errors",
-    "query": "lake settings spill whole errors",
-    "ingest": "batch lake retention settings shape spool target ties warehouse errors",
-    "quarantine": "batch events lake query settings shape spool target ties warehouse errors",
+    "query": "lake settings spill whole wording errors",
+    "ingest": "batch lake retention settings shape spool target ties warehouse wording errors",
+    "quarantine": "batch events lake query settings shape spool target ties warehouse wording "
+    "errors",
     "maintain": "lake lake_target progress settings errors",
     "migrate": "lake lake_target progress settings warehouse errors",
-    "status": "events lake ledger query retention settings spool errors",
+    "status": "events lake ledger query retention settings spool wording errors",
     # table → view → chart → page
     "palette": "",
     "page": "palette wording",

@@ -352,7 +352,7 @@ def test_rebuild_refuses_to_forget(tmp_path: Path) -> None:
     ingest(where)
     path.unlink()
 
-    with pytest.raises(WarehouseError, match="lack their events"):
+    with pytest.raises(WarehouseError, match="lack the events"):
         ingest(where, rebuild=True)
     assert count(where) == 1
 
@@ -377,7 +377,7 @@ def test_what_has_expired_outlives_the_private_file(lost: str, tmp_path: Path) -
 
     assert ingest(where).inserted == 1
     assert count(where) == 2
-    with pytest.raises(WarehouseError, match="lack their events"):
+    with pytest.raises(WarehouseError, match="lack the events"):
         ingest(where, rebuild=True)
 
 
@@ -398,7 +398,7 @@ def test_a_rebuild_asks_the_receipts_too(private: str, tmp_path: Path) -> None:
     if private == "broken":
         private_path(Path(where.warehouse)).write_bytes(b"broken" * 1000)
 
-    with pytest.raises(WarehouseError, match="1 segments that were loaded"):
+    with pytest.raises(WarehouseError, match="this spool lacks 1 segment of"):
         ingest(where, rebuild=True)
 
 
@@ -414,7 +414,7 @@ def test_without_any_warehouse_the_receipts_tell_what_is_gone(tmp_path: Path) ->
     for file in files:
         file.unlink()
         file.write_bytes(b"broken" * 1000)
-    with pytest.raises(WarehouseError, match="1 segments that were loaded"):
+    with pytest.raises(WarehouseError, match="this spool lacks 1 segment of"):
         ingest(where, rebuild=True)
     for file in files:
         file.unlink()
@@ -446,7 +446,7 @@ def test_what_stands_nowhere_any_more_is_told(tmp_path: Path) -> None:
         said[name] = json.loads(out)["warnings"] if arguments else told.decode()
 
     assert said["ingest"] == f"loader: warning: {said['verify'][0]}\n"
-    assert said["verify"][0].startswith("1 segments expired") and said["verify"][0].endswith(".")
+    assert said["verify"][0].startswith("1 segment expired") and said["verify"][0].endswith(".")
     assert said["verify"][0] in said["status"]
     path.write_bytes(kept)
     told = []

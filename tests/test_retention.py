@@ -360,7 +360,7 @@ def test_what_should_have_expired_is_told(settings: Settings) -> None:
         warnings = status.status(keeping)["warnings"]
         told.append([sentence for sentence in warnings if "LOADER_RETAIN_DAYS" in sentence])
     assert [len(sentences) for sentences in told] == [0, 0, 1]
-    assert told[2][0].startswith("1 segments are in the spool longer")
+    assert told[2][0].startswith("1 segment stayed in the spool longer")
     assert not [one for one in status.status(settings)["warnings"] if "RETAIN" in one]
 
 

@@ -288,8 +288,8 @@ class _Run:
         present = [segment.name for segment in list_segments(spool)]
         if gone := self._warehouse.elsewhere(present, expired(spool)):
             raise WarehouseError(
-                f"this spool lacks {plural(gone, 'segment')} of what was loaded, and so would "
-                "what is rebuilt: restore what is missing; or, to go on without, begin a new "
+                f"this spool lacks {plural(gone, 'segment')} of what was loaded, and what is "
+                "rebuilt would lack the events: restore what is missing; or, to go on, begin a new "
                 "warehouse without --rebuild (of a file: delete it and the private one beside it)."
             )
 

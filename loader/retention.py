@@ -105,8 +105,8 @@ def lacking(spool: Path, receipts: Mapping[str, int], loaded: Mapping[str, int])
     if lost := lost - {segment.name for segment in (list_segments(spool, []) if lost else [])}:
         yield (
             f"{plural(len(lost), 'segment')} expired from the spool that this warehouse does not "
-            "hold, so every figure lacks their events: restore a backup of the warehouse that does, "
-            f"or of the segments that {RECEIPTS} names."
+            "hold, so every figure lacks their events: restore a backup of the warehouse that "
+            f"does, or of the segments that {RECEIPTS} names."
         )
 
 

@@ -172,8 +172,9 @@ def _home(text: str) -> Path:
     for path in (home, *home.parents):
         with suppress(OSError):  # what may not be looked at is told by whoever needs it
             if path.exists() and not path.is_dir():
+                what = "that" if path == home else path
                 raise SettingsError(
-                    f"LOADER_HOME is {home}, but {path} is a file: name a directory."
+                    f"LOADER_HOME is {home}, and {what} is a file: name a directory."
                 )
     return home
 

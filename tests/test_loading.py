@@ -352,7 +352,7 @@ def test_rebuild_refuses_to_forget(tmp_path: Path) -> None:
     ingest(where)
     path.unlink()
 
-    with pytest.raises(WarehouseError, match="lack their events"):
+    with pytest.raises(WarehouseError, match="lack the events"):
         ingest(where, rebuild=True)
     assert count(where) == 1
 
@@ -377,7 +377,7 @@ def test_what_has_expired_outlives_the_private_file(lost: str, tmp_path: Path) -
 
     assert ingest(where).inserted == 1
     assert count(where) == 2
-    with pytest.raises(WarehouseError, match="lack their events"):
+    with pytest.raises(WarehouseError, match="lack the events"):
         ingest(where, rebuild=True)
 
 

@@ -117,8 +117,8 @@ def load(settings: Settings, messages: int) -> dict[str, Share]:
     spent: list[float] = []
     plain = warehouse.Warehouse._refresh
 
-    def timed(self: warehouse.Warehouse) -> None:
-        spent.append(processor(lambda: plain(self)))
+    def timed(self: warehouse.Warehouse, part_events: int) -> None:
+        spent.append(processor(lambda: plain(self, part_events)))
 
     warehouse.Warehouse._refresh = timed  # type: ignore[method-assign]
     say(f"loading {settings.spool}")

@@ -412,3 +412,43 @@ def test_complaints_of_the_newest_days_are_of_all_that_was_accepted(period: Con)
 def rounded(rate: float | None) -> float | None:
     """A rate to four decimals."""
     return None if rate is None else round(rate, 4)
+
+
+# ── a campaign beside its peers ──────────────────────────────────────────────────────────────
+
+
+def test_a_few_peers_messages_tell_no_storm(con: Con) -> None:
+    """Machines stand out only where their count differs from that of all peers together."""
+    for number, people in enumerate((20, 20, 20)):
+        campaign(con, f"p{number}", f"2026-03-0{number + 1} 10:00:00", people)
+        bulk(con, "open", f"p{number}", 5, f"2026-03-0{number + 1} 12:00:00")
+    campaign(con, "A", "2026-03-10 10:00:00", 200)
+    bulk(con, "open", "A", 5, "2026-03-10 10:00:05")
+    refresh(con)
+    query = """
+        select peers, machine_rate, machines_stand_out
+        from campaign_measure
+        where campaign_id = 'A' and measure = 'open'
+    """
+
+    assert one(con, query) == (3, 0.025, False)
+
+
+def test_what_came_later_does_not_hide_an_equal_age(con: Con) -> None:
+    """Whether bounces stand out is asked at the age of the comparison, not of those since."""
+    for number in range(5):
+        sent = f"2026-03-{number + 10} 10:00:00"
+        bulk(con, "delivered", f"p{number}", 1000, sent)
+        bulk(con, "bounce", f"p{number}", 19 + number % 3, f"2026-03-{number + 10} 20:00:00",
+             sync_type="async")  # fmt: skip
+    bulk(con, "delivered", "A", 1000, "2026-03-29 13:00:00")
+    bulk(con, "bounce", "A", 5, "2026-03-30 09:00:00", sync_type="async")
+    bulk(con, "bounce", "A", 15, "2026-04-01 01:00:00", first=5, sync_type="async")
+    refresh(con)
+    query = """
+        select compared_at_hours, rate, same_age_rate, stands_out
+        from campaign_measure
+        where campaign_id = 'A' and measure = 'bounce'
+    """
+
+    assert one(con, query) == (24, 0.02, 0.005, True)

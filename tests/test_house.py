@@ -129,6 +129,19 @@ def test_notebooks_are_committed_without_outputs() -> None:
     assert not [cell for cell in cells if cell.get("outputs") or cell.get("execution_count")]
 
 
+def test_what_is_staged_reads_no_mart() -> None:
+    """Data flows one way in SQL too: nothing in staging names what is made of it."""
+    marts = {file.stem for file in (ROOT / "sql" / "marts").glob("*.sql")}
+    staged = sorted((ROOT / "sql" / "staging").glob("*.sql"))
+
+    assert staged
+    for file in staged:
+        code = re.sub(r"--.*|'[^']*'", "", file.read_text("utf-8"))
+        named = re.findall(r"\b(?:from|join)\s+(\w+)|(\w+)\(", code)
+
+        assert not marts & {name for pair in named for name in pair}, file
+
+
 def test_sql_says_first_what_it_is() -> None:
     """Every SQL file states its grain or use first, in lines that are not too long."""
     paths = sorted((ROOT / "sql").rglob("*.sql"))

@@ -80,12 +80,17 @@ compared as (
 ),
 
 nameless as (
-    select count(*) as unattributed
-    from message_dense
+    select cast(coalesce(sum(bounces), 0) as bigint) as unattributed
+    from (
+        select
+            time_bucket(interval 15 minutes, attempted_at) as quarter_hour,
+            count(*) as bounces,
+        from message_dense
+        where campaign_id is null and bounced_at is not null
+        group by quarter_hour
+    )
     cross join newest
-    where message_dense.campaign_id is null
-        and message_dense.bounced_at is not null
-        and cast(report_time(message_dense.attempted_at) as date)
+    where cast(report_time(quarter_hour) as date)
         between newest.last_day - 29 and cast(report_time(report_now()) as date) + 1
 )
 

@@ -40,11 +40,22 @@ loading = sys.modules["loader.ingest"]  # the name loader.ingest is also its fun
 RECEIVED = "2026-01-01/070000.000000-abc.jsonl"
 """A segment of the receiver's, by its name; others are never put away."""
 KEPT = ("open", "click", "duplicate_tally")
+LEDGER = "select sum(read), sum(inserted), sum(duplicates), sum(quarantined) from ingest_ledger"
 
 
 def moment(number: int) -> dict[str, Any]:
     """A delivered event like no other."""
     return DELIVERED | {"timestamp": f"2025-09-04T10:{number // 60:02}:{number % 60:02}Z"}
+
+
+def let_any_sender(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mend the reader, so that it takes a sender that is no text as one."""
+    text = events._text
+
+    def lenient(holder: Any, field: str, path: str = "") -> str:
+        return str(holder[field]) if field == "sender" else text(holder, field, path)
+
+    monkeypatch.setattr(events, "_text", lenient)
 
 
 def count(where: Settings, table: str = "delivered") -> int:
@@ -516,18 +527,12 @@ def test_retry_after_a_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     ingest(where)
     assert told_quarantine(summary(where))[0].split()[:2] == ["2", "wrong_type:sender"]
     retry(where)  # nothing was mended yet, and an array's other events are read again
-    text = events._text
-
-    def lenient(holder: Any, field: str, path: str = "") -> str:
-        return str(holder[field]) if field == "sender" else text(holder, field, path)
-
-    monkeypatch.setattr(events, "_text", lenient)
+    let_any_sender(monkeypatch)
     found = retry(where)
-    ledger = "select sum(read), sum(inserted), sum(duplicates), sum(quarantined) from ingest_ledger"
 
     assert found["retried"] == {"read": 3, "inserted": 1, "duplicates": 1, "quarantined": 1}
     assert [row["reason"] for row in found["reasons"]] == ["not_json"]
-    assert query.ask(where, ledger).rows() == [(5, 3, 1, 1)]
+    assert query.ask(where, LEDGER).rows() == [(5, 3, 1, 1)]
     assert count(where, "open") == 2
     kept = [query.ask(where, f"from {table} order by all").rows() for table in KEPT]
     ingest(where, rebuild=True)
@@ -547,18 +552,12 @@ def test_retry_of_what_has_expired(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert len(before) == 5
     assert retry(where)["retried"]["quarantined"] == 5
     assert query.ask(where, aside).rows() == before
-    text = events._text
-
-    def lenient(holder: Any, field: str, path: str = "") -> str:
-        return str(holder[field]) if field == "sender" else text(holder, field, path)
-
-    monkeypatch.setattr(events, "_text", lenient)
+    let_any_sender(monkeypatch)
     found = retry(where)
-    ledger = "select sum(read), sum(inserted), sum(duplicates), sum(quarantined) from ingest_ledger"
 
     assert found["retried"] == {"read": 5, "inserted": 3, "duplicates": 0, "quarantined": 2}
     assert {row["reason"] for row in found["reasons"]} == {"not_json", "not_utf8"}
-    assert query.ask(where, ledger).rows() == [(8, 6, 0, 2)]
+    assert query.ask(where, LEDGER).rows() == [(8, 6, 0, 2)]
     assert published_offsets(where) == offsets
 
 

@@ -30,9 +30,7 @@ def campaign(report: pl.DataFrame, measures: pl.DataFrame, providers: pl.DataFra
         ]
     few = " Too few to tell its rates apart from others." if row["is_small"] else ""
     lead = "; ".join(sentences) + "." + few + _against_peers(measures)
-    return page.head(
-        row["campaign_name"] or row["campaign_id"], lead, meta=_meta(row), badge=row["maturity"]
-    )
+    return page.head(_campaign(row), lead, meta=_meta(row), badge=row["maturity"])
 
 
 def _none_accepted(row: Mapping[str, Any]) -> str:
@@ -357,8 +355,7 @@ def compared(differences: pl.DataFrame, reference: pl.DataFrame, age_hours: int)
     if differences.is_empty():
         lead = _nothing_to_compare(row, age_hours)
     meta = f"opens and clicks by people {age} after delivery · id {row['campaign_id']}"
-    name = row["campaign_name"] or row["campaign_id"]
-    return page.head(f"Compared with: {name}", lead, meta=meta)
+    return page.head(f"Compared with: {_campaign(row)}", lead, meta=meta)
 
 
 def _nothing_to_compare(row: Mapping[str, Any], age_hours: int) -> str:

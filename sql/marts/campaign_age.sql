@@ -61,7 +61,7 @@ at_age as (
     cross join (
         select
             unnest([1, 2, 3, 4, 5]) as age_number,
-            cast(unnest([1, 6, 24, 72, 168]) as bigint) as age_hours,
+            unnest(compared_ages()) as age_hours,
     ) as age
     left join by_age on sent.campaign_id = by_age.campaign_id
 ),

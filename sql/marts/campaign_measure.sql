@@ -14,6 +14,7 @@ create or replace view campaign_measure as
 with rated as materialized (
     select
         *,
+        gross_numerator - numerator as machine_numerator,
         gross_rate - rate as machine_rate,
     from measured_rate
 ),
@@ -39,8 +40,7 @@ median_of_peers as (
         avg(peer_rate.machine_rate) as peers_machine_mean,
         student_t(peers - 1) * stddev_samp(peer_rate.machine_rate)
             * sqrt(1 + 1.0 / peers) as peers_machine_reach,
-        sum(round(peer_rate.machine_rate * peer_rate.denominator))
-            as peers_machine_numerator,
+        sum(peer_rate.machine_numerator) as peers_machine_numerator,
         sum(peer_rate.numerator) as peers_numerator,
         sum(peer_rate.denominator) filter (peer_rate.rate is not null)
             as peers_denominator,
@@ -85,12 +85,12 @@ select
     coalesce(
         is_judged
         and differs_from(
-            round(same_age.machine_rate * same_age.denominator),
+            same_age.machine_numerator,
             same_age.denominator,
             median_of_peers.usual_machine_rate
         )
         and two_rates_p(
-            round(same_age.machine_rate * same_age.denominator),
+            same_age.machine_numerator,
             same_age.denominator,
             median_of_peers.peers_machine_numerator,
             median_of_peers.peers_denominator

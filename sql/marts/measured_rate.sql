@@ -12,6 +12,7 @@ select
     rate,
     rate_lo,
     rate_hi,
+    gross_numerator,
     gross_rate,
     is_small,
 from measure_rates('measured_counts', accepted_then);

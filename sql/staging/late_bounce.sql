@@ -35,7 +35,7 @@ by_age as (
 
 select
     campaign_id,
-    unnest([1, 6, 24, 72, 168]) as age_hours,
+    unnest(compared_ages()) as age_hours,
     bounced - unnest(bounced_until) as late_bounced,
     returned - unnest(returned_until) as late_returned,
 from by_age;

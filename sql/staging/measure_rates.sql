@@ -43,6 +43,7 @@ select
     if(is_known, rate(part.k, part.of), null) as rate,
     if(is_known, wilson_lo(part.k, part.of), null) as rate_lo,
     if(is_known, wilson_hi(part.k, part.of), null) as rate_hi,
+    if(is_known, part.all, null) as gross_numerator,
     if(is_known, rate(part.all, part.of), null) as gross_rate,
     part.of < threshold('small_attempted') as is_small,
 from shown;

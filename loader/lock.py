@@ -37,7 +37,8 @@ def _open(path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except OSError as error:
         raise WarehouseError(
-            f"{path} cannot be opened ({error.strerror}): make its directory writable."
+            f"{path} cannot be opened ({error.strerror}): let this user write in its directory, "
+            "or choose another LOADER_WAREHOUSE."
         ) from None
 
 

@@ -598,7 +598,7 @@ def _files(spool: Path, unread: list[SpoolError] | None, inside: str = "") -> It
     except FileNotFoundError:
         return  # removed since the directory above it was read
     except OSError as error:
-        told = SpoolError(f"{error.filename} cannot be read ({error.strerror}): mend it.")
+        told = SpoolError(_sentence(str(error.filename), error))
         if unread is None or not inside:
             raise told from None
         unread.append(told)
@@ -626,7 +626,13 @@ def _readable(segment: Segment) -> Iterator[tuple[int, Path | None]]:
 
 
 def _unreadable(segment: Segment, error: OSError) -> SpoolError:
-    return SpoolError(f"segment {segment.name} cannot be read ({error.strerror}): mend it.")
+    return SpoolError(_sentence(f"segment {segment.name}", error))
+
+
+def _sentence(what: str, error: OSError) -> str:
+    denied = isinstance(error, PermissionError)
+    remedy = "let this user read it" if denied else "mend the disk or restore it from a backup"
+    return f"{what} cannot be read ({error.strerror}): {remedy}."
 
 
 def _shorter(segment: Segment, size: int, offset: int) -> SpoolError:

@@ -303,6 +303,15 @@ def test_the_second_loader_names_the_first(tmp_path: Path, monkeypatch: pytest.M
     assert f"process {os.getpid()} (loader ingest, since " in str(told.value)
 
 
+def test_a_warehouse_below_a_file_is_told(tmp_path: Path) -> None:
+    """Where no warehouse can be, the setting that names the place is told."""
+    (tmp_path / "file").touch()
+    where = replace(home(tmp_path), warehouse=str(tmp_path / "file/w.duckdb"))
+
+    with pytest.raises(WarehouseError, match=r"file/w\.lock cannot .*LOADER_WAREHOUSE\.$"):
+        ingest(where)
+
+
 def test_two_loaders_load_everything_once(tmp_path: Path) -> None:
     """Beside each other one waits for the other, and every event is there once."""
     where = home(tmp_path)
@@ -344,7 +353,7 @@ def test_a_directory_that_cannot_be_read_is_an_alarm(
         return real(path)
 
     monkeypatch.setattr("loader.spool.os.scandir", scandir)
-    with pytest.raises(SpoolError, match="closed cannot be read"):
+    with pytest.raises(SpoolError, match=r"closed cannot be read .*: let this user read it"):
         ingest(where)
 
     assert count(where) == 1

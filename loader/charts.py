@@ -6,6 +6,7 @@ it chooses, orders and words what the mart holds.
 """
 
 import math
+import re
 from collections.abc import Mapping
 from copy import deepcopy
 from textwrap import wrap
@@ -112,17 +113,22 @@ def _title(finding: str, *measure: str) -> alt.TitleParams:
     return alt.TitleParams(_lines(finding, 74), subtitle=_lines(said, 104))
 
 
+_WITHIN = re.compile(r"(?<=\d) (?=(?:h|min|days|pts)\b)|(?<=\bn) (?==)|(?<=\bn =) (?=\d)")
+"""The spaces within a number and its unit, and within ``n = 48``."""
+
+
 def _lines(text: str, width: int) -> list[str]:
     """Break a title into as few lines as it needs, of like length, so that no word is left alone.
 
-    A word without spaces (Japanese) is broken where it must be.
+    A word without spaces (Japanese) is broken where it must be; a number keeps its unit.
     """
+    text = _WITHIN.sub("\N{NO-BREAK SPACE}", text)
     needed = -(-len(text) // width) or 1
     for narrow in range(-(-len(text) // needed), width + 1):
         lines = wrap(text, max(narrow, 1), break_on_hyphens=False)
         if len(lines) <= needed:
             break
-    return lines or [""]
+    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines] or [""]
 
 
 def _rates(name: str, title: str, **scale: Any) -> alt.X:

@@ -157,6 +157,13 @@ def test_every_rate_of_a_table_has_its_interval_in_sight(sample: Ran) -> None:
     assert min(found[name] for name in ("01_overview", "02_campaign", "04_bounces", "06_links")) > 5
 
 
+def test_a_number_and_its_unit_stand_on_one_line() -> None:
+    """However a title is broken, no line ends between a number and its unit."""
+    for before in range(80):
+        title = charts._title(f"{'a ' * before}48 h, n = 20{' a' * (80 - before)}")
+        assert not any(line.endswith((" 48", " n", " =")) for line in title.text), title.text
+
+
 def test_no_words_under_a_title_are_missing(sample: Ran) -> None:
     """No subtitle has an empty part, and no sentence of a page holds a dash for a number."""
     for name, ran in sample.items():

@@ -147,6 +147,16 @@ def test_a_reference_too_young_is_named_as_the_cause(odd: Settings) -> None:
     assert notebook.pick(opened, "tiny", ages["age_hours"][0]).campaign_id == "tiny"
 
 
+def test_a_campaign_that_is_not_there_is_said_beside_the_list(odd: Settings) -> None:
+    """A name that means no campaign is told in JupyterLab too, not answered with another's page."""
+    opened = notebook.open_warehouse(kernel_environment(odd, {}))
+    said = notebook.pick(opened, "tny<").markup
+
+    assert "No campaign has the id or name &quot;tny&lt;&quot;: did you mean &quot;Tiny" in said
+    assert "Below is the newest." in said
+    assert 'class="ld note' not in notebook.pick(opened, "tiny").markup
+
+
 def test_unattributed_bounces_stand_on_every_page(con: duckdb.DuckDBPyConnection) -> None:
     """What no campaign is known of has its row, its sentence and its part of the chart's title."""
     lost = con.sql("from campaign_report where campaign_id is null").pl()

@@ -115,11 +115,12 @@ def _title(finding: str, *measure: str) -> alt.TitleParams:
 def _lines(text: str, width: int) -> list[str]:
     """Break a title into as few lines as it needs, of like length, so that no word is left alone.
 
-    A word without spaces (Japanese) is broken where it must be.
+    A word without spaces (Japanese) is broken where it must be, a number stays with its ``%``.
     """
+    whole = text.replace(" %", "\N{NO-BREAK SPACE}%")
     needed = -(-len(text) // width) or 1
     for narrow in range(-(-len(text) // needed), width + 1):
-        lines = wrap(text, max(narrow, 1), break_on_hyphens=False)
+        lines = wrap(whole, max(narrow, 1), break_on_hyphens=False)
         if len(lines) <= needed:
             break
     return lines or [""]

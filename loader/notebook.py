@@ -23,6 +23,8 @@ OFFERED = 1000
 """Campaigns that a list to choose from has."""
 SUGGESTED = 3
 """Campaigns that are named where none is meant."""
+ROWS = 100
+"""Rows that a frame shows in JupyterLab; polars' own ten hide the most of an answer."""
 _open: dict[str, duckdb.DuckDBPyConnection] = {}
 
 
@@ -70,6 +72,8 @@ def open_warehouse(environ: Mapping[str, str] | None = None) -> Warehouse:
     file of the first call, however often a newer one was published.
     """
     charts.enable()
+    if "POLARS_FMT_MAX_ROWS" not in os.environ:  # in which polars keeps a choice
+        pl.Config.set_tbl_rows(ROWS)
     settings = load_settings(os.environ if environ is None else environ, Path.cwd())
     if "last" in _open:
         _open.pop("last").close()

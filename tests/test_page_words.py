@@ -157,6 +157,19 @@ def test_a_campaign_that_is_not_there_is_said_beside_the_list(odd: Settings) -> 
     assert 'class="ld note' not in notebook.pick(opened, "tiny").markup
 
 
+def test_an_answer_shows_its_rows(odd: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame of a hundred rows is shown whole in a notebook, unless its reader chose otherwise."""
+    monkeypatch.delenv("POLARS_FMT_MAX_ROWS", raising=False)
+    with pl.Config():
+        frame = notebook.open_warehouse(kernel_environment(odd, {})).frame("from range(100)")
+        whole = frame._repr_html_().count("<tr>")
+        pl.Config.set_tbl_rows(4)
+        notebook.open_warehouse(kernel_environment(odd, {}))
+        chosen = frame._repr_html_().count("<tr>")
+
+    assert (whole, chosen) == (102, 7)
+
+
 def test_a_number_stays_with_its_percent_sign(odd: Settings) -> None:
     """No title of a chart breaks between a number and its percent sign."""
     opened = notebook.open_warehouse(kernel_environment(odd, {}))

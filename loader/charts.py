@@ -113,7 +113,7 @@ def _title(finding: str, *measure: str) -> alt.TitleParams:
     return alt.TitleParams(_lines(finding, 74), subtitle=_lines(said, 104))
 
 
-_WITHIN = re.compile(r"(?<=\d) (?=(?:h|min|days|pts)\b)|(?<=\bn) (?==)|(?<=\bn =) (?=\d)")
+_WITHIN = re.compile(r"(?<=\d) (?=%|(?:h|min|days|pts)\b)|(?<=\bn) (?==)|(?<=\bn =) (?=\d)")
 """The spaces within a number and its unit, and within ``n = 48``."""
 
 

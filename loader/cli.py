@@ -167,12 +167,14 @@ def status(as_json: bool) -> None:
 @click.option("--campaigns", default=12, show_default=True, help="Campaigns sent.")
 @click.option("--messages", default=20_000, show_default=True, help="Messages in all.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same bytes.")
-@click.option("--start", type=_TIME, metavar="TIME", help="When the first campaign is sent, UTC.")
+@click.option(
+    "--start", type=_TIME, metavar="TIME", help="First campaign, UTC; default: 2026-09-01."
+)
 @click.option(
     "--until",
     type=_TIME,
     metavar="TIME",
-    help="What would arrive after it has not happened yet, UTC.",
+    help="Leave out what would arrive later, UTC.",
 )
 @click.option("--to", "url", metavar="URL", help="Post to a receiver, signed.")
 @click.option("--spool", "into_spool", is_flag=True, help="Write into LOADER_HOME/spool.")
@@ -225,7 +227,9 @@ def simulate(
 @cli.command(epilog="Example: loader report 9d76d4b4 --output september.pdf")
 @click.argument("campaign", required=False)
 @click.option(
-    "--output", type=click.Path(path_type=Path), help="F.html, F.pdf; a folder for --all."
+    "--output",
+    type=click.Path(path_type=Path),
+    help="F.html, F.pdf; a folder for --all.  [default: in LOADER_HOME/reports]",
 )
 @click.option("--all", "all_campaigns", is_flag=True, help="A folder: an index and every campaign.")
 @_json
@@ -296,7 +300,7 @@ def quarantine(retry: bool, as_json: bool) -> None:
     type=click.IntRange(0, 36_500),
     default=7,
     show_default=True,
-    help="How long readers may go on.",
+    help="How long a reader's open connection keeps what it sees.",
 )
 @_json
 def maintain(keep_days: int, as_json: bool) -> None:

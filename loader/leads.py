@@ -333,7 +333,7 @@ def _unattributed(bounced: int) -> str:
 def _odd_campaigns(odd: pl.DataFrame) -> str:
     bad = odd.filter(pl.col("rate") > pl.col("pooled_rate")).sort("rate", descending=True)
     if bad.is_empty():
-        return "no campaign bounced unlike the rest"
+        return "no campaign of these days bounced unlike the rest"
     worst = bad.row(0, named=True)
     more = f" and {wording.plural(bad.height - 1, 'other')}" if bad.height > 1 else ""
     name = wording.short(worst["campaign_name"], 40)

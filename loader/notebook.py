@@ -23,6 +23,8 @@ OFFERED = 1000
 """Campaigns that a list to choose from has."""
 SUGGESTED = 3
 """Campaigns that are named where none is meant."""
+ROWS = 100
+"""Rows that a frame shows in JupyterLab; polars' own ten hide the most of an answer."""
 _open: dict[str, duckdb.DuckDBPyConnection] = {}
 
 
@@ -70,6 +72,8 @@ def open_warehouse(environ: Mapping[str, str] | None = None) -> Warehouse:
     file of the first call, however often a newer one was published.
     """
     charts.enable()
+    if "POLARS_FMT_MAX_ROWS" not in os.environ:  # in which polars keeps a choice
+        pl.Config.set_tbl_rows(ROWS)
     settings = load_settings(os.environ if environ is None else environ, Path.cwd())
     if "last" in _open:
         _open.pop("last").close()
@@ -196,6 +200,7 @@ class Picker(Html):
 _CHANGE = """
 const app = window.jupyterapp;
 if (!app) { this.nextElementSibling.hidden = false; return; }
+this.closest("label").nextElementSibling?.remove();
 const panel = app.shell.currentWidget;
 const cells = panel.content.widgets;
 panel.content.activeCellIndex = cells.findIndex(cell => cell.node.contains(this));
@@ -210,11 +215,13 @@ def pick(warehouse: Warehouse, campaign: str | None, age_hours: float = 0) -> Pi
 
     ``campaign`` is what the parameters say: an id, a name, or empty for the newest whose last
     delivery is ``age_hours`` old and that is not small (for the newest of all where none is).
+    Where it means no campaign, or one of several, that is said beside the list.
     """
     listed = _listed(warehouse)
     ripe = listed.filter(pl.col("age_hours") >= age_hours, ~pl.col("is_small"))
     among = listed if campaign or not age_hours else ripe
-    chosen = _meant(among, campaign).campaign_id or _meant(listed, "").campaign_id
+    meant = _meant(among, campaign)
+    chosen = meant.campaign_id or _meant(listed, "").campaign_id
     offered = listed.filter((pl.col("campaign_id") == chosen) | (pl.int_range(pl.len()) < OFFERED))
     options = "".join(_option(row, chosen) for row in offered.iter_rows(named=True))
     fallback = " Here, write the campaign's id into the parameters cell and run all cells."
@@ -224,6 +231,10 @@ def pick(warehouse: Warehouse, campaign: str | None, age_hours: float = 0) -> Pi
         f'onchange="{html.escape(_CHANGE)}">{options}</select>'
         f"<span hidden>{fallback}</span>{_others(listed.height)}</label>"
     )
+    if meant.said:
+        instead = "" if meant.campaign_id else " Below is the newest."
+        said = note(f"{meant.said[:1].upper()}{meant.said[1:]}{instead}")
+        markup += f"<div>{said.markup}</div>"
     return Picker(markup, f"{wording.plural(listed.height, 'campaign')} to choose from", chosen)
 
 

@@ -138,6 +138,37 @@ def test_a_warehouse_of_another_user_is_told(tmp_path: Path) -> None:
     )
 
 
+def test_every_key_of_json_is_documented(tmp_path: Path) -> None:
+    """docs/json.md names each key that --json prints, and none that it does not."""
+    text = (ROOT / "docs" / "json.md").read_text("utf-8")
+    table = re.findall(r"^\| (.*?) \| (.*) \|$", text, re.MULTILINE)
+    documented = [(row, set(re.findall(r"`(\w+)`", keys))) for row, keys in table]
+    printed = {
+        name: json.loads(loader(tmp_path, *shlex.split(command), "--json").stdout)
+        for name, command in {
+            "`loader simulate`": "simulate --spool --messages 1000 --campaigns 3",
+            "`loader ingest`": "ingest",
+            "`loader status`": "status",
+            "`loader quarantine`": "quarantine",
+            "… with `--retry`": "quarantine --retry",
+            "`loader verify`": "verify",
+            "`loader sql`": "sql 'select 1'",
+            "… with `--parquet`": "sql 'select 1' --parquet x.parquet",
+        }.items()
+    }
+    status, retried = printed["`loader status`"], printed["… with `--retry`"]
+    printed |= {f"… its `{part}`": status[part] for part in ("spool", "last_load", "events")}
+    printed["… its `retried`"] = retried["retried"]
+    printed["… one of its `reasons`"] = retried["reasons"][0]
+
+    assert {name: set(keys) for name, keys in printed.items()} == {
+        row: keys for row, keys in documented if row in printed
+    }
+    assert {f"`loader {name}`" for name in cli.commands} <= {
+        name for row, _ in documented for name in row.split(", ")
+    }
+
+
 def test_an_address_that_names_no_webhook_is_told(tmp_path: Path) -> None:
     """Who posts to a receiver's host is told how its address ends, not which secret is missing."""
     done = loader(tmp_path, "simulate", "--to", "http://user:pass@localhost:8003")

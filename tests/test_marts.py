@@ -14,10 +14,11 @@ import pytest
 from scipy import stats
 
 from loader.assets import asset
-from loader.events import message_key
+from loader.events import TABLES, message_key
 from tests.marts import at, bulk, database, one, put, refresh, rows
 
 NOW = "2026-04-01 12:00:00"
+DOCUMENT = Path(__file__).parents[1] / "docs" / "marts.md"
 
 
 @pytest.fixture(scope="module")
@@ -896,7 +897,7 @@ def test_types_of_the_contract(empty: duckdb.DuckDBPyConnection) -> None:
 
 def test_every_mart_is_documented() -> None:
     """docs/marts.md names every view and macro of sql/marts."""
-    document = (Path(__file__).parents[1] / "docs" / "marts.md").read_text("utf-8")
+    document = DOCUMENT.read_text("utf-8")
     missing = [
         file.stem
         for file in sorted((asset("sql") / "marts").glob("*.sql"))
@@ -908,7 +909,7 @@ def test_every_mart_is_documented() -> None:
 
 def test_every_column_is_documented(empty: duckdb.DuckDBPyConnection) -> None:
     """docs/marts.md lists the columns of each view, all of them, in their order."""
-    document = (Path(__file__).parents[1] / "docs" / "marts.md").read_text("utf-8")
+    document = DOCUMENT.read_text("utf-8")
     sections = re.findall(r"^### `(\w+)`\n\n.*?\n\n(.*?)\n$", document, re.MULTILINE | re.DOTALL)
     for view, listed in sections:
         columns = [
@@ -919,6 +920,55 @@ def test_every_column_is_documented(empty: duckdb.DuckDBPyConnection) -> None:
 
         assert columns == [row[0] for row in empty.execute(f"describe {view}").fetchall()], view
     assert len(sections) > 40
+
+
+def test_every_table_is_documented(empty: duckdb.DuckDBPyConnection) -> None:
+    """docs/marts.md gives every column of each table of events, the quarantine and the ledger."""
+    document = DOCUMENT.read_text("utf-8")
+    text = document.partition("## The tables")[2].partition("## From events")[0]
+    shared = re.findall(r"`(\w+)`", text.partition(": what an event held")[0])
+    own = dict(re.findall(r"^\| `(\w+)` \|.*\| (.*)\|$", text, re.MULTILINE))
+    whole = dict(re.findall(r"`(\w+)` \(a (?:line|load) .*?: (`.*?)\)", text))
+    listed = {name: {*shared, *re.findall(r"`(\w+)`", columns)} for name, columns in own.items()}
+    listed |= {name: set(re.findall(r"`(\w+)`", columns)) for name, columns in whole.items()}
+
+    assert set(listed) == {*TABLES, "quarantine", "ingest_ledger"}
+    for table, columns in listed.items():
+        found = empty.execute(f"describe {table}").fetchall()
+        assert columns == {row[0] for row in found}, table
+
+
+def test_rates_are_what_the_document_says(listed: duckdb.DuckDBPyConnection) -> None:
+    """Each rate is, over whole lists of campaigns, the quotient that docs/marts.md gives."""
+    text = DOCUMENT.read_text("utf-8").partition("## From events to rates")[2]
+    formulas = re.findall(r"^\| `(\w+_rate)` \| `(\w+)`.*? / `(\w+)`", text, re.MULTILINE)
+    campaigns = "campaign_report where attempted > 0"
+    wrong = [
+        rate
+        for rate, part, whole in formulas
+        if one(listed, f"select count(*) from {campaigns} and {rate} <> {part} / {whole}")
+        or not one(listed, f"select count({rate}) from {campaigns}")
+    ]
+
+    assert {rate for rate, _, _ in formulas} == {
+        column
+        for (column, *_) in listed.execute("describe campaign_report").fetchall()
+        if column.endswith("_rate")
+    }
+    assert wrong == []
+
+
+def test_the_document_has_the_thresholds_of_machines(empty: duckdb.DuckDBPyConnection) -> None:
+    """The values that docs/marts.md gives of the rules for machines are those in force."""
+    text = DOCUMENT.read_text("utf-8").partition("## Machines")[2].partition("\n## ")[0]
+    said = {name: float(value) for name, value in re.findall(r"`(\w+)` \(([\d.]+)\)", text)}
+    known = dict(empty.execute("select name, value from metric_threshold").fetchall())
+    flags = set(re.findall(r"^\| `(is_\w+)`", text, re.MULTILINE))
+    columns = {row[0] for row in empty.execute("describe event_message").fetchall()}
+
+    assert len(said) == 8
+    assert said.items() <= known.items()
+    assert flags == {name for name in columns if name.startswith("is_")} - {"is_machine"}
 
 
 def test_checks_survive_any_share(con: duckdb.DuckDBPyConnection) -> None:

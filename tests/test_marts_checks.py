@@ -199,11 +199,11 @@ CASES: dict[str, tuple[Fault, list[Said]]] = {
         ("warning", "unattributed bounces", "100.0 % of 1 bounce names no campaign and has no "
          f"delivery that does: {NAMELESS}")]),
     "senders that are silent": (silent(1001, 1002, 999, 1000), [
-        ("warning", "no async bounce", f"Sender domain (none given) has 1001 deliveries {MX}"),
-        ("warning", "no async bounce", f"Sender domain s1.example has 1002 deliveries {MX}"),
-        ("warning", "no async bounce", f"Sender domain s3.example has 1000 deliveries {MX}")]),
+        ("warning", "no async bounce", f"Sender domain (none given) has 1,001 deliveries {MX}"),
+        ("warning", "no async bounce", f"Sender domain s1.example has 1,002 deliveries {MX}"),
+        ("warning", "no async bounce", f"Sender domain s3.example has 1,000 deliveries {MX}")]),
     "more silent senders than are named": (silent(1000, 1001, 1002, 1003, 1004, 1005, 1006), [
-        *(("warning", "no async bounce", f"Sender domain s{n}.example has 100{n} deliveries {MX}")
+        *(("warning", "no async bounce", f"Sender domain s{n}.example has 1,00{n} deliveries {MX}")
           for n in range(2, 7)),
         ("warning", "no async bounce",
          "Sender domains without any async bounce either: 2 more.")]),

@@ -147,6 +147,45 @@ def test_a_reference_too_young_is_named_as_the_cause(odd: Settings) -> None:
     assert notebook.pick(opened, "tiny", ages["age_hours"][0]).campaign_id == "tiny"
 
 
+def test_a_campaign_that_is_not_there_is_said_beside_the_list(odd: Settings) -> None:
+    """A name that means no campaign is told in JupyterLab too, not answered with another's page."""
+    opened = notebook.open_warehouse(kernel_environment(odd, {}))
+    said = notebook.pick(opened, "tny<").markup
+
+    assert "No campaign has the id or name &quot;tny&lt;&quot;: did you mean &quot;Tiny" in said
+    assert "Below is the newest." in said
+    assert 'class="ld note' not in notebook.pick(opened, "tiny").markup
+
+
+def test_an_answer_shows_its_rows(odd: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame of a hundred rows is shown whole in a notebook, unless its reader chose otherwise."""
+    monkeypatch.delenv("POLARS_FMT_MAX_ROWS", raising=False)
+    with pl.Config():
+        frame = notebook.open_warehouse(kernel_environment(odd, {})).frame("from range(100)")
+        whole = frame._repr_html_().count("<tr>")
+        pl.Config.set_tbl_rows(4)
+        notebook.open_warehouse(kernel_environment(odd, {}))
+        chosen = frame._repr_html_().count("<tr>")
+
+    assert (whole, chosen) == (102, 7)
+
+
+def test_a_number_stays_with_its_percent_sign(odd: Settings) -> None:
+    """No title of a chart breaks between a number and its percent sign."""
+    opened = notebook.open_warehouse(kernel_environment(odd, {}))
+    marts = ("funnel_plot", "funnel_limit")
+    frames = [opened.frame(f"from {mart} where measure = 'bounce'") for mart in marts]
+    subtitles = []
+    for measure in ("bounce", "click"):
+        for spread in (1.0, 2.2, 12.2, 123.2):
+            named = {"measure": pl.lit(measure), "spread": spread, "pooled_rate": 0.026}
+            drawn = charts.funnel_plot(*(frame.with_columns(**named) for frame in frames), measure)
+            subtitles.append(drawn.to_dict()["title"]["subtitle"])
+
+    assert {len(lines) for lines in subtitles} == {2}
+    assert [line for lines in subtitles for line in lines if line.startswith("%")] == []
+
+
 def test_unattributed_bounces_stand_on_every_page(con: duckdb.DuckDBPyConnection) -> None:
     """What no campaign is known of has its row, its sentence and its part of the chart's title."""
     lost = con.sql("from campaign_report where campaign_id is null").pl()

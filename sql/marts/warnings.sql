@@ -95,8 +95,8 @@ warning as (
         quality.severity,
         'no async bounce' as topic,
         'Sender domain ' || coalesce(shown_word(sender.sender_domain), '(none given)')
-        || ' has ' || sender.delivered_events
-        || ' deliveries and never an async bounce: the MX of its '
+        || ' has ' || counted(sender.delivered_events, 'delivery', 'deliveries')
+        || ' and never an async bounce: the MX of its '
         || 'bounce domain is probably missing.' as sentence,
     from quality
     cross join (
@@ -111,7 +111,8 @@ warning as (
         4 as number,
         quality.severity,
         'no async bounce' as topic,
-        'Sender domains without any async bounce either: ' || more.domains || ' more.'
+        'Sender domains without any async bounce either: '
+        || format('{:,}', more.domains) || ' more.'
             as sentence,
     from quality
     cross join (select count(*) - 5 as domains from silent_sender) as more
@@ -155,7 +156,7 @@ warning as (
         6 as number,
         quality.severity,
         'unknown words' as topic,
-        'unknown_words lists ' || more.words || ' more that '
+        'unknown_words lists ' || format('{:,}', more.words) || ' more that '
         || if(more.words = 1, 'is', 'are') || ' not known.' as sentence,
     from quality
     cross join (select count(*) - 5 as words from unknown_words) as more
@@ -176,7 +177,8 @@ warning as (
         8 as number,
         'warning' as severity,
         'tracking absent' as topic,
-        untracked || ' of ' || counted(campaigns, 'campaign', 'campaigns') || if(
+        format('{:,}', untracked) || ' of '
+        || counted(campaigns, 'campaign', 'campaigns') || if(
             untracked = 1,
             ' has no open, click or subscription change at all: its',
             ' have no open, click or subscription change at all: their'
@@ -188,7 +190,7 @@ warning as (
         9 as number,
         'note' as severity,
         'unripe campaigns' as topic,
-        unripe || ' of ' || counted(campaigns, 'campaign', 'campaigns')
+        format('{:,}', unripe) || ' of ' || counted(campaigns, 'campaign', 'campaigns')
         || if(unripe = 1, ' was', ' were') || ' last delivered less than '
         || cast(threshold('comparable_hours') as integer)
         || ' hours ago: compare ' || if(unripe = 1, 'it', 'them')
@@ -223,7 +225,8 @@ warning as (
         12 as number,
         'note' as severity,
         'freshness' as topic,
-        'The newest event is ' || cast(floor(silent_hours) as bigint) || ' hours old.'
+        'The newest event is ' || format('{:,}', cast(floor(silent_hours) as bigint))
+            || ' hours old.'
             as sentence,
     from latest
     where silent_hours >= 24
@@ -232,11 +235,11 @@ warning as (
         13 as number,
         severity,
         'duplicates' as topic,
-        if(
-            found = 1,
-            '1 event came more than once and was counted once.',
-            found || ' events came more than once and were counted once.'
-        ) as sentence,
+        counted(
+            found,
+            'event came more than once and was',
+            'events came more than once and were'
+        ) || ' counted once.' as sentence,
     from quality
     where check_name = 'duplicates' and found > 0
     union all

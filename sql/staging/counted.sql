@@ -1,4 +1,5 @@
--- a number and what it counts, in words: counted(1, 'line was', 'lines were')
+-- a number and what it counts, in words: counted(1000, 'line was', 'lines were') is
+-- '1,000 lines were'
 create or replace macro counted(number, of_one, of_many) as (
-    number || ' ' || if(number = 1, of_one, of_many)
+    format('{:,} ', number) || if(number = 1, of_one, of_many)
 );

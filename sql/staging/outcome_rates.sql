@@ -1,8 +1,8 @@
 -- grain: that of the view named by `counts`, which holds the columns of outcome_counts
 -- beside rated (the accepted messages that rates of reactions are of: NULL where no
 -- open, click or subscription change came at all) and has_complaints (false: complaints
--- are not reported); adds every rate with its 95 % Wilson interval, as reference
--- formulas: unit messages, NULL where the denominator is 0
+-- are not reported); adds every rate with its 95 % Wilson interval: unit messages, NULL
+-- where the denominator is 0
 create or replace macro outcome_rates(counts) as table
 select
     *,

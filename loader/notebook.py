@@ -39,13 +39,7 @@ class Warehouse:
         can be seen, else its id.
         """
         relation = self.connection.sql(sql, params=parameters or None)
-        return _seen_names(_plain_numbers(relation.pl()))
-
-
-def _plain_numbers(frame: pl.DataFrame) -> pl.DataFrame:
-    # A DECIMAL has no JSON form that Altair knows.
-    exact = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Decimal)]
-    return frame.with_columns(pl.col(exact).cast(pl.Float64))
+        return _seen_names(relation.pl().cast({pl.selectors.decimal(): pl.Float64}))
 
 
 def _seen_names(frame: pl.DataFrame) -> pl.DataFrame:

@@ -1,6 +1,7 @@
 """Settings → what a notebook needs: the published warehouse as frames, and the campaign picker.
 
-A notebook never writes and never locks: it reads the published file through ``loader.query``.
+A notebook never locks and never writes to the warehouse: it reads what was published, through
+``loader.query``.
 """
 
 import html

@@ -7,7 +7,6 @@ it chooses, orders and words what the mart holds.
 
 import math
 from collections.abc import Mapping
-from copy import deepcopy
 from textwrap import wrap
 from typing import Any, TypeAlias
 from urllib.parse import unquote
@@ -81,11 +80,12 @@ def _theme() -> alt.theme.ThemeConfig:
 
 
 def _render(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    drawn = deepcopy(spec)
-    drawn["$schema"] = "https://vega.github.io/schema/vega-lite/v5.json"
     actions = {"export": True, "source": False, "compiled": False, "editor": False}
-    drawn["description"] = ". ".join(filter(None, said(drawn.get("title"))))
-    drawn["usermeta"] = {"embedOptions": {"actions": actions, "renderer": "svg"}}
+    drawn = spec | {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "description": ". ".join(filter(None, said(spec.get("title")))),
+        "usermeta": {"embedOptions": {"actions": actions, "renderer": "svg"}},
+    }
     return {MIME: drawn, "text/plain": "<chart>"}, {}
 
 

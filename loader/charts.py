@@ -6,6 +6,7 @@ it chooses, orders and words what the mart holds.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from textwrap import wrap
 from typing import Any, TypeAlias
@@ -437,14 +438,11 @@ def links(clicked: pl.DataFrame) -> Drawn:
 
 def _distinct(labels: list[str]) -> list[str]:
     """Labels with a number where two would be the same row of a chart."""
-    seen: dict[str, int] = {}
-    for label in labels:
-        seen[label] = seen.get(label, 0) + 1
-    count = dict.fromkeys(seen, 0)
+    often, so_far = Counter(labels), Counter[str]()
     result = []
     for label in labels:
-        count[label] += 1
-        result.append(f"{label} ({count[label]})" if seen[label] > 1 else label)
+        so_far[label] += 1
+        result.append(f"{label} ({so_far[label]})" if often[label] > 1 else label)
     return result
 
 

@@ -13,7 +13,7 @@ import duckdb
 import polars as pl
 
 from loader.assets import asset
-from loader.batch import PLACES, TIME, Block, Parsed, as_text, schema, without
+from loader.batch import PLACES, TIME, Block, Parsed, as_text, count_by_block, schema, without
 from loader.dedupe import Decision, decide, net, replaced
 from loader.errors import LacksMemory, SettingsError, WarehouseError
 from loader.events import SPECIFIC, TABLES, own_lines
@@ -753,10 +753,9 @@ def _put(con: duckdb.DuckDBPyConnection, table: str, value: str) -> None:
 
 
 def _ledger(parsed: Parsed, decisions: Mapping[str, Decision], started: datetime) -> pl.DataFrame:
-    duplicates = [0] * len(parsed.blocks)
-    for decision in decisions.values():
-        _count(decision.duplicates, duplicates)
-    quarantined = _count(parsed.refused, [0] * len(parsed.blocks))
+    blocks = len(parsed.blocks)
+    duplicates = count_by_block(blocks, (decision.duplicates for decision in decisions.values()))
+    quarantined = count_by_block(blocks, [parsed.refused])
     moments, finished = _moments(parsed), _now()
     rows = [
         {
@@ -793,12 +792,6 @@ def _corrected(ledger: pl.DataFrame, was: pl.DataFrame) -> pl.DataFrame:
     rows = rows.filter(pl.any_horizontal(pl.col("inserted", "duplicates", "quarantined") != 0))
     rows = rows.with_columns(read=inserted + pl.col("duplicates") + pl.col("quarantined"))
     return rows.select(pl.col(name).cast(kind) for name, kind in LEDGER.items())
-
-
-def _count(frame: pl.DataFrame, into: list[int]) -> list[int]:
-    for number, found in frame.group_by("block").len().rows():
-        into[number] += found
-    return into
 
 
 def _moments(parsed: Parsed) -> dict[int, dict[str, object]]:

@@ -57,9 +57,8 @@ class Target(Protocol):
     memory: str
     """What DuckDB may take once it is opened again; empty for the little that loads need."""
 
-    @property
-    def prefix(self) -> str:
-        """What stands before the names of this spool's segments in the tables."""
+    prefix: str
+    """What stands before the names of this spool's segments in the tables."""
 
     @property
     def con(self) -> duckdb.DuckDBPyConnection:

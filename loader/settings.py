@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from loader.errors import SettingsError
 
 SHORTEST_SECRET = 8
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+WEBHOOK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")
 """Without the underscore: servers drop such a header, for it may pass for another one."""
 _TAKEN = {"content-type", "content-length", "host", "transfer-encoding", "x-signature"}
@@ -191,7 +191,7 @@ def _webhooks(text: Mapping[str, str], document: Mapping[str, Any]) -> dict[str,
 
 
 def _webhook_table(name: str, table: object) -> Webhook:
-    if not _NAME.fullmatch(name):
+    if not WEBHOOK_NAME.fullmatch(name):
         raise SettingsError(f"webhook name {name!r}: use letters, digits, '-' and '_', at most 64.")
     if not isinstance(table, dict) or not set(table) <= set(_WEBHOOK_KEYS):
         raise SettingsError(

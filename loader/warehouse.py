@@ -209,7 +209,7 @@ class Warehouse:
             order by all
             limit $most
         """
-        return self._frame(query, {"most": most})
+        return self._target.ask(lambda con: con.sql(query, params={"most": most}).pl())
 
     def spans(self, ties: pl.DataFrame) -> list[Span]:
         """Return what has been loaded in which a line of a tied event can stand."""
@@ -554,9 +554,6 @@ class Warehouse:
 
     def _rows(self, query: str, *values: object) -> list[Any]:
         return self._target.ask(lambda con: con.execute(query, values).fetchall())
-
-    def _frame(self, query: str, parameters: Mapping[str, object]) -> pl.DataFrame:
-        return self._target.ask(lambda con: con.sql(query, params=dict(parameters)).pl())
 
 
 def _bounds(frame: pl.DataFrame) -> dict[str, Any]:

@@ -154,14 +154,10 @@ def _open(_planned: Sequence[Campaign]) -> pl.Expr:
 
 
 def _click(planned: Sequence[Campaign]) -> pl.Expr:
-    links = pl.DataFrame(
-        [(one.index, at, _text(url)) for one in planned for at, url in enumerate(one.links)],
-        schema={"campaign": pl.Int32, "detail": pl.Int16, "url": pl.String},
-        orient="row",
-    )
+    links = pl.Series([_text(url) for one in planned for url in one.links])
     start = {one.index: sum(len(o.links) for o in planned[: one.index]) for one in planned}
     row = pl.col("campaign").replace_strict(start, return_dtype=pl.Int64) + pl.col("detail")
-    url = ("url", pl.lit(links["url"]).gather(row))
+    url = ("url", pl.lit(links).gather(row))
     return _json("click", _SENDER, _RECIPIENT, url, _BARE, _TIMESTAMP, _CAMPAIGN)
 
 

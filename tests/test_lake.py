@@ -486,7 +486,7 @@ class Watch:
             try:
                 with query.connect(self._settings) as con:
                     self._compare(con)
-            except (LoaderError, duckdb.IOException, duckdb.Error) as error:
+            except (LoaderError, duckdb.Error) as error:
                 if "answer" not in str(error) and "ingest first" not in str(error):
                     self._tell(error)
 

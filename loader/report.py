@@ -47,7 +47,7 @@ def report(
     campaign: str | None = None,
     output: Path | None = None,
     all_campaigns: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = lambda _sentence: None,
 ) -> Path:
     """Write a report and return its path.
 
@@ -58,19 +58,18 @@ def report(
     hears one short sentence per step, and what is to be known of the choice. Raises
     ``ReportError``; a file appears whole or not at all.
     """
-    say = progress or (lambda _: None)
     warehouse = notebook.open_warehouse(kernel_environment(settings, os.environ))
     if warehouse.frame("select from_offset from ingest_ledger limit 1").is_empty():
-        say(f"nothing has been loaded in {settings.home.absolute()}: run loader ingest first.")
+        progress(f"nothing has been loaded in {settings.home.absolute()}: run loader ingest first.")
     if all_campaigns:
         pages = _all_pages(warehouse, output or settings.reports / "all")
     else:
-        meant = None if campaign is None else _meant(warehouse, campaign, say)
+        meant = None if campaign is None else _meant(warehouse, campaign, progress)
         pages = [_one_page(settings, meant, output)]
     _make_folder(pages[0].output)
     with kernel(settings) as client, bundle.made_ahead() as script:
         for position, wanted in enumerate(pages, start=1):
-            say(f"{position} of {len(pages)}: {wanted.output.name}")
+            progress(f"{position} of {len(pages)}: {wanted.output.name}")
             _write(client, wanted, script)
     return pages[0].output
 

@@ -530,7 +530,7 @@ def another(settings: Settings, name: str, data: bytes) -> tuple[Warehouse, _Run
     """Another loader that has loaded ``data`` and goes on."""
     (settings.spool / name).write_bytes(data)
     warehouse = Warehouse(target_of(settings), settings.timezone).open()
-    run = _Run(settings, warehouse, lambda *_: None)
+    run = _Run(settings, warehouse, lambda *_: None, lambda *_: None)
     run.once()
     return warehouse, run
 

@@ -197,21 +197,14 @@ def _webhook_table(name: str, table: object) -> Webhook:
         raise SettingsError(
             f"[webhooks.{name}] takes the keys secrets, api_key and retired_secrets only."
         )
-    return _webhook(
-        name,
-        _text("secrets", {}, table),
-        _text("api_key", {}, table),
-        _text("retired_secrets", {}, table),
-    )
-
-
-def _webhook(name: str, secrets: str, api_key: str, retired: str) -> Webhook:
-    if any(len(secret) < SHORTEST_SECRET for secret in secrets.split()):
+    text = {key: _text(key, {}, table) for key in _WEBHOOK_KEYS}
+    secrets, retired = text["secrets"].split(), text["retired_secrets"].split()
+    if any(len(secret) < SHORTEST_SECRET for secret in secrets):
         raise SettingsError(
             f"a secret of webhook {name!r} is shorter than {SHORTEST_SECRET} characters: "
             "copy it again from the provider's page."
         )
-    return Webhook(name, tuple(secrets.split()), _api_key(name, api_key), tuple(retired.split()))
+    return Webhook(name, tuple(secrets), _api_key(name, text["api_key"]), tuple(retired))
 
 
 def _api_key(name: str, text: str) -> tuple[str, str] | None:

@@ -19,14 +19,7 @@ import duckdb
 from loader.errors import LacksMemory, WarehouseError
 from loader.lock import sole_loader
 from loader.memory import lacked_memory
-from loader.publication import (
-    beside,
-    copy,
-    private_path,
-    publish,
-    sync_file,
-    wal,
-)
+from loader.publication import beside, copy, private_path, publish, sync_file, wal
 from loader.settings import Settings, names_lake
 from loader.spool import Segment, sync_directory
 

@@ -143,7 +143,7 @@ def _tips(frame: pl.DataFrame, *names: str) -> list[alt.Tooltip]:
 def _tip(frame: pl.DataFrame, name: str) -> alt.Tooltip:
     title = name.replace("_", " ")
     kind = frame.schema[name]
-    if kind in (pl.Float64, pl.Float32):
+    if kind.is_float():
         form = ".2f" if name.endswith(("hours", "value")) else ".2%"
         return alt.Tooltip(name, type="quantitative", title=title, format=form)
     if kind.is_integer():
@@ -176,7 +176,7 @@ def funnel(stages: pl.DataFrame, report: pl.DataFrame) -> Drawn:
         return note("No message of this campaign has arrived yet.")
     said = {row["stage"]: row for row in stages.iter_rows(named=True)}
     labelled = stages.with_columns(
-        label=pl.Series([_stage_label(row) for row in stages.iter_rows(named=True)], dtype=pl.Utf8),
+        label=pl.Series([_stage_label(row) for row in stages.iter_rows(named=True)]),
         end=pl.col("messages").fill_null(0),
     )
     accepted, reacted = said["accepted"], said["opened or clicked"]
@@ -998,7 +998,7 @@ def hours(cells: pl.DataFrame, kind: str, zone: str) -> Drawn:
         return note(f"No {kind} by a person has been recorded yet.")
     days = dict(enumerate(DAYS, start=1))
     named = cells.with_columns(
-        day=pl.col("weekday").replace_strict(days, return_dtype=pl.Utf8),
+        day=pl.col("weekday").replace_strict(days, return_dtype=pl.String),
     )
     few = bool(cells[f"{kind}_is_small"][0])
     title = _title(
@@ -1136,7 +1136,7 @@ def soft_runs(groups: pl.DataFrame) -> Drawn:
         return note("No recipient's latest mail bounced softly.")
     last = groups.sort("soft_bounces_in_a_row").row(-1, named=True)
     named = groups.sort("soft_bounces_in_a_row").with_columns(
-        in_a_row=pl.col("soft_bounces_in_a_row").cast(pl.Utf8).replace("7", "7 or more")
+        in_a_row=pl.col("soft_bounces_in_a_row").cast(pl.String).replace("7", "7 or more")
     )
     return _bars(
         named,

@@ -68,7 +68,7 @@ def _table(
     rows = list(frame.iter_rows(named=True))
     cells = pl.DataFrame(
         {key: [cell(row) for row in rows] for key, (_, cell) in columns.items()},
-        schema=dict.fromkeys(columns, pl.Utf8),
+        schema=dict.fromkeys(columns, pl.String),
     )
     built = (
         GT(cells, id=name)

@@ -134,7 +134,7 @@ def opened(home: Path) -> Iterator["_Run"]:
     settings = load_settings({"LOADER_HOME": str(home)}, home)
     target = target_of(settings)
     with target.turn("bench"), closing(Warehouse(target, settings.timezone).open()) as warehouse:
-        yield _Run(settings, warehouse, lambda _events, _done, _total: None)
+        yield _Run(settings, warehouse, lambda *_: None, lambda *_: None)
 
 
 def load(home: Path) -> None:

@@ -25,6 +25,7 @@ import duckdb
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[0] = str(ROOT)  # else this file would be taken for a module of the same name
 
+from bench.spools import environment_of  # noqa: E402
 from loader import warehouse  # noqa: E402
 from loader.ingest import ingest  # noqa: E402
 from loader.settings import Settings, load_settings  # noqa: E402
@@ -55,7 +56,6 @@ OF_ONE = {
 }
 GOALS = {"campaign_report": 3.0, "one campaign": 0.3}
 OTHER_GOAL = GROWTH_GOAL = 6.0
-SECRET = "a-secret-for-benchmarks"
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         home = options.home or Path(scratch) / "home"
-        environ = {"LOADER_HOME": str(home), "LOADER_SECRETS": SECRET}
-        settings = load_settings(environ, Path(scratch))
+        settings = load_settings(environment_of(home), Path(scratch))
         shares = load(settings, options.messages)
         paths = [Path(settings.warehouse)]
         if options.synthetic:

@@ -185,7 +185,7 @@ def parse_with_lines(blocks: Sequence[Block], shapes: Shapes) -> tuple[Parsed, L
     for table, frame in read.items():
         frames[table].append(frame)
     events = {table: _in_order(found, lines) for table, found in frames.items() if found}
-    tally = _tally(len(blocks), [*events.values(), refused])
+    tally = count_by_block(len(blocks), [*events.values(), refused])
     return Parsed(extents, events, refused, tally), lines
 
 
@@ -230,7 +230,8 @@ def ranks_of(texts: Iterable[bytes]) -> dict[bytes, int]:
     return {text: rank for rank, text in enumerate(sorted(set(texts)))}
 
 
-def _tally(blocks: int, frames: Iterable[pl.DataFrame]) -> list[int]:
+def count_by_block(blocks: int, frames: Iterable[pl.DataFrame]) -> list[int]:
+    """Return how many rows of ``frames`` each of so many blocks has."""
     read = [0] * blocks
     for frame in frames:
         for number, found in frame["block"].value_counts().rows():

@@ -7,8 +7,8 @@ it chooses, orders and words what the mart holds.
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
-from copy import deepcopy
 from textwrap import wrap
 from typing import Any, TypeAlias
 from urllib.parse import unquote
@@ -82,11 +82,12 @@ def _theme() -> alt.theme.ThemeConfig:
 
 
 def _render(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    drawn = deepcopy(spec)
-    drawn["$schema"] = "https://vega.github.io/schema/vega-lite/v5.json"
     actions = {"export": True, "source": False, "compiled": False, "editor": False}
-    drawn["description"] = ". ".join(filter(None, said(drawn.get("title"))))
-    drawn["usermeta"] = {"embedOptions": {"actions": actions, "renderer": "svg"}}
+    drawn = spec | {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
+        "description": ". ".join(filter(None, said(spec.get("title")))),
+        "usermeta": {"embedOptions": {"actions": actions, "renderer": "svg"}},
+    }
     return {MIME: drawn, "text/plain": "<chart>"}, {}
 
 
@@ -148,7 +149,7 @@ def _tips(frame: pl.DataFrame, *names: str) -> list[alt.Tooltip]:
 def _tip(frame: pl.DataFrame, name: str) -> alt.Tooltip:
     title = name.replace("_", " ")
     kind = frame.schema[name]
-    if kind in (pl.Float64, pl.Float32):
+    if kind.is_float():
         form = ".2f" if name.endswith(("hours", "value")) else ".2%"
         return alt.Tooltip(name, type="quantitative", title=title, format=form)
     if kind.is_integer():
@@ -181,7 +182,7 @@ def funnel(stages: pl.DataFrame, report: pl.DataFrame) -> Drawn:
         return note("No message of this campaign has arrived yet.")
     said = {row["stage"]: row for row in stages.iter_rows(named=True)}
     labelled = stages.with_columns(
-        label=pl.Series([_stage_label(row) for row in stages.iter_rows(named=True)], dtype=pl.Utf8),
+        label=pl.Series([_stage_label(row) for row in stages.iter_rows(named=True)]),
         end=pl.col("messages").fill_null(0),
     )
     accepted, reacted = said["accepted"], said["opened or clicked"]
@@ -443,14 +444,11 @@ def links(clicked: pl.DataFrame) -> Drawn:
 
 def _distinct(labels: list[str]) -> list[str]:
     """Labels with a number where two would be the same row of a chart."""
-    seen: dict[str, int] = {}
-    for label in labels:
-        seen[label] = seen.get(label, 0) + 1
-    count = dict.fromkeys(seen, 0)
+    often, so_far = Counter(labels), Counter[str]()
     result = []
     for label in labels:
-        count[label] += 1
-        result.append(f"{label} ({count[label]})" if seen[label] > 1 else label)
+        so_far[label] += 1
+        result.append(f"{label} ({so_far[label]})" if often[label] > 1 else label)
     return result
 
 
@@ -1006,7 +1004,7 @@ def hours(cells: pl.DataFrame, kind: str, zone: str) -> Drawn:
         return note(f"No {kind} by a person has been recorded yet.")
     days = dict(enumerate(DAYS, start=1))
     named = cells.with_columns(
-        day=pl.col("weekday").replace_strict(days, return_dtype=pl.Utf8),
+        day=pl.col("weekday").replace_strict(days, return_dtype=pl.String),
     )
     few = bool(cells[f"{kind}_is_small"][0])
     title = _title(
@@ -1144,7 +1142,7 @@ def soft_runs(groups: pl.DataFrame) -> Drawn:
         return note("No recipient's latest mail bounced softly.")
     last = groups.sort("soft_bounces_in_a_row").row(-1, named=True)
     named = groups.sort("soft_bounces_in_a_row").with_columns(
-        in_a_row=pl.col("soft_bounces_in_a_row").cast(pl.Utf8).replace("7", "7 or more")
+        in_a_row=pl.col("soft_bounces_in_a_row").cast(pl.String).replace("7", "7 or more")
     )
     return _bars(
         named,

@@ -27,7 +27,6 @@ select coalesce(campaign_name, campaign_id, '(bounces that name no campaign)') a
     maturity
 from campaign_report order by first_delivered_at desc nulls last
 """
-_WIDE = 200
 
 
 def demo(
@@ -75,15 +74,7 @@ def _environment(home: Path) -> dict[str, str]:
         "LOADER_HOME": str(home),
         "LOADER_SECRETS": secrets.token_urlsafe(32),
         "LOADER_CONFIG": os.devnull,  # no loader.toml: a real warehouse may be named there
-        "COLUMNS": os.environ.get("COLUMNS", str(_terminal_columns())),
     }
-
-
-def _terminal_columns() -> int:
-    try:
-        return os.get_terminal_size().columns
-    except OSError:
-        return _WIDE
 
 
 @contextmanager

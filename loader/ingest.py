@@ -75,9 +75,9 @@ def ingest(
     *,
     follow: bool = False,
     rebuild: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = lambda _events, _done, _total: None,
     stop: Callable[[], bool] | None = None,
-    warn: Warn | None = None,
+    warn: Warn = lambda _sentence: None,
 ) -> IngestResult:
     """Load what is new in the spool and publish the warehouse.
 
@@ -94,7 +94,7 @@ def ingest(
     warehouse = Warehouse(target, settings.timezone)
     purpose = "loader ingest" + " --rebuild" * rebuild + " --follow" * follow
     with told(described(settings)), target.turn(purpose), closing(warehouse):
-        run = _Run(settings, warehouse, progress or (lambda _events, _done, _total: None), warn)
+        run = _Run(settings, warehouse, progress, warn)
         if rebuild:
             run.rebuild()
         warehouse.open()
@@ -124,17 +124,11 @@ class _Run:
     """One run of ``ingest``: what it has done so far."""
 
     def __init__(
-        self,
-        settings: Settings,
-        warehouse: Warehouse,
-        progress: Progress,
-        warn: Warn | None = None,
+        self, settings: Settings, warehouse: Warehouse, progress: Progress, warn: Warn
     ) -> None:
-        self._settings = settings
-        self._warn = warn or (lambda _sentence: None)
-        self._warehouse = warehouse
+        self._settings, self._warehouse = settings, warehouse
+        self._progress, self._warn = progress, warn
         self._batch_bytes = BATCH_BYTES * warehouse.batch_scale
-        self._progress = progress
         self._started = time.monotonic()
         self._loaded = Loaded()
         self._bytes = 0

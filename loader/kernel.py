@@ -7,7 +7,6 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from ipykernel.kernelspec import make_ipkernel_cmd
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
@@ -33,11 +32,6 @@ class OwnKernelSpecs(KernelSpecManager):
     def find_kernel_specs(self) -> dict[str, str]:
         """Return the one kernel's name and resource directory."""
         return {NAME: self.get_kernel_spec(NAME).resource_dir}
-
-    def get_all_specs(self) -> dict[str, Any]:
-        """Return the one kernel as the server's kernel list shows it."""
-        spec = self.get_kernel_spec(NAME)
-        return {NAME: {"resource_dir": spec.resource_dir, "spec": spec.to_dict()}}
 
 
 def kernel_environment(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:

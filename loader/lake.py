@@ -34,7 +34,7 @@ _KEEPALIVE = {
     "keepalives_count": 3,
     "connect_timeout": 10,
 }
-_SECRET = {"host": "host", "port": "port", "user": "user", "password": "password"}
+_SECRET = ("host", "port", "user", "password")
 _SPOOL_NAME = ".spool"
 
 
@@ -264,7 +264,7 @@ def attach(
 
 def _attach(con: duckdb.DuckDBPyConnection, lake: Lake, snapshot: int | None) -> None:
     parts = _parts(lake)
-    known = {_SECRET[key]: parts.pop(key) for key in list(parts) if key in _SECRET}
+    known = {key: parts.pop(key) for key in _SECRET if key in parts}
     if "://" in lake.data:
         _secret(con, "s3", "s3", _s3(os.environ))
     options = [f"data_path {_text(lake.data)}"]

@@ -87,7 +87,8 @@ class LakeTarget:
         """Nothing is opened yet."""
         self._lake = lake_of(settings)
         self._home = settings.home
-        self._prefix = segment_prefix(settings)
+        self.prefix = segment_prefix(settings)
+        """The name of this loader's spool: two spools may both have a segment of one name."""
         self._working = self._opened = False
         self._con: duckdb.DuckDBPyConnection | None = None
         self.memory = ""
@@ -97,11 +98,6 @@ class LakeTarget:
         self._claims: psycopg.Connection[Any] | None = None
         self._claimed: set[str] = set()
         self._opening = threading.RLock()
-
-    @property
-    def prefix(self) -> str:
-        """The name of this loader's spool: two spools may both have a segment of one name."""
-        return self._prefix
 
     @property
     def con(self) -> duckdb.DuckDBPyConnection:

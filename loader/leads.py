@@ -25,11 +25,11 @@ def campaign(report: pl.DataFrame, measures: pl.DataFrame, providers: pl.DataFra
             f"Accepted {wording.percent(row['delivery_rate'])} of "
             f"{wording.count(row['attempted'])}",
             _reactions(row) + _machine_storm(measures),
-            *filter(None, [_complained(row["complaint_rate"])]),
+            _complained(row["complaint_rate"]),
             _bounced(row, providers, _stands_out(measures, "bounce")),
         ]
     few = " Too few to tell its rates apart from others." if row["is_small"] else ""
-    lead = "; ".join(sentences) + "." + few + _against_peers(measures)
+    lead = "; ".join(filter(None, sentences)) + "." + few + _against_peers(measures)
     return page.head(_campaign(row), lead, meta=_meta(row), badge=row["maturity"])
 
 
@@ -113,10 +113,8 @@ _NOUN = {
 def _against_peers(measures: pl.DataFrame) -> str:
     odd = measures.filter(pl.col("stands_out"))
     if odd.is_empty():
-        judged = measures.filter("is_judged")
-        return (
-            " Nothing stands out against the sender's earlier campaigns." if judged.height else ""
-        )
+        is_judged = measures["is_judged"].any()
+        return " Nothing stands out against the sender's earlier campaigns." if is_judged else ""
     more, fewer = (
         [
             _NOUN[row["measure"]]

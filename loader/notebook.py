@@ -1,6 +1,7 @@
 """Settings → what a notebook needs: the published warehouse as frames, and the campaign picker.
 
-A notebook never writes and never locks: it reads the published file through ``loader.query``.
+A notebook never locks and never writes to the warehouse: it reads what was published, through
+``loader.query``.
 """
 
 import html
@@ -41,13 +42,7 @@ class Warehouse:
         can be seen, else its id.
         """
         relation = self.connection.sql(sql, params=parameters or None)
-        return _seen_names(_plain_numbers(relation.pl()))
-
-
-def _plain_numbers(frame: pl.DataFrame) -> pl.DataFrame:
-    # A DECIMAL has no JSON form that Altair knows.
-    exact = [name for name, kind in frame.schema.items() if isinstance(kind, pl.Decimal)]
-    return frame.with_columns(pl.col(exact).cast(pl.Float64))
+        return _seen_names(relation.pl().cast({pl.selectors.decimal(): pl.Float64}))
 
 
 def _seen_names(frame: pl.DataFrame) -> pl.DataFrame:

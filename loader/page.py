@@ -1,7 +1,7 @@
 """Frames of marts → the words at the top and the bottom of a page: head, tiles, notes, limits.
 
-Every piece is an ``Html``: shown by Jupyter, exported as it stands, printable. All text that came
-from outside (campaign names, addresses, DSN texts) is escaped here and nowhere else.
+Every piece is an ``Html``: shown by Jupyter, exported as it stands, printable. All text in it that
+came from outside (campaign names, addresses, DSN texts) is escaped here.
 """
 
 import hashlib

@@ -53,11 +53,8 @@ def publish(source: int, published: Path) -> None:
 
 def copy(published: Path, private: Path) -> None:
     """Make a new private file of a published one. Raises ``OSError``."""
-    source = os.open(published, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        _copy(source, private, stat.S_IRUSR | stat.S_IWUSR)
-    finally:
-        os.close(source)
+    with published.open("rb") as source:
+        _copy(source.fileno(), private, stat.S_IRUSR | stat.S_IWUSR)
 
 
 def wal(path: Path) -> Path:
@@ -67,11 +64,8 @@ def wal(path: Path) -> Path:
 
 def sync_file(path: Path) -> None:
     """Make the contents of ``path`` durable."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _copy(source: int, target: Path, mode: int) -> None:

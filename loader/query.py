@@ -30,7 +30,7 @@ _ADDRESS = re.compile(r"[^\s'\"<>()]+@[^\s'\"<>()]+")
 _STRANGE = re.compile(r"\b(INTERVAL|UNION|BIGNUM|BIT|UHUGEINT|TIME WITH TIME ZONE)\b")
 _BLINK = 0.1
 """Seconds after which Ctrl-C is seen, at the latest."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA = r"^[=+\-@\t\r\n]"
 
 
 def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
@@ -132,14 +132,10 @@ def to_csv(frame: pl.DataFrame) -> str:
     A text that begins with one of ``= + - @``, a tab or a line break gets an apostrophe before
     it; numbers stay numbers.
     """
-    safe = _flat(frame)
-    guarded = [
-        pl.when(_starts(name)).then("'" + pl.col(name)).otherwise(pl.col(name)).alias(name)
-        for name, kind in safe.schema.items()
-        if kind == pl.String
-    ]
-    names = {name: f"'{name}" for name in safe.columns if name.startswith(_FORMULA)}
-    return safe.with_columns(guarded).rename(names).write_csv()
+    text = pl.selectors.string()
+    guarded = pl.when(text.str.contains(_FORMULA)).then("'" + text).otherwise(text).name.keep()
+    safe = _flat(frame).with_columns(guarded)
+    return safe.rename(lambda name: re.sub(_FORMULA, r"'\g<0>", name)).write_csv()
 
 
 def to_json(frame: pl.DataFrame) -> str:
@@ -218,10 +214,6 @@ def _readable(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
 
 def _quoted(path: Path) -> str:
     return str(path).replace("'", "''")
-
-
-def _starts(name: str) -> pl.Expr:
-    return pl.any_horizontal(pl.col(name).str.starts_with(sign) for sign in _FORMULA)
 
 
 def _flat(frame: pl.DataFrame) -> pl.DataFrame:

@@ -60,6 +60,7 @@ def create_app(
     app.url_map.merge_slashes = False
     app.url_map.strict_slashes = True
 
+    @app.post("/webhooks/<name>", provide_automatic_options=False)
     def webhook(name: str) -> Response:
         body, signature = door.admit(name, request.environ)
         verdict = form(body)
@@ -71,17 +72,20 @@ def create_app(
             return _json(200, {"accepted": verdict.events})
         return _json(200, {"accepted": 0, "kept": 1, "reason": verdict.reason})
 
+    @app.get("/healthz", provide_automatic_options=False)
     def healthz() -> Response:
         if draining():
             raise SpoolError("the receiver is shutting down.")
         writer.ready()
         return _json(200, {"status": "ok"})
 
+    @app.get("/metrics", provide_automatic_options=False)
     def metrics_text() -> Response:
         if not (settings.metrics_public or _is_local(request.environ)):
             raise Refusal(404, "there is nothing here.")
         return Response(counted.render(settings.spool), content_type="text/plain; version=0.0.4")
 
+    @app.errorhandler(Exception)
     def answer(error: Exception) -> Response:
         refusal = _refusal(error)
         if request.path.startswith("/webhooks/"):
@@ -89,14 +93,6 @@ def create_app(
             _tell(refusal, notices.due(refusal.status))
         return _json(refusal.status, {"error": str(refusal)}, _headers(refusal, error))
 
-    rules: list[tuple[str, str, Callable[..., Response], list[str]]] = [
-        ("/webhooks/<name>", "webhook", webhook, ["POST"]),
-        ("/healthz", "healthz", healthz, ["GET"]),
-        ("/metrics", "metrics", metrics_text, ["GET"]),
-    ]
-    for path, endpoint, view, methods in rules:
-        app.add_url_rule(path, endpoint, view, methods=methods, provide_automatic_options=False)
-    app.register_error_handler(Exception, answer)
     return app
 
 

@@ -11,7 +11,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -47,7 +47,7 @@ def report(
     campaign: str | None = None,
     output: Path | None = None,
     all_campaigns: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = lambda _sentence: None,
 ) -> Path:
     """Write a report and return its path.
 
@@ -58,19 +58,18 @@ def report(
     hears one short sentence per step, and what is to be known of the choice. Raises
     ``ReportError``; a file appears whole or not at all.
     """
-    say = progress or (lambda _: None)
     warehouse = notebook.open_warehouse(kernel_environment(settings, os.environ))
     if warehouse.frame("select from_offset from ingest_ledger limit 1").is_empty():
-        say(f"nothing has been loaded in {settings.home.absolute()}: run loader ingest first.")
+        progress(f"nothing has been loaded in {settings.home.absolute()}: run loader ingest first.")
     if all_campaigns:
         pages = _all_pages(warehouse, output or settings.reports / "all")
     else:
-        meant = None if campaign is None else _meant(warehouse, campaign, say)
+        meant = None if campaign is None else _meant(warehouse, campaign, progress)
         pages = [_one_page(settings, meant, output)]
     _make_folder(pages[0].output)
     with kernel(settings) as client, bundle.made_ahead() as script:
         for position, wanted in enumerate(pages, start=1):
-            say(f"{position} of {len(pages)}: {wanted.output.name}")
+            progress(f"{position} of {len(pages)}: {wanted.output.name}")
             _write(client, wanted, script)
     return pages[0].output
 
@@ -230,12 +229,7 @@ def _opening(ran: NotebookNode) -> tuple[str, str]:
 
 def _headline(ran: NotebookNode) -> str | None:
     """The page's own title, for the window: what the head says in its ``loader.title``."""
-    for cell in ran.cells:
-        for output in cell.get("outputs", ()):
-            title = output.get("data", {}).get(page.TITLE_MIME)
-            if title:
-                return str(title)
-    return None
+    return next((data[page.TITLE_MIME] for data in _data(ran, page.TITLE_MIME)), None)
 
 
 def _is_shown(cell: NotebookNode) -> bool:
@@ -257,12 +251,11 @@ class InlineCharts(Preprocessor):
     ) -> tuple[NotebookNode, dict[str, Any]]:
         """Return a copy of the notebook with every chart as self-contained HTML."""
         copy: NotebookNode = nbformat.from_dict(nb)
-        for data in _output_data(copy.cells):
-            if self.nonce and "text/html" in data:
-                data["text/html"] = data["text/html"].replace(
-                    tables.SORT, self._script(tables.SORTING)
-                )
-        for number, data in enumerate(_chart_data(copy.cells)):
+        if self.nonce:
+            sorting = self._script(tables.SORTING)
+            for data in _data(copy, "text/html"):
+                data["text/html"] = data["text/html"].replace(tables.SORT, sorting)
+        for number, data in enumerate(_data(copy, charts.MIME)):
             spec = data.pop(charts.MIME)
             data.clear()
             data["text/html"] = self._embedded(f"ld-chart-{number}", spec)
@@ -304,15 +297,12 @@ def _title(name: str, spec: dict[str, Any]) -> str:
     )
 
 
-def _output_data(cells: Iterable[NotebookNode]) -> Iterator[dict[str, Any]]:
-    for cell in cells:
+def _data(ran: NotebookNode, mime: str) -> Iterator[dict[str, Any]]:
+    """Yield the data of each output that is given as ``mime`` too."""
+    for cell in ran.cells:
         for output in cell.get("outputs", ()):
-            if "data" in output:
+            if mime in output.get("data", ()):
                 yield output["data"]
-
-
-def _chart_data(cells: Iterable[NotebookNode]) -> Iterator[dict[str, Any]]:
-    return (data for data in _output_data(cells) if charts.MIME in data)
 
 
 def _pdf(markup: str) -> bytes:

@@ -19,14 +19,7 @@ from pathlib import Path
 import zstandard
 
 from loader.errors import SpoolError
-from loader.spool import (
-    Segment,
-    ends_whole,
-    is_active,
-    list_segments,
-    segment_end,
-    sync_directory,
-)
+from loader.spool import Segment, ends_whole, is_active, list_segments, segment_end, sync_directory
 from loader.wording import plural
 
 RECEIPTS = "expired.log"

@@ -53,7 +53,7 @@ def serve(settings: Settings, host: str, port: int, output: IO[str] = sys.stdout
     ``LoaderError`` when it cannot start: no secret, the address is taken, the spool's directory
     cannot be made.
     """
-    _become_private()
+    os.umask(0o077)  # the spool holds addresses: for its owner only
     listener = _listen(host, port)
     _forget_the_dead()
     counts = _counts()
@@ -78,10 +78,6 @@ def _counts() -> str:
     # prometheus-client reads it when it is imported, which the workers do, each for itself.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts
     return counts
-
-
-def _become_private() -> None:
-    os.umask(0o077)
 
 
 def _check(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from loader.errors import SettingsError
 
 SHORTEST_SECRET = 8
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+WEBHOOK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")
 """Without the underscore: servers drop such a header, for it may pass for another one."""
 _TAKEN = {"content-type", "content-length", "host", "transfer-encoding", "x-signature"}
@@ -191,27 +191,20 @@ def _webhooks(text: Mapping[str, str], document: Mapping[str, Any]) -> dict[str,
 
 
 def _webhook_table(name: str, table: object) -> Webhook:
-    if not _NAME.fullmatch(name):
+    if not WEBHOOK_NAME.fullmatch(name):
         raise SettingsError(f"webhook name {name!r}: use letters, digits, '-' and '_', at most 64.")
     if not isinstance(table, dict) or not set(table) <= set(_WEBHOOK_KEYS):
         raise SettingsError(
             f"[webhooks.{name}] takes the keys secrets, api_key and retired_secrets only."
         )
-    return _webhook(
-        name,
-        _text("secrets", {}, table),
-        _text("api_key", {}, table),
-        _text("retired_secrets", {}, table),
-    )
-
-
-def _webhook(name: str, secrets: str, api_key: str, retired: str) -> Webhook:
-    if any(len(secret) < SHORTEST_SECRET for secret in secrets.split()):
+    text = {key: _text(key, {}, table) for key in _WEBHOOK_KEYS}
+    secrets, retired = text["secrets"].split(), text["retired_secrets"].split()
+    if any(len(secret) < SHORTEST_SECRET for secret in secrets):
         raise SettingsError(
             f"a secret of webhook {name!r} is shorter than {SHORTEST_SECRET} characters: "
             "copy it again from the provider's page."
         )
-    return Webhook(name, tuple(secrets.split()), _api_key(name, api_key), tuple(retired.split()))
+    return Webhook(name, tuple(secrets), _api_key(name, text["api_key"]), tuple(retired))
 
 
 def _api_key(name: str, text: str) -> tuple[str, str] | None:

@@ -154,14 +154,10 @@ def _open(_planned: Sequence[Campaign]) -> pl.Expr:
 
 
 def _click(planned: Sequence[Campaign]) -> pl.Expr:
-    links = pl.DataFrame(
-        [(one.index, at, _text(url)) for one in planned for at, url in enumerate(one.links)],
-        schema={"campaign": pl.Int32, "detail": pl.Int16, "url": pl.String},
-        orient="row",
-    )
+    links = pl.Series([_text(url) for one in planned for url in one.links])
     start = {one.index: sum(len(o.links) for o in planned[: one.index]) for one in planned}
     row = pl.col("campaign").replace_strict(start, return_dtype=pl.Int64) + pl.col("detail")
-    url = ("url", pl.lit(links["url"]).gather(row))
+    url = ("url", pl.lit(links).gather(row))
     return _json("click", _SENDER, _RECIPIENT, url, _BARE, _TIMESTAMP, _CAMPAIGN)
 
 
@@ -242,7 +238,7 @@ _BODIES = {
 # ── into a spool ─────────────────────────────────────────────────────────────────────────────
 
 
-def to_spool(plan: Plan, settings: Settings, progress: Report | None = None) -> int:
+def to_spool(plan: Plan, settings: Settings, progress: Report = lambda _done, _share: None) -> int:
     """Write the events into the spool as the receiver would have, and return how many.
 
     The bytes, and in a spool without them the segments' names too, follow from the plan and the
@@ -265,8 +261,7 @@ def to_spool(plan: Plan, settings: Settings, progress: Report | None = None) -> 
                 clock.seconds = max(clock.seconds, _arrival(lines[0]))
                 writer.append(b"".join(lines))
                 done += len(lines)
-                if progress:
-                    progress(done, done / max(done, expected))
+                progress(done, done / max(done, expected))
     return done
 
 
@@ -329,7 +324,7 @@ def to_url(
     url: str,
     secret: str,
     api_key: tuple[str, str] | None = None,
-    progress: Report | None = None,
+    progress: Report = lambda _done, _share: None,
     *,
     connections: int = CONNECTIONS,
 ) -> int:
@@ -347,7 +342,7 @@ def to_url(
     for _, texts, expected in _batches(plan):
         for number, text in enumerate(texts):
             door.put(text.encode())
-            if progress and number % 64 == 0:
+            if number % 64 == 0:
                 progress(door.accepted, door.accepted / max(door.accepted, expected))
     for _ in threads:
         door.put(None)
@@ -355,8 +350,7 @@ def to_url(
         thread.join()
     if door.error is not None:
         raise door.error
-    if progress:
-        progress(door.accepted, 1.0)
+    progress(door.accepted, 1.0)
     return door.accepted
 
 

@@ -22,7 +22,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Literal
 
 import orjson
@@ -227,12 +226,7 @@ class Writer:
     def __enter__(self) -> "Writer":  # noqa: D105
         return self
 
-    def __exit__(  # noqa: D105
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:  # noqa: D105
         self.close()
 
     def _join(self, lines: bytes) -> tuple[_Batch, bool]:

@@ -60,7 +60,7 @@ def _table(
     frame: pl.DataFrame,
     columns: Mapping[str, tuple[str, Cell]],
     *,
-    left: Sequence[str] = (),
+    left: Sequence[str],
     sortable: bool = False,
     name: str,
 ) -> Html:
@@ -68,7 +68,7 @@ def _table(
     rows = list(frame.iter_rows(named=True))
     cells = pl.DataFrame(
         {key: [cell(row) for row in rows] for key, (_, cell) in columns.items()},
-        schema=dict.fromkeys(columns, pl.Utf8),
+        schema=dict.fromkeys(columns, pl.String),
     )
     built = (
         GT(cells, id=name)
@@ -297,10 +297,10 @@ def advice(categories: pl.DataFrame) -> Html:
     if categories.is_empty():
         return note("Nothing bounced, so there is nothing to do.")
     columns: dict[str, tuple[str, Cell]] = {
-        "bounce_category": ("Category", _classed("bounce_category")),
+        "bounce_category": ("Category", _category),
         "bounced": ("Bounced", _count("bounced")),
         "advice": ("What to do", _said("advice")),
-        "commonest_dsn_status": ("What the servers said most", _dim("commonest_dsn_status")),
+        "commonest_dsn_status": ("What the servers said most", _commonest),
     }
     return _table(
         categories,
@@ -310,24 +310,21 @@ def advice(categories: pl.DataFrame) -> Html:
     )
 
 
-def _classed(key: str) -> Cell:
-    def cell(row: Mapping[str, Any]) -> str:
-        colour = COLOUR.get(row["bounce_class"] or "", COLOUR["undetermined"])
-        word = html.escape(str(row[key] or "no category"))
-        return (
-            f'<span class="nowrap"><span class="dot" style="background:{colour}"></span>{word}'
-            f'</span> <span class="dim">{html.escape(str(row["bounce_class"]))}</span>'
-        )
-
-    return cell
-
-
-def _dim(key: str) -> Cell:
-    return lambda row: (
-        f'<span class="dim text">{html.escape(wording.short(row[key], 110))}</span>'
-        if row[key]
-        else wording.MISSING
+def _category(row: Mapping[str, Any]) -> str:
+    colour = COLOUR.get(row["bounce_class"], COLOUR["undetermined"])
+    word = html.escape(str(row["bounce_category"] or "no category"))
+    return (
+        f'<span class="nowrap"><span class="dot" style="background:{colour}"></span>{word}'
+        f'</span> <span class="dim">{html.escape(str(row["bounce_class"]))}</span>'
     )
+
+
+def _commonest(row: Mapping[str, Any]) -> str:
+    """What servers said most, as long as a cell takes it."""
+    said = row["commonest_dsn_status"]
+    if not said:
+        return wording.MISSING
+    return f'<span class="dim text">{html.escape(wording.short(said, 110))}</span>'
 
 
 def codes(listed: pl.DataFrame) -> Html:
@@ -341,7 +338,7 @@ def codes(listed: pl.DataFrame) -> Html:
     columns: dict[str, tuple[str, Cell]] = {
         "dsn_code": ("Code", lambda row: html.escape(row["dsn_code"] or "none")),
         "meaning": ("Meaning", _said("meaning")),
-        "commonest_dsn_status": ("What they said most", _dim("commonest_dsn_status")),
+        "commonest_dsn_status": ("What they said most", _commonest),
         "provider": ("Provider", _provider),
         "bounced": ("Bounced", _count("bounced")),
         "bounce_rate": (

@@ -19,14 +19,7 @@ import duckdb
 from loader.errors import LacksMemory, WarehouseError
 from loader.lock import sole_loader
 from loader.memory import lacked_memory
-from loader.publication import (
-    beside,
-    copy,
-    private_path,
-    publish,
-    sync_file,
-    wal,
-)
+from loader.publication import beside, copy, private_path, publish, sync_file, wal
 from loader.settings import Settings, names_lake
 from loader.spool import Segment, sync_directory
 
@@ -57,9 +50,8 @@ class Target(Protocol):
     memory: str
     """What DuckDB may take once it is opened again; empty for the little that loads need."""
 
-    @property
-    def prefix(self) -> str:
-        """What stands before the names of this spool's segments in the tables."""
+    prefix: str
+    """What stands before the names of this spool's segments in the tables."""
 
     @property
     def con(self) -> duckdb.DuckDBPyConnection:

@@ -202,11 +202,8 @@ def _fate(campaign: Campaign) -> pl.Expr:
 
 def _events(frame: pl.DataFrame, kind: int, at: pl.Expr, detail: pl.Expr | int = 0) -> pl.DataFrame:
     """Return events of one kind, at ``at`` (microseconds since 1970)."""
-    shape = {"kind": pl.lit(kind), "detail": detail, "occurred": at, "named": pl.lit(True)}
-    kept = frame.with_columns(
-        **{k: pl.lit(v) if isinstance(v, int) else v for k, v in shape.items()}
-    )
-    return kept.select(pl.col(name).cast(dtype) for name, dtype in _EVENT.items())
+    events = frame.with_columns(kind=kind, detail=detail, occurred=at, named=True)
+    return events.select(pl.col(name).cast(dtype) for name, dtype in _EVENT.items())
 
 
 def _bounces(campaign: Campaign, messages: pl.DataFrame, draws: _Draws) -> Iterator[pl.DataFrame]:

@@ -4,14 +4,13 @@ Every body stands in the spool byte for byte beside the signature that admitted 
 spool can be held against the secrets again at any time.
 """
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from loader import signature, wording
 from loader.errors import SpoolError
 from loader.retention import expired, is_ours, was_put_away
-from loader.settings import Settings
+from loader.settings import WEBHOOK_NAME, Settings
 from loader.spool import LongLine, Segment, list_segments, read_block, segment_end, unframe
 
 PLACES = 10_000
@@ -19,7 +18,6 @@ PLACES = 10_000
 _BLOCK = 8 * 1024 * 1024
 _WEBHOOKS = 100
 """Webhooks that lines name and that are counted apart."""
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _UNSIGNED = "it carries no signature, yet stands in a segment of the receiver"
 _UNKNOWN = "it names a webhook that the settings do not have"
 _FORGED = "its signature does not verify"
@@ -80,7 +78,7 @@ class Verified:
     def counted(self, webhook: str, verifies: bool) -> str | None:
         """Count a line of ``webhook``; return the name, None where it is not counted apart."""
         if webhook not in self.webhooks:
-            if len(self.webhooks) >= _WEBHOOKS or not _NAME.fullmatch(webhook):
+            if len(self.webhooks) >= _WEBHOOKS or not WEBHOOK_NAME.fullmatch(webhook):
                 return None
             self.webhooks[webhook] = [0, 0]
         self.webhooks[webhook][0 if verifies else 1] += 1

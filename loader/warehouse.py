@@ -13,7 +13,7 @@ import duckdb
 import polars as pl
 
 from loader.assets import asset
-from loader.batch import PLACES, TIME, Block, Parsed, as_text, schema, without
+from loader.batch import PLACES, TIME, Block, Parsed, as_text, count_by_block, schema, without
 from loader.dedupe import Decision, decide, net, replaced
 from loader.errors import LacksMemory, SettingsError, WarehouseError
 from loader.events import SPECIFIC, TABLES, own_lines
@@ -209,7 +209,7 @@ class Warehouse:
             order by all
             limit $most
         """
-        return self._frame(query, {"most": most})
+        return self._target.ask(lambda con: con.sql(query, params={"most": most}).pl())
 
     def spans(self, ties: pl.DataFrame) -> list[Span]:
         """Return what has been loaded in which a line of a tied event can stand."""
@@ -555,9 +555,6 @@ class Warehouse:
     def _rows(self, query: str, *values: object) -> list[Any]:
         return self._target.ask(lambda con: con.execute(query, values).fetchall())
 
-    def _frame(self, query: str, parameters: Mapping[str, object]) -> pl.DataFrame:
-        return self._target.ask(lambda con: con.sql(query, params=dict(parameters)).pl())
-
 
 def _bounds(frame: pl.DataFrame) -> dict[str, Any]:
     """Return when the events occurred: DuckDB passes over what holds no such moment."""
@@ -753,10 +750,9 @@ def _put(con: duckdb.DuckDBPyConnection, table: str, value: str) -> None:
 
 
 def _ledger(parsed: Parsed, decisions: Mapping[str, Decision], started: datetime) -> pl.DataFrame:
-    duplicates = [0] * len(parsed.blocks)
-    for decision in decisions.values():
-        _count(decision.duplicates, duplicates)
-    quarantined = _count(parsed.refused, [0] * len(parsed.blocks))
+    blocks = len(parsed.blocks)
+    duplicates = count_by_block(blocks, (decision.duplicates for decision in decisions.values()))
+    quarantined = count_by_block(blocks, [parsed.refused])
     moments, finished = _moments(parsed), _now()
     rows = [
         {
@@ -793,12 +789,6 @@ def _corrected(ledger: pl.DataFrame, was: pl.DataFrame) -> pl.DataFrame:
     rows = rows.filter(pl.any_horizontal(pl.col("inserted", "duplicates", "quarantined") != 0))
     rows = rows.with_columns(read=inserted + pl.col("duplicates") + pl.col("quarantined"))
     return rows.select(pl.col(name).cast(kind) for name, kind in LEDGER.items())
-
-
-def _count(frame: pl.DataFrame, into: list[int]) -> list[int]:
-    for number, found in frame.group_by("block").len().rows():
-        into[number] += found
-    return into
 
 
 def _moments(parsed: Parsed) -> dict[int, dict[str, object]]:

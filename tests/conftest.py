@@ -6,6 +6,16 @@ import subprocess
 
 import pytest
 
+from loader.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home with the sample."""
+    from tests.pages import sample_home
+
+    return sample_home(tmp_path_factory.mktemp("sample"))
+
 
 def require(program: str) -> str:
     """Return the path of a program that Debian ships; skip without it, but never in CI."""

@@ -1,6 +1,5 @@
 """A PostgreSQL of one's own and an S3 store of one's own, for tests of the lake."""
 
-import getpass
 import json
 import os
 import pwd
@@ -165,12 +164,12 @@ def _give(*paths: Path) -> None:
 
 def _as_server(program: str, *arguments: str) -> None:
     """Run a program of PostgreSQL's as its own user: it refuses to run as root."""
-    user = "postgres" if os.geteuid() == 0 else getpass.getuser()
+    user = "postgres" if os.geteuid() == 0 else None
     subprocess.run(
         [server_program(program), *arguments],
         check=True,
-        user=user if os.geteuid() == 0 else None,
-        group=user if os.geteuid() == 0 else None,
+        user=user,
+        group=user,
         cwd="/",
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

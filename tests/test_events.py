@@ -9,15 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from loader.events import (
-    REASONS,
-    Event,
-    Refused,
-    canonical,
-    dsn_code,
-    message_key,
-    read_line,
-)
+from loader.events import REASONS, Event, Refused, canonical, dsn_code, message_key, read_line
 from loader.strict_json import form
 from tests.provider import (
     BOUNCE,

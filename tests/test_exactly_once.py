@@ -15,14 +15,7 @@ import hypothesis.strategies as st
 import pytest
 import zstandard
 from hypothesis import HealthCheck, settings
-from hypothesis.stateful import (
-    Bundle,
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    multiple,
-    rule,
-)
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
 
 from loader import dedupe as deduping
 from loader import ingest as ingesting

@@ -489,7 +489,7 @@ class Watch:
             try:
                 with query.connect(self._settings) as con:
                     self._compare(con)
-            except (LoaderError, duckdb.IOException, duckdb.Error) as error:
+            except (LoaderError, duckdb.Error) as error:
                 if "answer" not in str(error) and "ingest first" not in str(error):
                     self._tell(error)
 
@@ -533,7 +533,7 @@ def another(settings: Settings, name: str, data: bytes) -> tuple[Warehouse, _Run
     """Another loader that has loaded ``data`` and goes on."""
     (settings.spool / name).write_bytes(data)
     warehouse = Warehouse(target_of(settings), settings.timezone).open()
-    run = _Run(settings, warehouse, lambda *_: None)
+    run = _Run(settings, warehouse, lambda *_: None, lambda *_: None)
     run.once()
     return warehouse, run
 

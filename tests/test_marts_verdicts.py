@@ -100,11 +100,11 @@ def test_hardly_different_rates_stop_no_page(con: Con) -> None:
 # ── providers ────────────────────────────────────────────────────────────────────────────────
 
 
-def by_provider(con: Con, name: str, day: int, bounced: dict[str, int], size: int = 300) -> None:
-    """A campaign of ``size`` messages at each domain, of which so many bounced."""
+def by_provider(con: Con, name: str, day: int, bounced: dict[str, int]) -> None:
+    """A campaign of 300 messages at each domain, of which so many bounced."""
     sent = f"2026-03-{day:02} 10:00:00"
     for number, (domain, count) in enumerate(bounced.items()):
-        campaign(con, name, sent, size, count, first=10_000 * number)
+        campaign(con, name, sent, 300, count, first=10_000 * number)
         for table in ("delivered", "bounce"):
             con.execute(
                 f"update {table} set recipient = replace(recipient, '@web.de', '@' || $domain) "

@@ -34,12 +34,6 @@ def run_all(settings: Settings) -> Ran:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A home with the sample."""
-    return sample_home(tmp_path_factory.mktemp("sample"))
-
-
-@pytest.fixture(scope="module")
 def sample(home: Settings) -> Ran:
     """Every notebook, executed on the sample."""
     return run_all(home)

@@ -11,13 +11,6 @@ from scipy import stats
 
 from loader import charts, palette, query
 from loader.settings import Settings
-from tests.pages import sample_home
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A home with the sample."""
-    return sample_home(tmp_path_factory.mktemp("sample"))
 
 
 @pytest.fixture

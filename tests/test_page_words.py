@@ -12,7 +12,7 @@ from loader import charts, leads, notebook, page, query, tables, wording
 from loader.demo import CAMPAIGN_TABLE
 from loader.kernel import kernel_environment
 from loader.settings import Settings
-from tests.pages import event, head, loaded_home, rows, sample_home
+from tests.pages import event, head, loaded_home, rows
 
 Events = list[dict[str, Any]]
 
@@ -60,9 +60,9 @@ def con(odd: Settings) -> duckdb.DuckDBPyConnection:
 
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnection:
+def sample(home: Settings) -> duckdb.DuckDBPyConnection:
     """A connection to the published sample."""
-    return query.connect(sample_home(tmp_path_factory.mktemp("sample")))
+    return query.connect(home)
 
 
 def limits(con: duckdb.DuckDBPyConnection, campaign: str) -> str:

@@ -17,18 +17,11 @@ from tests.pages import (
     event,
     hostile_home,
     loaded_home,
-    sample_home,
     settings_of,
 )  # fmt: skip
 
 LARGEST = 3_000_000
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """A home with the sample."""
-    return sample_home(tmp_path_factory.mktemp("sample"))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ with delay as (
         hours_between(delivered_at, first_opened_at) as open_hours,
         hours_between(delivered_at, first_human_opened_at) as open_human_hours,
         hours_between(delivered_at, first_clicked_at) as click_hours,
-        null as click_human_hours,
         hours_between(delivered_at, unsubscribed_at) as unsubscribe_hours,
     from message_reaction
     where campaign_id is not null and accepted

@@ -12,11 +12,8 @@ select
     count(*) filter (suppress_reason = 'complained') as complained,
     count(*) filter (accepted > 0) as reached,
     count(*) filter (accepted > 0 and last_human_event_at is null) as never_reacted,
-    rate(count(*) filter (suppress), count(*)) as suppress_rate,
-    rate(
-        count(*) filter (accepted > 0 and last_human_event_at is null),
-        count(*) filter (accepted > 0)
-    ) as never_reacted_rate,
+    rate(to_suppress, recipients) as suppress_rate,
+    rate(never_reacted, reached) as never_reacted_rate,
     (
         select cast(report_time(min(occurred_at)) as date) from delivered
     ) as since_date,

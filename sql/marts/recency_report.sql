@@ -27,13 +27,13 @@ select
     cast(sum(attempted) as bigint) as attempted,
     cast(sum(accepted) as bigint) as accepted,
     cast(sum(bounced) as bigint) as bounced,
-    rate(count(*), (select count(*) from recipient_health)) as recipient_share,
+    rate(recipients, (select count(*) from recipient_health)) as recipient_share,
     rate(
         count(*) filter (accepted > 0),
         (select count(*) from recipient_health where accepted > 0)
     ) as reached_share,
-    rate(count(*) filter (suppress), count(*)) as suppress_rate,
-    wilson_lo(count(*) filter (suppress), count(*)) as suppress_rate_lo,
-    wilson_hi(count(*) filter (suppress), count(*)) as suppress_rate_hi,
+    rate(suppressed, recipients) as suppress_rate,
+    wilson_lo(suppressed, recipients) as suppress_rate_lo,
+    wilson_hi(suppressed, recipients) as suppress_rate_hi,
 from aged
 group by recency_number;

@@ -9,6 +9,6 @@ with listed as materialized (
 select
     suppress_reason,
     count(*) as recipients,
-    rate(count(*), (select count(*) from listed)) as recipient_share,
+    rate(recipients, (select count(*) from listed)) as recipient_share,
 from listed
 group by suppress_reason;

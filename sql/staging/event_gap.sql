@@ -5,7 +5,6 @@ with active as (
     select
         quarter_hour,
         lag(quarter_hour) over (order by quarter_hour) as before_at,
-        cast(sum(events) as bigint) as events,
     from event_volume
     group by quarter_hour
 ),

@@ -91,11 +91,11 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("LOADER_")}
 
 
-def signed(body: bytes, path: str = "/webhooks/inboxroad") -> bytes:
+def signed(body: bytes) -> bytes:
     """Return the bytes of one signed keep-alive request."""
     value = signature.sign(body, SECRETS[0])
     head = (
-        f"POST {path} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
+        f"POST /webhooks/inboxroad HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\n"
         f"X-Signature: {value}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body

@@ -15,6 +15,8 @@ from pathlib import Path
 from loader.spool import list_segments, read_block, unframe
 from tests.torture.client import Driven, Receiver, drive, event, signed
 
+CONNECTIONS = 32
+
 
 @dataclass
 class Outcome:
@@ -53,7 +55,7 @@ def requests(prefix: str = "") -> Iterator[tuple[str, bytes]]:
         yield name, signed(event(name))
 
 
-def kill(home: Path, kills: int, seed: int, *, connections: int = 32, least: int = 0) -> Outcome:
+def kill(home: Path, kills: int, seed: int, *, least: int = 0) -> Outcome:
     """Kill workers, or all of the server, with -9 while clients post.
 
     Goes on until there were ``kills`` and ``least`` acknowledged events.
@@ -78,7 +80,6 @@ def kill(home: Path, kills: int, seed: int, *, connections: int = 32, least: int
         return _disturbed(
             home,
             receiver.port,
-            connections,
             disturb,
             lambda acknowledged: done[0] < kills or acknowledged < least,
             done,
@@ -87,7 +88,7 @@ def kill(home: Path, kills: int, seed: int, *, connections: int = 32, least: int
         servers[-1].stop()
 
 
-def drain(home: Path, restarts: int, *, connections: int = 32) -> Outcome:
+def drain(home: Path, restarts: int) -> Outcome:
     """Stop the server with SIGTERM and start it again while clients post."""
     receiver = Receiver(home).start()
     again = Receiver(home, port=receiver.port)
@@ -102,12 +103,7 @@ def drain(home: Path, restarts: int, *, connections: int = 32) -> Outcome:
 
     try:
         return _disturbed(
-            home,
-            receiver.port,
-            connections,
-            disturb,
-            lambda _acknowledged: done[0] < restarts,
-            done,
+            home, receiver.port, disturb, lambda _acknowledged: done[0] < restarts, done
         )
     finally:
         servers[-1].stop()
@@ -116,7 +112,6 @@ def drain(home: Path, restarts: int, *, connections: int = 32) -> Outcome:
 def _disturbed(
     home: Path,
     port: int,
-    connections: int,
     disturb: Callable[[], None],
     goes_on: Callable[[int], bool],
     done: list[int],
@@ -135,7 +130,7 @@ def _disturbed(
     disturber.start()
     driven = drive(
         lambda: port,
-        connections,
+        CONNECTIONS,
         requests(),
         answered=lambda name, status: acknowledged.add(name) if status == 200 else None,
         meanwhile=disturber.is_alive,
@@ -166,7 +161,7 @@ class Soaked:
     """Open files of all workers."""
 
 
-def soak(home: Path, events: int, *, connections: int = 32) -> Soaked:
+def soak(home: Path, events: int) -> Soaked:
     """Post ``events`` events on end, with segments that rotate, and watch the workers."""
     told: set[str] = set()
     with Receiver(home) as receiver:
@@ -174,7 +169,7 @@ def soak(home: Path, events: int, *, connections: int = 32) -> Soaked:
         def post(prefix: str, number: int) -> None:
             drive(
                 lambda: receiver.port,
-                connections,
+                CONNECTIONS,
                 islice(requests(prefix), number),
                 answered=lambda name, status: told.add(name) if status == 200 else None,
             )
@@ -240,7 +235,7 @@ class SmallDisk:
         subprocess.run(["umount", "-l", str(self.path)], check=True)
 
 
-def fill_disk(home: Path, *, connections: int = 16, rounds: int = 3) -> DiskOutcome:
+def fill_disk(home: Path, *, rounds: int) -> DiskOutcome:
     """Let the disk under ``home`` fill up and get space again, ``rounds`` times."""
     acknowledged: set[str] = set()
     answers: Counter[int] = Counter()
@@ -261,7 +256,7 @@ def fill_disk(home: Path, *, connections: int = 16, rounds: int = 3) -> DiskOutc
 
             driven = drive(
                 lambda: receiver.port,
-                connections,
+                16,
                 requests(prefix),
                 seconds=seconds,
                 answered=answered,

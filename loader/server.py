@@ -99,6 +99,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.create_server(address[:2], family=family, backlog=2048)
     except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "no such host or port"
+        reason = reason.partition(" (")[0]  # Python repeats the address there
         raise LoaderError(
             f"cannot listen on {host}:{port} ({reason}): choose another --host or --port."
         ) from None
@@ -236,6 +237,13 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
         signal.signal(signal.SIGINT, self.handle_exit)
         signal.siginterrupt(signal.SIGINT, False)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+
+    def is_parent_alive(self) -> bool:
+        """When the server was killed, stop as one that is told to: a new one wants the address."""
+        lives: bool = super().is_parent_alive()
+        if not lives:
+            self.alive = False
+        return lives
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """When stopping, take in who is already waiting, then close the door behind them.

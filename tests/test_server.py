@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -225,6 +226,29 @@ def test_workers_do_not_outlive_a_killed_server(tmp_path: Path) -> None:
     assert len(stored(receiver.home)) == 50
 
 
+def test_busy_connections_do_not_keep_a_killed_server_s_address(tmp_path: Path) -> None:
+    """A server that is killed under traffic has soon left its address to a new one."""
+    receiver = Receiver(tmp_path / "home").start()
+    while len(workers := receiver.workers()) < 2:
+        time.sleep(0.05)
+    acknowledged: set[str] = set()
+
+    def alive() -> bool:
+        return any(_lives(pid) for pid in workers)
+
+    def answered(name: str, status: int) -> None:
+        if status == 200:
+            acknowledged.add(name)
+            if receiver.process.poll() is None and len(acknowledged) > 50:
+                receiver.process.kill()
+
+    made = ((f"busy-{n}", signed(event(f"busy-{n}"))) for n in count())
+    drive(lambda: receiver.port, 4, made, seconds=10, answered=answered, meanwhile=alive)
+    assert not alive()
+    with Receiver(tmp_path / "home", port=receiver.port):
+        assert acknowledged <= set(stored(receiver.home))
+
+
 def _lives(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
@@ -254,7 +278,8 @@ def test_taken_port_is_said_at_once(tmp_path: Path) -> None:
         port = str(taken.getsockname()[1])
         done = run(tmp_path, "--port", port, LOADER_SECRETS=SECRETS[0])
     assert (done.returncode, done.stdout) == (1, "")
-    assert port in done.stderr and done.stderr.count("\n") == 1
+    assert done.stderr.count("\n") == 1
+    assert f"127.0.0.1:{port} (Address already in use): choose another" in done.stderr
 
 
 def test_counts_of_a_killed_server_do_not_pile_up(tmp_path: Path) -> None:

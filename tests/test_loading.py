@@ -328,6 +328,31 @@ def test_a_cut_segment_is_an_alarm(tmp_path: Path) -> None:
     assert any("a.jsonl" in sentence for sentence in status(where)["warnings"])
 
 
+def test_following_tells_at_once_what_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loader that follows tells of a cut segment when it meets it, once, and loads the others."""
+    where = home(tmp_path)
+    monkeypatch.setattr("loader.ingest.APART_SECONDS", 0.1)
+    monkeypatch.setattr("loader.ingest.POLL_SECONDS", 0.02)
+    path = drop(where, "a.jsonl", line(moment(1)), line(moment(2)))
+    told: list[str] = []
+    deadline = time.monotonic() + 30
+
+    def stop() -> bool:
+        if count(where) == 2:
+            os.truncate(path, 10)
+            drop(where, "b.jsonl", line(moment(3)))
+        if told and count(where) == 3:
+            drop(where, "b.jsonl", line(moment(4)))
+        return count(where) == 4 or time.monotonic() > deadline
+
+    with pytest.raises(SpoolError, match=r"a\.jsonl") as raised:
+        ingest(where, follow=True, stop=stop, warn=told.append)
+    assert told == [str(raised.value)]
+    assert count(where) == 4
+
+
 def test_a_directory_that_cannot_be_read_is_an_alarm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

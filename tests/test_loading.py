@@ -381,6 +381,23 @@ def test_a_directory_that_cannot_be_read_is_an_alarm(
     assert ingest(where).inserted == 1
 
 
+def test_an_empty_spool_in_the_place_of_a_disk_is_told(tmp_path: Path) -> None:
+    """Where the spool's disk is not mounted, status warns of the segments that are missing."""
+    where = home(tmp_path)
+    drop(where, "a.jsonl", line(moment(1)))
+    drop(where, "empty.jsonl", b"")
+    ingest(where)
+    where.spool.rename(tmp_path / "elsewhere")
+    where.spool.mkdir()
+    drop(where, "b.jsonl", line(moment(2)))
+    ingest(where)
+
+    told = [sentence for sentence in status(where)["warnings"] if "lacks" in sentence]
+    assert len(told) == 1 and told[0].startswith("this spool lacks 1 segment of what was loaded")
+    where.spool.joinpath("a.jsonl").write_bytes(line(moment(1)))
+    assert not [sentence for sentence in status(where)["warnings"] if "lacks" in sentence]
+
+
 def test_rebuild_refuses_to_forget(tmp_path: Path) -> None:
     """A rebuild that would lose events of a segment that is gone does not happen."""
     where = home(tmp_path)

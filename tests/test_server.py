@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -118,6 +119,22 @@ def test_log_is_json(receiver: Receiver) -> None:
     ask(plain(receiver.port), b"\0\r\n\r\n")
     for line in receiver.log.read_text().splitlines():
         assert {"time", "level", "message"} <= set(json.loads(line))
+
+
+def test_more_connections_than_descriptors_end_no_worker(tmp_path: Path) -> None:
+    """Where few files may be open, idle clients wait at the door; who comes later is served."""
+    few = ["sh", "-c", 'ulimit -n 160 && exec "$@"', "sh", sys.executable, "-m", "loader", "serve"]
+    with Receiver(tmp_path / "home", command=few) as receiver, ExitStack() as idle:
+        while len(workers := receiver.workers()) < 2:
+            time.sleep(0.05)
+        for _ in range(400):
+            at = ("127.0.0.1", receiver.port)
+            idle.enter_context(socket.create_connection(at, timeout=20))
+        time.sleep(1)
+        idle.close()
+        made = ((f"late-{n}", signed(event(f"late-{n}"))) for n in range(20))
+        assert drive(lambda: receiver.port, 4, made, seconds=10).answers == {200: 20}
+        assert receiver.workers() == workers
 
 
 def test_stalled_client_is_let_go(tmp_path: Path) -> None:

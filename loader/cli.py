@@ -79,7 +79,8 @@ def _answer(as_json: bool, result: dict[str, Any], sentence: str) -> None:
 
 
 def _note(sentence: str) -> None:
-    click.echo(sentence, err=True)
+    with suppress(OSError):  # a log that is full or gone ends no work
+        click.echo(sentence, err=True)
 
 
 def _warn(sentence: str) -> None:

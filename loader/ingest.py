@@ -83,7 +83,8 @@ def ingest(
 
     ``follow`` goes on until ``stop()`` is true, then loads and publishes once more. ``rebuild``
     builds the warehouse anew from the whole spool, aside, before it takes the old one's place.
-    What ends no loading, such as a segment that cannot be put away, ``warn`` is told once.
+    What ends no loading, such as a segment that cannot be put away, ``warn`` is told once; while
+    following, what cannot be read too: the end, which raises it, may be months away.
 
     Safe to run twice, to kill at any moment, and to run beside itself: the second waits a few
     seconds, then raises ``WarehouseBusy``. A segment that is shorter than what was loaded from it
@@ -139,6 +140,7 @@ class _Run:
         self._is_tidy = True
         self._gone: list[SpoolError] = []
         self._unread: list[SpoolError] = []
+        self._told: set[str] = set()
 
     def result(self) -> IngestResult:
         """Return what was done. Raises what could not be read."""
@@ -221,6 +223,7 @@ class _Run:
             if waiting and due:
                 self.publish()
                 published_at, waiting = time.monotonic(), False
+            self._warn_of_what_is_unread()
             if not waiting:
                 self.retain()
             _rest(max(POLL_SECONDS, LOOKS_APART * looked), stop)
@@ -269,6 +272,13 @@ class _Run:
         self._loaded, self._bytes = Loaded(), 0
         self.once()
         settle_ties(self._warehouse, self._settings.spool)
+
+    def _warn_of_what_is_unread(self) -> None:
+        """Tell what cannot be read, each once for as long as it stands."""
+        alarms = {str(error) for error in (*self._gone, *self._unread)}
+        for sentence in sorted(alarms - self._told):
+            self._warn(sentence)
+        self._told = alarms
 
     def warn_of_what_is_lacking(self) -> None:
         """Tell where events stand neither in the spool nor in the warehouse any more."""

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 _LOG_SECONDS = 10.0
 
@@ -61,6 +61,7 @@ def _log(title: str, unit: str) -> Report:
         nonlocal last
         if time.monotonic() - last >= _LOG_SECONDS:
             last = time.monotonic()
-            print(f"{title}: {done:,} {unit}, {share:.0%}", file=sys.stderr, flush=True)
+            with suppress(OSError):  # of a log that is full or whose reader went: work goes on
+                print(f"{title}: {done:,} {unit}, {share:.0%}", file=sys.stderr, flush=True)
 
     return report

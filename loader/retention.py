@@ -11,7 +11,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -101,6 +101,16 @@ def lacking(spool: Path, receipts: Mapping[str, int], loaded: Mapping[str, int])
             "hold, so every figure lacks their events: restore a backup of the warehouse that "
             f"does, or of the segments that {RECEIPTS} names."
         )
+
+
+def gone(spool: Path, present: Collection[str], loaded: Mapping[str, int]) -> list[str]:
+    """Return the names of what was loaded and is neither ``present`` nor put away."""
+    removed = expired(spool)
+    return sorted(
+        name
+        for name, offset in loaded.items()
+        if offset and name not in present and name not in removed
+    )
 
 
 def overdue(

@@ -50,9 +50,16 @@ def run(serve_arguments: Sequence[str], output: IO[str] | None = None) -> None:
     finally:
         _stop(receiver, loader)
     if not stopping:
-        raise LoaderError(
-            f"the receiver stopped with exit code {receiver.returncode}: its line above says why."
+        raise LoaderError(_ended(receiver.returncode))
+
+
+def _ended(code: int) -> str:
+    if code < 0:
+        return (
+            f"the receiver was killed ({signal.Signals(-code).name}), perhaps for want of memory: "
+            "start loader run again."
         )
+    return f"the receiver stopped with exit code {code}: its line above says why."
 
 
 def stop_with_parent() -> None:

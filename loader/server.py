@@ -8,6 +8,7 @@ import fcntl
 import json
 import logging
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -42,6 +43,8 @@ _COUNTS = "loader-metrics-"
 _ROOM, _COUNTED = 2**20, 2**14
 """Bytes that have to be free where a worker counts, and of each of its files those that it uses.
 They are mapped into memory, and where their blocks cannot be had the process is killed."""
+_OTHER_FILES = 64
+"""Descriptors that a worker is left for everything else."""
 _STOPS = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 
 
@@ -80,6 +83,16 @@ def _counts() -> str:
     return counts
 
 
+def _connections(threads: int) -> int:
+    """Return how many connections a worker may have: one that lacks a descriptor for them ends.
+
+    Each thread takes one more to wait for its client.
+    """
+    most, (allowed, _) = max(1000, 2 * threads), resource.getrlimit(resource.RLIMIT_NOFILE)
+    left = most if allowed == resource.RLIM_INFINITY else allowed - threads - _OTHER_FILES
+    return max(1, min(most, left))
+
+
 def _check(settings: Settings) -> None:
     from loader.spool import prepare  # noqa: PLC0415
 
@@ -95,6 +108,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.create_server(address[:2], family=family, backlog=2048)
     except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "no such host or port"
+        reason = reason.partition(" (")[0]  # Python repeats the address there
         raise LoaderError(
             f"cannot listen on {host}:{port} ({reason}): choose another --host or --port."
         ) from None
@@ -160,7 +174,7 @@ class _Application(BaseApplication):  # type: ignore[misc]
             "workers": self._settings.workers,
             "threads": self._settings.threads,
             "worker_class": _Worker,
-            "worker_connections": max(1000, 2 * self._settings.threads),
+            "worker_connections": _connections(self._settings.threads),
             "worker_tmp_dir": _memory_directory(),
             "logger_class": _JsonLogger,
             "graceful_timeout": GRACE_SECONDS,
@@ -233,6 +247,13 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
         signal.siginterrupt(signal.SIGINT, False)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
 
+    def is_parent_alive(self) -> bool:
+        """When the server was killed, stop as one that is told to: a new one wants the address."""
+        lives: bool = super().is_parent_alive()
+        if not lives:
+            self.alive = False
+        return lives
+
     def set_accept_enabled(self, enabled: bool) -> None:
         """When stopping, take in who is already waiting, then close the door behind them.
 
@@ -240,7 +261,7 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
         """
         stopping = not enabled and not self.alive
         for listener in self.sockets if stopping else ():
-            for _ in range(self.worker_connections):
+            for _ in range(self.worker_connections - self.nr_conns):
                 taken_before = self.nr_conns
                 self.accept(listener)
                 if self.nr_conns == taken_before:

@@ -1,5 +1,6 @@
 """Spool and published warehouse → how far loading is, and what to know before believing a rate."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from loader.events import TABLES
 from loader.lake import described, segment_prefix
 from loader.ledger import loaded_offsets
 from loader.query import connect, published_at
-from loader.retention import expired, lacking, overdue, was_put_away
+from loader.retention import expired, gone, lacking, overdue, was_put_away
 from loader.settings import Settings
 from loader.spool import list_segments, segment_end, vanished
 from loader.wording import percent, plural
@@ -124,6 +125,8 @@ def _alarms(settings: Settings, offsets: dict[str, int]) -> list[str]:
     unread: list[SpoolError] = []
     segments = list_segments(settings.spool, unread)
     alarms = list(map(str, [*vanished(settings.spool, offsets), *unread]))
+    if not alarms:  # else what is not listed may be there all the same
+        alarms += _missing(settings, {segment.name for segment in segments}, offsets)
     for segment in segments:
         try:
             end, offset = segment_end(segment), offsets.get(segment.name, 0)
@@ -136,6 +139,14 @@ def _alarms(settings: Settings, offsets: dict[str, int]) -> list[str]:
                 "restore it from a backup."
             )
     return alarms
+
+
+def _missing(settings: Settings, present: set[str], offsets: dict[str, int]) -> Iterator[str]:
+    if missing := len(gone(settings.spool, present, offsets)):
+        yield (
+            f"this spool lacks {plural(missing, 'segment')} of what was loaded: mount or restore "
+            "what is missing, or name the right LOADER_HOME; loader verify names it."
+        )
 
 
 def _overdue(settings: Settings, offsets: dict[str, int]) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from loader import signature, wording
 from loader.errors import SpoolError
-from loader.retention import expired, is_ours, was_put_away
+from loader.retention import gone, is_ours, was_put_away
 from loader.settings import WEBHOOK_NAME, Settings
 from loader.spool import LongLine, Segment, list_segments, read_block, segment_end, unframe
 
@@ -160,10 +160,8 @@ def verify(
 
 
 def _missing(settings: Settings, present: set[str], loaded: Mapping[str, int]) -> Iterator[Finding]:
-    removed = expired(settings.spool)
-    for name, offset in sorted(loaded.items()):
-        if name not in present and offset and name not in removed:
-            yield Finding(name, None, "the ledger has loaded it, but it is gone from the spool")
+    for name in gone(settings.spool, present, loaded):
+        yield Finding(name, None, "the ledger has loaded it, but it is gone from the spool")
 
 
 def _end(segment: Segment) -> int:

@@ -1,5 +1,6 @@
 """What the command line promises to people and scripts."""
 
+import io
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from loader.cli import cli
+from loader.progress import shown
 from tests.conftest import require
 
 ROOT = Path(__file__).parents[1]
@@ -251,6 +253,25 @@ def test_verify_says_how_far_it_is_in_bytes(
         ("3,400", "67"),
         ("5,100", "100"),
     ]
+
+
+def test_a_log_that_takes_nothing_ends_no_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the log's disk is full, or its reader is gone, nothing is told and work goes on."""
+
+    class Gone(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("loader.progress._LOG_SECONDS", 0)
+    with monkeypatch.context() as gone, shown("Loading") as report:
+        gone.setattr(sys, "stderr", Gone())
+        report(1, 0.5)
+    environ = os.environ | {"LOADER_HOME": str(tmp_path), "LOADER_CONFIG": ""}
+    with Path("/dev/full").open("w") as full:  # what it would note is that there is no spool
+        command = [sys.executable, "-m", "loader", "ingest"]
+        assert subprocess.run(command, env=environ, stderr=full, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("command", ["serve", "run"])

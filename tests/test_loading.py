@@ -337,6 +337,31 @@ def test_a_cut_segment_is_an_alarm(tmp_path: Path) -> None:
     assert any("a.jsonl" in sentence for sentence in status(where)["warnings"])
 
 
+def test_following_tells_at_once_what_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A loader that follows tells of a cut segment when it meets it, once, and loads the others."""
+    where = home(tmp_path)
+    monkeypatch.setattr("loader.ingest.APART_SECONDS", 0.1)
+    monkeypatch.setattr("loader.ingest.POLL_SECONDS", 0.02)
+    path = drop(where, "a.jsonl", line(moment(1)), line(moment(2)))
+    told: list[str] = []
+    deadline = time.monotonic() + 30
+
+    def stop() -> bool:
+        if count(where) == 2:
+            os.truncate(path, 10)
+            drop(where, "b.jsonl", line(moment(3)))
+        if told and count(where) == 3:
+            drop(where, "b.jsonl", line(moment(4)))
+        return count(where) == 4 or time.monotonic() > deadline
+
+    with pytest.raises(SpoolError, match=r"a\.jsonl") as raised:
+        ingest(where, follow=True, stop=stop, warn=told.append)
+    assert told == [str(raised.value)]
+    assert count(where) == 4
+
+
 def test_a_directory_that_cannot_be_read_is_an_alarm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -363,6 +388,23 @@ def test_a_directory_that_cannot_be_read_is_an_alarm(
     assert b"loader_spool_segments 1.0" in Metrics().render(where.spool)
     monkeypatch.undo()
     assert ingest(where).inserted == 1
+
+
+def test_an_empty_spool_in_the_place_of_a_disk_is_told(tmp_path: Path) -> None:
+    """Where the spool's disk is not mounted, status warns of the segments that are missing."""
+    where = home(tmp_path)
+    drop(where, "a.jsonl", line(moment(1)))
+    drop(where, "empty.jsonl", b"")
+    ingest(where)
+    where.spool.rename(tmp_path / "elsewhere")
+    where.spool.mkdir()
+    drop(where, "b.jsonl", line(moment(2)))
+    ingest(where)
+
+    told = [sentence for sentence in status(where)["warnings"] if "lacks" in sentence]
+    assert len(told) == 1 and told[0].startswith("this spool lacks 1 segment of what was loaded")
+    where.spool.joinpath("a.jsonl").write_bytes(line(moment(1)))
+    assert not [sentence for sentence in status(where)["warnings"] if "lacks" in sentence]
 
 
 def test_rebuild_refuses_to_forget(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import duckdb
 
@@ -20,14 +21,16 @@ PATIENCE = 60.0
 
 
 @contextmanager
-def running(home: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def running(
+    home: Path, errors: IO[bytes] | int = subprocess.DEVNULL
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Start ``loader run``; yield the process and the address of its webhook."""
     process = subprocess.Popen(
         [sys.executable, "-m", "loader", "run", "--port", "0"],
         cwd=home,
         env={**os.environ, "LOADER_HOME": str(home), "LOADER_SECRETS": SECRET},
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        stderr=errors,
         text=True,
     )
     try:
@@ -103,6 +106,16 @@ def test_a_dead_loader_does_not_stop_the_receiver(tmp_path: Path) -> None:
         posted = to_url(Plan(campaigns=1, messages=40), url, SECRET)
 
         assert eventually(lambda: loaded(tmp_path) == posted)
+
+
+def test_a_killed_receiver_is_told_as_killed(tmp_path: Path) -> None:
+    """When the receiver is killed ``loader run`` ends with 1 and a line that names the signal."""
+    require("pgrep")
+    with (tmp_path / "log").open("wb") as log, running(tmp_path, log) as (process, _url):
+        (receiver,) = children(process, "serve")
+        os.kill(receiver, signal.SIGKILL)
+        assert process.wait(timeout=PATIENCE) == 1
+    assert "loader: the receiver was killed (SIGKILL)" in (tmp_path / "log").read_text()
 
 
 def test_nothing_outlives_a_killed_run(tmp_path: Path) -> None:

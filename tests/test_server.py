@@ -11,7 +11,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -117,6 +119,22 @@ def test_log_is_json(receiver: Receiver) -> None:
     ask(plain(receiver.port), b"\0\r\n\r\n")
     for line in receiver.log.read_text().splitlines():
         assert {"time", "level", "message"} <= set(json.loads(line))
+
+
+def test_more_connections_than_descriptors_end_no_worker(tmp_path: Path) -> None:
+    """Where few files may be open, idle clients wait at the door; who comes later is served."""
+    few = ["sh", "-c", 'ulimit -n 160 && exec "$@"', "sh", sys.executable, "-m", "loader", "serve"]
+    with Receiver(tmp_path / "home", command=few) as receiver, ExitStack() as idle:
+        while len(workers := receiver.workers()) < 2:
+            time.sleep(0.05)
+        for _ in range(400):
+            at = ("127.0.0.1", receiver.port)
+            idle.enter_context(socket.create_connection(at, timeout=20))
+        time.sleep(1)
+        idle.close()
+        made = ((f"late-{n}", signed(event(f"late-{n}"))) for n in range(20))
+        assert drive(lambda: receiver.port, 4, made, seconds=10).answers == {200: 20}
+        assert receiver.workers() == workers
 
 
 def test_stalled_client_is_let_go(tmp_path: Path) -> None:
@@ -225,6 +243,29 @@ def test_workers_do_not_outlive_a_killed_server(tmp_path: Path) -> None:
     assert len(stored(receiver.home)) == 50
 
 
+def test_busy_connections_do_not_keep_a_killed_server_s_address(tmp_path: Path) -> None:
+    """A server that is killed under traffic has soon left its address to a new one."""
+    receiver = Receiver(tmp_path / "home").start()
+    while len(workers := receiver.workers()) < 2:
+        time.sleep(0.05)
+    acknowledged: set[str] = set()
+
+    def alive() -> bool:
+        return any(_lives(pid) for pid in workers)
+
+    def answered(name: str, status: int) -> None:
+        if status == 200:
+            acknowledged.add(name)
+            if receiver.process.poll() is None and len(acknowledged) > 50:
+                receiver.process.kill()
+
+    made = ((f"busy-{n}", signed(event(f"busy-{n}"))) for n in count())
+    drive(lambda: receiver.port, 4, made, seconds=10, answered=answered, meanwhile=alive)
+    assert not alive()
+    with Receiver(tmp_path / "home", port=receiver.port):
+        assert acknowledged <= set(stored(receiver.home))
+
+
 def _lives(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
@@ -254,7 +295,8 @@ def test_taken_port_is_said_at_once(tmp_path: Path) -> None:
         port = str(taken.getsockname()[1])
         done = run(tmp_path, "--port", port, LOADER_SECRETS=SECRETS[0])
     assert (done.returncode, done.stdout) == (1, "")
-    assert port in done.stderr and done.stderr.count("\n") == 1
+    assert done.stderr.count("\n") == 1
+    assert f"127.0.0.1:{port} (Address already in use): choose another" in done.stderr
 
 
 def test_counts_of_a_killed_server_do_not_pile_up(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from gunicorn import util  # type: ignore[import-untyped]
 from gunicorn.app.base import BaseApplication  # type: ignore[import-untyped]
 from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
@@ -273,7 +274,22 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
     def handle(self, conn: TConn) -> Any:
         patience = struct.pack("ll", STALLED_SECONDS, 0)
         conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
-        return super().handle(conn)
+        stays = super().handle(conn)
+        if not stays:
+            util.close_graceful(conn.sock)
+        return stays
+
+    def finish_request(self, conn: TConn, done: Any) -> None:
+        """Let go of a connection that ``handle`` has closed.
+
+        gunicorn closes it here, in the one thread that accepts and tells the arbiter of life, and
+        waits two seconds for a client that does not leave: a few of those stopped the receiver.
+        """
+        if done.cancelled() or done.exception() is not None or done.result():
+            super().finish_request(conn, done)
+        else:
+            self.nr_conns -= 1
+            conn.close()
 
     def handle_error(self, _request: Any, client: socket.socket, _address: Any, error: Any) -> None:
         status, reason = _answer_to(error)

@@ -150,6 +150,19 @@ def test_stalled_client_is_let_go(tmp_path: Path) -> None:
         assert 2 < waited.seconds < 20
 
 
+def test_clients_that_do_not_leave_hold_up_nobody(tmp_path: Path) -> None:
+    """Whoever keeps a connection open that has had its last answer delays no one else."""
+    with Receiver(tmp_path / "home", LOADER_WORKERS="1") as receiver, ExitStack() as staying:
+        for _ in range(20):
+            connection = socket.create_connection(("127.0.0.1", receiver.port), timeout=30)
+            staying.enter_context(connection)
+            connection.sendall(b"no request\r\n\r\n")
+        time.sleep(0.5)
+        waited = drive(lambda: receiver.port, 1, iter([("w", signed(event("w")))]))
+        assert waited.answers == {200: 1}
+        assert waited.seconds < 5
+
+
 def test_starts_quickly_and_says_one_line(tmp_path: Path) -> None:
     """The receiver listens within a few seconds; stdout holds that one line and nothing else."""
     started = time.monotonic()

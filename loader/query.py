@@ -98,7 +98,7 @@ def ask(settings: Settings, query: str) -> pl.DataFrame:
 def _answer(con: duckdb.DuckDBPyConnection, query: str) -> pl.DataFrame:
     try:
         query.encode()
-        if not _only_asks(query):
+        if not _only_asks(con, query):
             raise LoaderError(
                 "the query does not run: it is not one statement that only reads, such as a "
                 "SELECT; give one."
@@ -115,7 +115,8 @@ def to_table(frame: pl.DataFrame) -> str:
     """Return the rows as a table to look at; numbers to the right."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name, kind in frame.schema.items():
-        table.add_column(_printable(name), justify="right" if kind.is_numeric() else "left")
+        heading = Text(_printable(name))  # else rich would read [brackets] in it as markup
+        table.add_column(heading, justify="right" if kind.is_numeric() else "left")
     for row in _rows(frame):
         table.add_row(*(Text(_printable(_shown(value))) for value in row))
     out = io.StringIO()
@@ -186,15 +187,20 @@ def write_parquet(frame: pl.DataFrame, path: Path) -> None:
         raise LoaderError(f"{path} cannot be written ({error.strerror}): name another.") from None
 
 
-def _only_asks(query: str) -> bool:
-    """Say whether it is one statement, and one that writes nothing, not even a file."""
+def _only_asks(con: duckdb.DuckDBPyConnection, query: str) -> bool:
+    """Say whether it is one statement, and one that writes nothing, not even a file.
+
+    It is taken apart by ``con``, which reaches nothing: of IMPORT DATABASE DuckDB reads the files
+    meanwhile, or fetches them.
+    """
     explained = _EXPLAIN.fullmatch(query)
-    kinds = [statement.type for statement in duckdb.extract_statements(query)]
+    kinds = [statement.type for statement in con.extract_statements(query)]
     if explained and kinds == [duckdb.StatementType.EXPLAIN]:
-        return _only_asks(explained["query"])
-    if _PIVOT.match(query):  # DuckDB makes two statements of it; DuckDB 2 one of many parts
-        last = kinds[-1:] == [duckdb.StatementType.SELECT]
-        return (last and len(kinds) <= 2) or kinds == [duckdb.StatementType.MULTI]
+        return _only_asks(con, explained["query"])
+    if _PIVOT.match(query):  # DuckDB makes a type of each column before it; DuckDB 2 all in one
+        while kinds[:1] == [duckdb.StatementType.CREATE]:
+            kinds = kinds[1:]
+        return kinds in ([duckdb.StatementType.SELECT], [duckdb.StatementType.MULTI])
     return kinds == [duckdb.StatementType.SELECT]
 
 

@@ -648,6 +648,8 @@ def test_status_says_how_things_stand(tmp_path: Path) -> None:
         "copy (select 1) to '{warehouse}.wal'",
         "explain analyze copy (select 1) to '{warehouse}.wal'",
         "select 1; copy (select 1) to '{warehouse}.wal'",
+        "pivot (select 1 as a) on a in (1) using count(*); select 1",
+        "import database 'http://127.0.0.1:1'",
     ],
 )
 def test_queries_can_only_read(statement: str, tmp_path: Path) -> None:
@@ -666,6 +668,7 @@ def test_queries_can_only_read(statement: str, tmp_path: Path) -> None:
         ("select {'a': interval 1 day} as a, 1::bignum as b, '10:00:00+02'::timetz as c", 1),
         ("explain analyze select 1", 1),
         ("pivot (select 'x' as k, 1 as n) on k using sum(n)", 1),
+        ("pivot (select '[/b]' as k, 'y' as j, 1 as n) on k, j using sum(n)", 1),
         ("show tables", None),
         ("-- of nothing\nselect 1 where false;", 0),
     ],
@@ -678,6 +681,18 @@ def test_whatever_reads_is_answered(statement: str, rows: int | None, tmp_path: 
 
     assert rows is None or found.height == rows
     assert query.to_table(found) and query.to_json(found) and query.to_csv(found)
+
+
+def test_a_query_that_is_refused_has_read_nothing(tmp_path: Path) -> None:
+    """Of files that a statement would read, not even its error shows a word."""
+    where = home(tmp_path)
+    ingest(where)
+    for name in ("schema.sql", "load.sql"):
+        (tmp_path / name).write_text("hidden words")
+    with pytest.raises(LoaderError, match="the query does not run: Permission") as caught:
+        query.ask(where, f"import database '{tmp_path}'")
+
+    assert "hidden" not in str(caught.value)
 
 
 def test_an_error_of_a_query_shows_no_address(tmp_path: Path) -> None:

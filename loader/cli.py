@@ -16,7 +16,7 @@ import click
 
 from loader.errors import LoaderError, SettingsError
 from loader.settings import Settings, load_settings
-from loader.wording import plural
+from loader.wording import plural, steers_nothing
 
 _TIME = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"])
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
@@ -65,8 +65,7 @@ def _fail(sentence: str) -> None:
     with suppress(OSError):  # what failed may be the stream
         if "--json" in sys.argv:
             click.echo(json.dumps({"error": sentence}))
-    with suppress(OSError):
-        click.echo(f"loader: {sentence}", err=True)
+    _note(f"loader: {sentence}")
     sys.exit(1)
 
 
@@ -75,12 +74,13 @@ def _settings() -> Settings:
 
 
 def _answer(as_json: bool, result: dict[str, Any], sentence: str) -> None:
-    click.echo(json.dumps(result, default=str, ensure_ascii=False) if as_json else sentence)
+    written = json.dumps(result, default=str, ensure_ascii=False) if as_json else sentence
+    click.echo(steers_nothing(written))
 
 
 def _note(sentence: str) -> None:
     with suppress(OSError):  # a log that is full or gone ends no work
-        click.echo(sentence, err=True)
+        click.echo(steers_nothing(sentence), err=True)
 
 
 def _warn(sentence: str) -> None:
@@ -280,7 +280,9 @@ def sql(query: str, as_csv: bool, parquet: Path | None, as_json: bool) -> None:
     elif as_json:
         click.echo(answers.to_json(frame))
     else:
-        click.echo(answers.to_csv(frame) if as_csv else answers.to_table(frame), nl=not as_csv)
+        written = answers.to_csv(frame) if as_csv else answers.to_table(frame)
+        # A file gets every character; a screen would do what some of them say.
+        click.echo(steers_nothing(written) if sys.stdout.isatty() else written, nl=not as_csv)
 
 
 @cli.command(epilog="Example: loader quarantine --retry")

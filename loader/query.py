@@ -143,7 +143,7 @@ def to_json(frame: pl.DataFrame) -> str:
     """Return one JSON object: ``columns``, and ``rows`` as objects. NaN and infinity are null."""
     rows = [dict(zip(frame.columns, row, strict=True)) for row in _rows(frame)]
     answer = {"columns": frame.columns, "rows": rows}
-    return orjson.dumps(_plain(answer), default=str).decode()
+    return wording.steers_nothing(orjson.dumps(_plain(answer), default=str).decode())
 
 
 def _rows(frame: pl.DataFrame) -> list[tuple[Any, ...]]:

@@ -94,6 +94,17 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
 """Control characters, and those that turn the direction of whatever follows them."""
 
 
+def steers_nothing(text: str) -> str:
+    """Write what steers a terminal, or turns text around, as JSON does: ``\\u001b``.
+
+    Line breaks stay, and so does what ``short`` isolates with.
+    """
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+_STEERING = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066\u2067]")
+
+
 def _is_leftward(letter: str) -> bool:
     return bidirectional(letter) in {"R", "AL"}
 

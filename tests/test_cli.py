@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import pty
 import re
 import shlex
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from click.testing import CliRunner
 from loader.cli import cli
 from loader.progress import shown
 from tests.conftest import require
+from tests.provider import BOUNCE, bare, drop, home
 
 ROOT = Path(__file__).parents[1]
 SECRET = "a-secret-of-the-tests"
@@ -370,6 +373,50 @@ def test_streams_may_be_missing_full_or_of_another_form(
 
         assert done.returncode == wanted, (end, done.stderr)
         assert "Traceback" not in done.stderr
+
+
+def test_no_event_steers_the_terminal(tmp_path: Path) -> None:
+    """Whatever text an event carries, no command lets it move, colour or turn what is shown."""
+    steering = "\x1b]0;title\x07\x1b[2J\x9b31m\x7f\u202e\u2067"
+    event = BOUNCE | {"bounce_type": steering, "sync_type": steering, "dsn_status": steering}
+    drop(home(tmp_path), f"{steering}.jsonl", bare(event), b"no event\n")
+    loader(tmp_path, "ingest")
+    ask = "select dsn_status from bounce"
+    for arguments in (
+        ("status",),
+        ("status", "--json"),
+        ("quarantine",),
+        ("quarantine", "--json"),
+        ("verify",),
+        ("sql", ask),
+        ("sql", ask, "--csv"),
+        ("sql", ask, "--json"),
+        ("sql", ask.replace("dsn_status", "dsn_status::integer")),
+        ("sql", f"pivot ({ask}) on dsn_status using count(*)"),
+    ):
+        shown = on_a_terminal(tmp_path, *arguments)
+
+        assert len(shown) > 10
+        assert not re.search(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u202e\u2067]", shown), arguments
+
+
+def on_a_terminal(home: Path, *arguments: str) -> str:
+    """Run ``loader`` with a terminal behind stdout and stderr; return what that is told."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "loader", *arguments],
+        env={**os.environ, "LOADER_HOME": str(home), "TERM": "dumb"},
+        stdin=subprocess.DEVNULL,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    told = b""
+    with open(ours, "rb", buffering=0) as screen, suppress(OSError):  # noqa: PTH123
+        while part := screen.read(65536):  # an error is how a terminal says that nobody writes
+            told += part
+    process.wait()
+    return told.decode()
 
 
 def test_an_interrupted_query_ends_at_once(tmp_path: Path) -> None:

@@ -30,7 +30,8 @@ _ADDRESS = re.compile(r"[^\s'\"<>()]+@[^\s'\"<>()]+")
 _STRANGE = re.compile(r"\b(INTERVAL|UNION|BIGNUM|BIT|UHUGEINT|TIME WITH TIME ZONE)\b")
 _BLINK = 0.1
 """Seconds after which Ctrl-C is seen, at the latest."""
-_FORMULA = r"^[=+\-@\t\r\n]"
+_FORMULA = r"(^|[;\t\r\n])([^\S\t\r\n]*[=+\-@])|^([\t\r\n])"
+"""What a spreadsheet may take for the beginning of a formula, and what stands before it."""
 
 
 def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
@@ -131,12 +132,13 @@ def to_csv(frame: pl.DataFrame) -> str:
     """Return the rows as CSV that a spreadsheet does not take for formulas.
 
     A text that begins with one of ``= + - @``, a tab or a line break gets an apostrophe before
-    it; numbers stay numbers.
+    it; so does what follows a semicolon, a tab or a line break in it, where many a spreadsheet
+    begins another cell. Numbers stay numbers.
     """
-    text = pl.selectors.string()
-    guarded = pl.when(text.str.contains(_FORMULA)).then("'" + text).otherwise(text).name.keep()
+    texts = pl.selectors.string() | pl.selectors.categorical() | pl.selectors.enum()
+    guarded = texts.cast(pl.String).str.replace_all(_FORMULA, "${1}'${2}${3}")
     safe = _flat(frame).with_columns(guarded)
-    return safe.rename(lambda name: re.sub(_FORMULA, r"'\g<0>", name)).write_csv()
+    return safe.rename(lambda name: re.sub(_FORMULA, r"\1'\2\3", name)).write_csv()
 
 
 def to_json(frame: pl.DataFrame) -> str:

@@ -943,6 +943,28 @@ def test_answers_have_the_usual_forms(tmp_path: Path) -> None:
     assert pl.read_parquet(tmp_path / "x.parquet").equals(frame)
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("a;=1+1;b", "a;'=1+1;b"),
+        ("a; @b", "a;' @b"),
+        ("a\r=1", '"a\r\'=1"'),
+        ("a\n-1", '"a\n\'-1"'),
+        ("\t=1", "\t'=1"),
+        ("\tb", "'\tb"),
+        (" +1", "' +1"),
+        ("https://x.example/?a=1&b=-2;c=3", "https://x.example/?a=1&b=-2;c=3"),
+    ],
+)
+def test_csv_has_no_formula_where_a_spreadsheet_begins_a_cell(text: str, written: str) -> None:
+    """No cell of CSV begins like a formula, behind a semicolon or as an enumerated word either."""
+    for kind in (pl.String, pl.Categorical, pl.Enum([text])):
+        frame = pl.DataFrame({"a": pl.Series([text], dtype=kind)})
+
+        assert query.to_csv(frame) == f"a\n{written}\n"
+    assert query.to_csv(pl.DataFrame({text: [1]})) == f"{written}\n1\n"
+
+
 def test_progress_is_told_in_bytes_and_events(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

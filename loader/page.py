@@ -80,7 +80,8 @@ class Html:
     plain: str
 
     def _repr_html_(self) -> str:
-        return self.markup
+        # Else JupyterLab sets what stands between two dollar signs of a name as a formula.
+        return f'<div class="mathjax_ignore">{self.markup}</div>'
 
     def __repr__(self) -> str:
         """Return the plain text, which is what a terminal shows."""
@@ -98,7 +99,7 @@ class Head(Html):
     title: str
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        return {"text/html": self.markup, "text/plain": self.plain, TITLE_MIME: self.title}
+        return {"text/html": self._repr_html_(), "text/plain": self.plain, TITLE_MIME: self.title}
 
 
 def file_name(campaign_id: str) -> str:

@@ -218,6 +218,7 @@ def _run(page: Page) -> dict[str, Any]:
         "heading": page.evaluate(HEADING),
         "cells_failed": page.evaluate(FAILED),
         "pwned": page.evaluate("window.pwned ?? null"),
+        "formulas": page.locator("mjx-container").count(),
     }
 
 

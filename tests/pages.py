@@ -39,8 +39,8 @@ def sample_home(home: Path) -> Settings:
 
 
 def hostile_home(home: Path) -> Settings:
-    """Load three campaigns whose every text tries to become script, or is long, or Japanese."""
-    names = [HOSTILE, "秋のお知らせ" * 14, "x" * 80]
+    """Load three campaigns whose texts try to become script or formulas, are long, or Japanese."""
+    names = [HOSTILE, "秋のお知らせ" * 14, "$x$" + "x" * 77]
     lines = [line for number, name in enumerate(names) for line in _events(number, name)]
     (home / "spool").mkdir(parents=True)
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

@@ -63,6 +63,12 @@ def test_lab_draws_every_notebook_without_network(seen: Seen) -> None:
 
 
 @pytest.mark.browser
+def test_dollar_signs_of_a_name_stay(seen: Seen) -> None:
+    """What stands between dollar signs in a text from outside is shown, not set as a formula."""
+    assert {ran["formulas"] for ran in seen["ran"].values()} == {0}
+
+
+@pytest.mark.browser
 def test_picking_a_campaign_draws_it(seen: Seen) -> None:
     """Another campaign picked from the list is drawn in place of the first."""
     picked = seen["ran"][PICKS]["picked"]

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ from loader.status import published_offsets, status
 from loader.target import target_of
 from loader.verify import verify
 from loader.warehouse import Warehouse
+from tests.conftest import require
 from tests.lake import (
     PASSWORD,
     Postgres,
@@ -208,6 +210,29 @@ def test_readers_can_only_read(postgres: Postgres, lines: list[bytes], tmp_path:
         seen += con.sql("select * from duckdb_secrets()").fetchall()
 
     assert PASSWORD not in str(seen)
+
+
+def test_an_analysts_role_reads_and_changes_nothing(postgres: Postgres, tmp_path: Path) -> None:
+    """What reader.sql makes sees the lake and changes nothing; no argument shows its password."""
+    dsn = postgres.database()
+    settings = settings_of(tmp_path, dsn, str(tmp_path / "files"))
+    ingest(settings)
+    script = Path(__file__).parents[1] / "deploy" / "lake" / "reader.sql"
+    word = "an analyst's, own"
+    subprocess.run(
+        [require("psql"), dsn, "-q", "-v", "ON_ERROR_STOP=1", "-f", str(script)],
+        env={**os.environ, "LAKE_READER_PASSWORD": word},
+        check=True,
+    )
+    as_reader = psycopg.conninfo.make_conninfo(dsn, user="lake_reader", password=word)
+    seen = query.ask(settings_of(tmp_path, as_reader, str(tmp_path / "files")), "from delivered")
+
+    assert seen.height == 0
+    with (
+        psycopg.connect(as_reader) as con,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        con.execute("delete from ducklake_snapshot")
 
 
 def test_loaders_share_a_lake_exactly(

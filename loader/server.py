@@ -46,6 +46,8 @@ _ROOM, _COUNTED = 2**20, 2**14
 They are mapped into memory, and where their blocks cannot be had the process is killed."""
 _OTHER_FILES = 64
 """Descriptors that a worker is left for everything else."""
+_LEFT_UNREAD = 8 * 2**20
+"""Bytes of a refused body that are taken all the same: cut off in sending it, Caddy answers 503."""
 _STOPS = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
 
 
@@ -276,7 +278,7 @@ class _Worker(ThreadWorker):  # type: ignore[misc]
         conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, patience)
         stays = super().handle(conn)
         if not stays:
-            util.close_graceful(conn.sock)
+            util.close_graceful(conn.sock, max_drain=_LEFT_UNREAD)
         return stays
 
     def finish_request(self, conn: TConn, done: Any) -> None:

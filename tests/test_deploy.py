@@ -114,11 +114,13 @@ def told(connection: socket.socket, request: bytes) -> str:
 
 
 def test_large_body_is_refused(front: proxy.Nginx | proxy.Caddy, tmp_path: Path) -> None:
-    """A body over the limit is answered 413, with and without a length."""
+    """A body over the limit is answered 413 each time, with and without a length."""
     (tmp_path / "large").write_bytes(b"x" * 2_000_000)
     body = ("--data-binary", f"@{tmp_path / 'large'}", "-H", "Expect:")
-    assert curl(front, "/webhooks/inboxroad", *body)[0] == 413
-    assert curl(front, "/webhooks/inboxroad", *body, "-H", "Transfer-Encoding: chunked")[0] == 413
+    chunked = (*body, "-H", "Transfer-Encoding: chunked")
+    for _ in range(20):
+        assert curl(front, "/webhooks/inboxroad", *body)[0] == 413
+        assert curl(front, "/webhooks/inboxroad", *chunked)[0] == 413
 
 
 def test_hostile_requests_do_not_pass(front: proxy.Nginx | proxy.Caddy, receiver: Receiver) -> None:

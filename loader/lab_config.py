@@ -6,6 +6,9 @@ from traitlets.config import get_config
 
 c = get_config()
 
+# The address and what goes wrong; not every extension that was found.
+c.Application.log_level = "WARN"
+
 # The Lab menu's export runs in the server, so the page's rules must stand here too.
 c.HTMLExporter.preprocessors = ["loader.report.InlineCharts"]
 c.HTMLExporter.mathjax_url = ""

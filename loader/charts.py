@@ -114,7 +114,7 @@ def _title(finding: str, *measure: str) -> alt.TitleParams:
     return alt.TitleParams(_lines(finding, 74), subtitle=_lines(said, 104))
 
 
-_WITHIN = re.compile(r"(?<=\d) (?=%|(?:h|min|days|pts)\b)|(?<=\bn) (?==)|(?<=\bn =) (?=\d)")
+_WITHIN = re.compile(r"(?<=\d) (?=(?:h|min|days|pts)\b)|(?<=\bn) (?==)|(?<=\bn =) (?=\d)")
 """The spaces within a number and its unit, and within ``n = 48``."""
 
 
@@ -559,8 +559,8 @@ _OUTSIDE = {
 }
 _BAND = {
     "no": "inside",
-    "95": "outside 95 %",
-    "998": "outside 99.8 %",
+    "95": "outside 95%",
+    "998": "outside 99.8%",
     "unsure": "may lack bounces",
 }
 _FEW = "too few to tell"
@@ -588,7 +588,7 @@ def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame, measure: str) -> 
         _unlike(known, odd, measure),
         f"{word} against size{_ripe(measure)}; "
         f"middle line: the ordinary {wording.percent(first['pooled_rate'])}",
-        f"dashed: 95 % of campaigns alike lie within, solid: 99.8 %{_as_wide(first['spread'])}"
+        f"dashed: 95% of campaigns alike lie within, solid: 99.8%{_as_wide(first['spread'])}"
         + f"; {_telling(drawn)}" * (drawn.height < known.height),
     )
     small = pl.col("is_small") & (pl.col("outside") == "no")
@@ -682,7 +682,7 @@ _SPACES = [part * 10**power for power in range(9) for part in (1, 2, 5)]
 
 
 _DASH = {"95": [4, 3], "998": [1, 0]}
-_SHARE = {"95": "95 %", "998": "99.8 %"}
+_SHARE = {"95": "95%", "998": "99.8%"}
 
 
 def _limit_lines(limits: pl.DataFrame, pooled: float, x: alt.X) -> list[alt.Chart]:
@@ -815,7 +815,7 @@ def forest(rates: pl.DataFrame, measure: str, reference: str | None, age: str) -
     title = _title(
         _most(told, measure) if told.height else "Too few messages in any campaign to tell",
         f"{_WORD[measure]} by people, of accepted messages, {age} after delivery",
-        f"{wording.plural(known.height, 'campaign')}, 95 % intervals",
+        f"{wording.plural(known.height, 'campaign')}, 95% intervals",
         "dark and dashed: the reference" if known.filter(own).height else "",
         "grey: too few to tell" if told.height < known.height else "",
     )
@@ -888,7 +888,7 @@ def control(days: pl.DataFrame) -> Drawn:
     title = _title(
         _odd_days(days),
         f"bounced of attempted, by day; ordinary rate {wording.percent(days['pooled_rate'][0])}",
-        "bars: 99.8 % limits for a day of its size among days that differ as these do",
+        "bars: 99.8% limits for a day of its size among days that differ as these do",
         _left_out(alone),
     )
     tips = ("day", "bounce_rate", "bounced", "attempted", "limit_lo_998", "limit_hi_998")
@@ -937,7 +937,7 @@ def delays(quantiles: pl.DataFrame, kind: str) -> Drawn:
         return note(f"No {kind} has been recorded yet, so its timing is unknown.")
     title = _title(
         _soon(known.filter(~pl.col("is_small")), kind),
-        f"from delivery to the first {kind} by a person; dot: half, thick: middle half, thin: 80 %",
+        f"from delivery to the first {kind} by a person; dot: half, thick: middle half, thin: 80%",
         "grey: too few to tell" if known["is_small"].any() else "",
     )
     named = known.with_columns(
@@ -977,7 +977,7 @@ def _soon(told: pl.DataFrame, kind: str) -> str:
     row = told.sort(pl.col("maturity") != "comparable", maintain_order=True).row(0, named=True)
     return (
         f"Half of the first {kind}s{' so far' * (row['maturity'] != 'comparable')} came within "
-        f"{wording.age(row['p50_hours'])}, 90 % within {wording.age(row['p90_hours'])}: "
+        f"{wording.age(row['p50_hours'])}, 90% within {wording.age(row['p90_hours'])}: "
         f"{wording.short(row['campaign_name'], 30)}"
     )
 
@@ -1074,7 +1074,7 @@ def unsubscribes(days: pl.DataFrame) -> Drawn:
     title = _title(
         _highest(known, "unsubscribe_rate", said, "unsubscribed, by day"),
         f"of accepted messages, by day of delivery, {wording.plural(known.height, 'day')}",
-        "95 % intervals, days of mail enough to judge",
+        "95% intervals, days of mail enough to judge",
         _not_tracked(known),
     )
     tips = _tips(known, "day", "unsubscribed", "accepted", *_bounds("unsubscribe_rate"))

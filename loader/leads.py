@@ -174,7 +174,7 @@ def _machines(row: Mapping[str, Any]) -> list[str]:
     if not row["is_tracked"]:
         return [
             "No open, click or unsubscribe has ever come: tracking is off, or nobody reacted. "
-            "The rates are unknown, not 0 %."
+            "The rates are unknown, not 0%."
         ]
     shares = (("opened", row["machine_open_rate"]), ("clicked", row["machine_click_rate"]))
     known = [

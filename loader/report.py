@@ -214,7 +214,7 @@ def to_html(ran: NotebookNode, *, printed: bool, script: str, is_indexed: bool =
             "printed": printed,
             "scrolls": palette.SCROLLS,
             "footer": f"Made on {datetime.now(UTC):%a %d %b %Y %H:%M} UTC by inboxroad-loader from "
-            "signed webhook events. Intervals are 95 % Wilson intervals.",
+            "signed webhook events. Intervals are 95% Wilson intervals.",
         },
     )
     return str(body).replace("\0", "\ufffd")  # HTML has no such character

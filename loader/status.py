@@ -92,7 +92,7 @@ def sentences(found: dict[str, Any]) -> list[str]:
     lines += [f"table      {name}: {plural(rows, 'row')}" for name, rows in found["tables"].items()]
     lines += [f"set aside  {reason}: {rows:,}" for reason, rows in found["quarantine"].items()]
     if found["match_rate"] is not None:
-        share = percent(found["match_rate"]).replace("%", " %")  # as the warnings write it
+        share = percent(found["match_rate"])
         lines.append(f"matched    {share} of opens and clicks by message id")
     lines += [f"warning    {sentence}" for sentence in found["warnings"]]
     return lines + [f"note       {sentence}" for sentence in found["notes"]]

@@ -197,7 +197,7 @@ def test_one_is_not_told_as_many(tmp_path: Path) -> None:
 
     told = loader(tmp_path, "status").stdout
     assert "table      delivered: 1 row\n" in told
-    assert "matched    100.0 % of opens and clicks" in told
+    assert "matched    100.0% of opens and clicks" in told
     assert loader(tmp_path, "sql", "select 1").stdout.endswith("\n(1 row)\n")
     simulated = loader(tmp_path, *shlex.split("simulate --spool --campaigns 1 --messages 9"))
     assert " of 1 campaign, seed 1" in simulated.stdout

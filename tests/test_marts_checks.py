@@ -182,7 +182,7 @@ CASES: dict[str, tuple[Fault, list[Said]]] = {
     "match rate at its threshold": (fallback(5), []),
     "match rate below it": (fallback(6), [
         ("warning", "match rate",
-         f"Only 94.1 % of 101 opens and clicks carry the message id {MATCH}")]),
+         f"Only 94.1% of 101 opens and clicks carry the message id {MATCH}")]),
     "an orphan": (orphans(1), [
         ("note", "orphans", "1 open, click or other reaction reached no message: it is left out "
          "of every rate; its delivery was probably never received.")]),
@@ -190,13 +190,13 @@ CASES: dict[str, tuple[Fault, list[Said]]] = {
         ("warning", "orphans", "5 opens, clicks and other reactions reached no message: they are "
          "left out of every rate; their deliveries were probably never received.")]),
     "few bounces of no campaign": (bounces(4, None), [
-        ("note", "unattributed bounces", "4.0 % of 99 bounces name no campaign and have no "
+        ("note", "unattributed bounces", "4.0% of 99 bounces name no campaign and have no "
          f"delivery that does: {NAMELESS}")]),
     "bounces of no campaign at the threshold": (bounces(5, None), [
-        ("warning", "unattributed bounces", "5.0 % of 100 bounces name no campaign and have no "
+        ("warning", "unattributed bounces", "5.0% of 100 bounces name no campaign and have no "
          f"delivery that does: {NAMELESS}")]),
     "one bounce, of no campaign": (bounces(1, None, alone=True), [
-        ("warning", "unattributed bounces", "100.0 % of 1 bounce names no campaign and has no "
+        ("warning", "unattributed bounces", "100.0% of 1 bounce names no campaign and has no "
          f"delivery that does: {NAMELESS}")]),
     "senders that are silent": (silent(1001, 1002, 999, 1000), [
         ("warning", "no async bounce", f"Sender domain (none given) has 1,001 deliveries {MX}"),
@@ -226,19 +226,19 @@ CASES: dict[str, tuple[Fault, list[Said]]] = {
         ("warning", "unknown words", "unknown_words lists 2 more that are not known.")]),
     "a late event": (late(1), [
         ("note", "late events",
-         f"1 event (0.2 %) arrived over 24 hours after it occurred: {HOLD}")]),
+         f"1 event (0.2%) arrived over 24 hours after it occurred: {HOLD}")]),
     "late events": (late(24), [
         ("note", "late events",
-         f"24 events (4.9 %) arrived over 24 hours after they occurred: {HOLD}")]),
+         f"24 events (4.9%) arrived over 24 hours after they occurred: {HOLD}")]),
     "late events at the threshold": (late(25, 10), [
         ("warning", "late events",
-         f"25 events (5.0 %) arrived over 24 hours after they occurred: {HOLD}")]),
+         f"25 events (5.0%) arrived over 24 hours after they occurred: {HOLD}")]),
     "a campaign that is not tracked": (campaigns(1, SENT, opened=False), [
         ("warning", "tracking absent", "1 of 2 campaigns has no open, click or subscription "
-         "change at all: its open and click rates are not tracked (NULL), not 0 %.")]),
+         "change at all: its open and click rates are not tracked (NULL), not 0%.")]),
     "campaigns that are not tracked": (campaigns(2, SENT, opened=False), [
         ("warning", "tracking absent", "2 of 3 campaigns have no open, click or subscription "
-         "change at all: their open and click rates are not tracked (NULL), not 0 %.")]),
+         "change at all: their open and click rates are not tracked (NULL), not 0%.")]),
     "a campaign of today": (campaigns(1, "2026-04-01 10:00:00", opened=True), [
         ("note", "unripe campaigns", "1 of 2 campaigns was last delivered less than 72 hours ago: "
          "compare it at equal age only.")]),
@@ -248,9 +248,9 @@ CASES: dict[str, tuple[Fault, list[Said]]] = {
     "campaigns that have just ripened": (campaigns(2, "2026-03-29 12:00:00", opened=True), []),
     "few bounces classed otherwise": (bounces(4, "A", **WRONG), []),
     "bounces classed otherwise, at the threshold": (bounces(5, "A", **WRONG), [
-        ("warning", "bounce types", f"5.0 % of 100 bounced messages are {CLASS}")]),
+        ("warning", "bounce types", f"5.0% of 100 bounced messages are {CLASS}")]),
     "one bounce, classed otherwise": (bounces(1, "A", alone=True, **WRONG), [
-        ("warning", "bounce types", f"100.0 % of 1 bounced message is {CLASS}")]),
+        ("warning", "bounce types", f"100.0% of 1 bounced message is {CLASS}")]),
     "lines set aside": (set_aside("not_json", "no_kind", "no_kind"), [
         ("warning", "quarantine",
          "1 line was set aside (not_json): loader quarantine shows it."),
@@ -265,7 +265,7 @@ CASES: dict[str, tuple[Fault, list[Said]]] = {
         ("note", "duplicates", "300 events came more than once and were counted once.")]),
     "no complaint": (lambda con: con.execute("delete from other_event") and None, [
         ("note", "complaints", "No complaint event has ever come: complaint rates are not "
-         "available, not 0 %.")]),
+         "available, not 0%.")]),
     "an event of the future": (ahead(1), [
         ("warning", "future events", "1 event lies in the future by this machine's clock, up to "
          f"2026-04-01 14:00 UTC: {CLOCK}")]),

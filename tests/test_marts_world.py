@@ -255,7 +255,7 @@ def test_warnings_in_words(world: Any) -> None:
     found = dict(rows(world, "select topic, sentence from warnings where number <> 12"))
 
     assert {"match rate", "orphans", "unattributed bounces", "unknown words"} <= set(found)
-    assert found["match rate"].startswith("Only 83.3 % of 12 opens and clicks carry")
+    assert found["match rate"].startswith("Only 83.3% of 12 opens and clicks carry")
     assert "listed-by-operator" in found["unknown words"]
     assert not [text for text in found.values() if "@" in text]
 

@@ -182,7 +182,7 @@ def test_a_funnel_plot_names_its_sizes_and_lines(sample: Ran) -> None:
         assert len(axis["axis"]["values"]) >= 4
         assert low <= min(axis["axis"]["values"]) <= max(axis["axis"]["values"]) <= high
         assert re.fullmatch(r"(attempted|accepted) messages .* \(log scale\)", axis["title"])
-        assert {"95 %", "99.8 %"} <= texts
+        assert {"95%", "99.8%"} <= texts
     assert len(plots) == 2
 
 

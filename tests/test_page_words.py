@@ -170,22 +170,6 @@ def test_an_answer_shows_its_rows(odd: Settings, monkeypatch: pytest.MonkeyPatch
     assert (whole, chosen) == (102, 7)
 
 
-def test_a_number_stays_with_its_percent_sign(odd: Settings) -> None:
-    """No title of a chart breaks between a number and its percent sign."""
-    opened = notebook.open_warehouse(kernel_environment(odd, {}))
-    marts = ("funnel_plot", "funnel_limit")
-    frames = [opened.frame(f"from {mart} where measure = 'bounce'") for mart in marts]
-    subtitles = []
-    for measure in ("bounce", "click"):
-        for spread in (1.0, 2.2, 12.2, 123.2):
-            named = {"measure": pl.lit(measure), "spread": spread, "pooled_rate": 0.026}
-            drawn = charts.funnel_plot(*(frame.with_columns(**named) for frame in frames), measure)
-            subtitles.append(drawn.to_dict()["title"]["subtitle"])
-
-    assert {len(lines) for lines in subtitles} == {2}
-    assert [line for lines in subtitles for line in lines if line.startswith("%")] == []
-
-
 def test_unattributed_bounces_stand_on_every_page(con: duckdb.DuckDBPyConnection) -> None:
     """What no campaign is known of has its row, its sentence and its part of the chart's title."""
     lost = con.sql("from campaign_report where campaign_id is null").pl()

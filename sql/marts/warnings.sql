@@ -182,7 +182,7 @@ warning as (
             untracked = 1,
             ' has no open, click or subscription change at all: its',
             ' have no open, click or subscription change at all: their'
-        ) || ' open and click rates are not tracked (NULL), not 0 %.' as sentence,
+        ) || ' open and click rates are not tracked (NULL), not 0%.' as sentence,
     from tracking
     where untracked > 0
     union all
@@ -247,7 +247,7 @@ warning as (
         14 as number,
         'note' as severity,
         'complaints' as topic,
-        'No complaint event has ever come: complaint rates are not available, not 0 %.'
+        'No complaint event has ever come: complaint rates are not available, not 0%.'
             as sentence,
     where event_count() > 0 and not has_complaints()
     union all

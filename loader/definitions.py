@@ -5,7 +5,7 @@ after an upgrade is the work of the version before until something is loaded.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,7 +32,11 @@ def definitions() -> dict[Path, str]:
 
 def fingerprint(files: Mapping[Path, str], timezone: str) -> str:
     """Return what tells definitions apart, and the zone and the DuckDB that they were given to."""
-    texts = [duckdb.__version__, timezone, *files.values()]
+    return digest([duckdb.__version__, timezone, *files.values()])
+
+
+def digest(texts: Iterable[str]) -> str:
+    """Return what tells some texts from all others."""
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 

@@ -14,7 +14,7 @@ import polars as pl
 from loader.assets import asset
 from loader.batch import PLACES, TIME, Block, Parsed, as_text, count_by_block, schema, without
 from loader.dedupe import Decision, decide, net, replaced
-from loader.definitions import applied, definitions, fingerprint
+from loader.definitions import applied, definitions, digest, fingerprint
 from loader.errors import LacksMemory, SettingsError, WarehouseError
 from loader.events import SPECIFIC, TABLES, own_lines
 from loader.ledger import loaded_offsets
@@ -665,6 +665,9 @@ def refresh(
 
     Where everything is made anew, that is done in parts of about ``part_events`` events.
     """
+    steps = list(steps)
+    rules = digest(text for _how_often, texts in steps for text in texts)
+    con.execute(f"set variable refresh_rules = '{rules}'")
     con.execute(f"set variable refresh_part_events = {part_events}")
     for how_often, texts in steps:
         query = f"select {how_often} from refresh_plan"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from loader.batch import Block, parse
+from loader.definitions import of_this_version
 from loader.errors import SpoolError
 from loader.events import REASONS
 from loader.lake import described
@@ -38,7 +39,7 @@ def summary(settings: Settings) -> dict[str, Any]:
         ) using (reason)
         order by lines desc, reason
     """
-    with connect(settings) as con:
+    with connect(settings) as con, of_this_version():
         reasons = con.sql(query).pl().to_dicts()
     for row in reasons:
         row["meaning"] = _meaning(row["reason"])

@@ -30,6 +30,7 @@ from traitlets.config import Config
 
 from loader import bundle, charts, notebook, page, palette, tables
 from loader.assets import asset
+from loader.definitions import of_this_version, other_version
 from loader.errors import ReportError
 from loader.kernel import OwnKernelSpecs, kernel_environment
 from loader.settings import Settings
@@ -61,11 +62,10 @@ def report(
     warehouse = notebook.open_warehouse(kernel_environment(settings, os.environ))
     if warehouse.frame("select from_offset from ingest_ledger limit 1").is_empty():
         progress(f"nothing has been loaded in {settings.home.absolute()}: run loader ingest first.")
-    if all_campaigns:
-        pages = _all_pages(warehouse, output or settings.reports / "all")
-    else:
-        meant = None if campaign is None else _meant(warehouse, campaign, progress)
-        pages = [_one_page(settings, meant, output)]
+    for sentence in other_version(warehouse.connection):
+        progress(sentence)
+    with of_this_version():
+        pages = _pages(settings, warehouse, campaign, output, all_campaigns, progress)
     _make_folder(pages[0].output)
     with kernel(settings) as client, bundle.made_ahead() as script:
         for position, wanted in enumerate(pages, start=1):
@@ -81,6 +81,20 @@ class _Page:
     output: Path
     is_indexed: bool = False
     """Whether ``index.html`` beside it is the page of all campaigns."""
+
+
+def _pages(
+    settings: Settings,
+    warehouse: notebook.Warehouse,
+    campaign: str | None,
+    output: Path | None,
+    all_campaigns: bool,
+    say: Progress,
+) -> list[_Page]:
+    if all_campaigns:
+        return _all_pages(warehouse, output or settings.reports / "all")
+    meant = None if campaign is None else _meant(warehouse, campaign, say)
+    return [_one_page(settings, meant, output)]
 
 
 def _meant(warehouse: notebook.Warehouse, campaign: str, say: Progress) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import duckdb
 
+from loader.definitions import of_this_version, other_version
 from loader.errors import SpoolError
 from loader.events import TABLES
 from loader.lake import described, segment_prefix
@@ -44,7 +45,7 @@ def status(settings: Settings) -> dict[str, Any]:
             ],
             "notes": [],
         }
-    with connect(settings) as con:
+    with connect(settings) as con, of_this_version():
         offsets = loaded_offsets(con, segment_prefix(settings))
         return {
             "home": str(settings.home.absolute()),
@@ -57,6 +58,7 @@ def status(settings: Settings) -> dict[str, Any]:
             "events": _sums(con),
             "quarantine": _reasons(con),
             "warnings": [
+                *other_version(con),
                 *_alarms(settings, offsets),
                 *lacking(settings.spool, receipts, offsets),
                 *_overdue(settings, offsets),

@@ -1,6 +1,5 @@
 """Typed frames → DuckDB tables, in one transaction with the ledger; the only writer of DuckDB."""
 
-import hashlib
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -15,6 +14,7 @@ import polars as pl
 from loader.assets import asset
 from loader.batch import PLACES, TIME, Block, Parsed, as_text, count_by_block, schema, without
 from loader.dedupe import Decision, decide, net, replaced
+from loader.definitions import applied, definitions, digest, fingerprint
 from loader.errors import LacksMemory, SettingsError, WarehouseError
 from loader.events import SPECIFIC, TABLES, own_lines
 from loader.ledger import loaded_offsets
@@ -24,7 +24,6 @@ from loader.target import Target
 
 T = TypeVar("T")
 
-LAYERS = ("tables", "staging", "marts")
 LEDGER: dict[str, Any] = {
     "segment": pl.String,
     **dict.fromkeys(("from_offset", "to_offset"), pl.Int64),
@@ -621,20 +620,16 @@ def apply_sql(con: duckdb.DuckDBPyConnection, timezone: str, *, shared: bool = F
 
     What earlier versions made goes, except where the database is ``shared`` with what others made.
     """
-    files = {
-        file: file.read_text("utf-8")
-        for layer in LAYERS
-        for file in sorted((asset("sql") / layer).glob("*.sql"))
-    }
-    fingerprint = _fingerprint([duckdb.__version__, timezone, *files.values()])
-    if _applied(con) == fingerprint:
+    files = definitions()
+    wanted = fingerprint(files, timezone)
+    if applied(con) == wanted:
         return
     _refuse_unknown(con, timezone)
     _apply_in_any_order(con, files)
     if not shared:
         _drop_retired(con, {file.name.removesuffix(".sql") for file in files})
     _put(con, "report_settings", timezone)
-    _put(con, "schema_state", fingerprint)
+    _put(con, "schema_state", wanted)
 
 
 def _drop_retired(con: duckdb.DuckDBPyConnection, names: Collection[str]) -> None:
@@ -670,6 +665,9 @@ def refresh(
 
     Where everything is made anew, that is done in parts of about ``part_events`` events.
     """
+    steps = list(steps)
+    rules = digest(text for _how_often, texts in steps for text in texts)
+    con.execute(f"set variable refresh_rules = '{rules}'")
     con.execute(f"set variable refresh_part_events = {part_events}")
     for how_often, texts in steps:
         query = f"select {how_often} from refresh_plan"
@@ -680,21 +678,9 @@ def refresh(
                 con.execute(text)
 
 
-def _fingerprint(texts: Sequence[str]) -> str:
-    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
-
-
-def _applied(con: duckdb.DuckDBPyConnection) -> str | None:
-    try:
-        rows = con.execute("select fingerprint from schema_state").fetchall()
-    except duckdb.CatalogException:
-        return None
-    return rows[0][0] if rows else None
-
-
 def _state(con: duckdb.DuckDBPyConnection) -> tuple[object, ...]:
     rows = con.execute("select count(*), max(finished_at) from ingest_ledger").fetchall()
-    return (_applied(con), *rows[0])
+    return (applied(con), *rows[0])
 
 
 def _apply_in_any_order(con: duckdb.DuckDBPyConnection, files: Mapping[Path, str]) -> None:

@@ -48,18 +48,19 @@ MAY_IMPORT = {
     "whole": "",
     "memory": "",
     "ledger": "",
+    "definitions": "assets errors",
     "lake": "settings spill errors",
     "lake_target": "lake memory settings spool errors",
     "target": "lake_target lock memory publication settings spool errors",
-    "warehouse": "assets batch dedupe events ledger memory spool target errors",
+    "warehouse": "assets batch dedupe definitions events ledger memory spool target errors",
     "ties": "batch dedupe shape spool warehouse errors",
     "query": "lake settings spill whole wording errors",
     "ingest": "batch lake retention settings shape spool target ties warehouse wording errors",
-    "quarantine": "batch events lake query settings shape spool target ties warehouse wording "
-    "errors",
+    "quarantine": "batch definitions events lake query settings shape spool target ties warehouse "
+    "wording errors",
     "maintain": "lake lake_target progress settings errors",
     "migrate": "lake lake_target progress settings warehouse errors",
-    "status": "events lake ledger query retention settings spool wording errors",
+    "status": "definitions events lake ledger query retention settings spool wording errors",
     # table → view → chart → page
     "palette": "",
     "page": "palette wording",
@@ -70,7 +71,8 @@ MAY_IMPORT = {
     "kernel": "settings",
     "lab_config": "",
     "bundle": "",
-    "report": "assets bundle charts kernel notebook page palette settings tables whole errors",
+    "report": "assets bundle charts definitions kernel notebook page palette settings tables whole "
+    "errors",
     "lab": "assets kernel settings errors",
     # a seed → signed bodies
     "scenario": "errors",

@@ -3,13 +3,15 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import stat
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +24,7 @@ import zstandard
 
 from loader import events, query, target
 from loader.batch import LINE_BYTES
+from loader.definitions import OTHER_VERSION
 from loader.errors import LoaderError, SpoolError, WarehouseBusy, WarehouseError
 from loader.ingest import ingest
 from loader.lock import sole_loader
@@ -554,6 +557,48 @@ def test_views_of_earlier_versions_go(tmp_path: Path) -> None:
         assert views.fetchall() == [(0,)]
         names = con.execute("select function_name from duckdb_functions() where not internal")
         assert not {"older_rate", "older_rows"} & {name for (name,) in names.fetchall()}
+
+
+def test_a_warehouse_of_another_version_is_told(tmp_path: Path) -> None:
+    """Until something is loaded after an upgrade, status says whose figures it shows."""
+    where = home(tmp_path)
+    drop(where, "a.jsonl", line(moment(1)))
+    ingest(where)
+    assert not said_other_version(status(replace(where, timezone="Asia/Tokyo")))
+    with rewritten(where) as con:
+        con.execute("update schema_state set fingerprint = 'older'")
+    assert said_other_version(status(where))
+    ingest(where)
+
+    assert not said_other_version(status(where))
+
+
+def test_views_of_another_version_stop_nobody_with_a_trace(tmp_path: Path) -> None:
+    """What status and quarantine do not find in an older warehouse is one sentence."""
+    where = home(tmp_path)
+    drop(where, "a.jsonl", line(moment(1)))
+    ingest(where)
+    with rewritten(where) as con:
+        con.execute("create or replace view quarantine_reason as select 1 as one")
+
+    for look in (status, summary):
+        with pytest.raises(WarehouseError, match="another version of loader"):
+            look(where)
+
+
+def said_other_version(found: dict[str, Any]) -> bool:
+    """Say whether a status has the warning about another version's warehouse."""
+    return OTHER_VERSION in found["warnings"]
+
+
+@contextmanager
+def rewritten(where: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Change both files of a warehouse, as if another version had left them so."""
+    private, published = private_path(Path(where.warehouse)), Path(where.warehouse)
+    with duckdb.connect(str(private)) as con:
+        yield con
+    published.unlink()
+    shutil.copy(private, published)
 
 
 def test_a_broken_private_file_is_told_and_rebuilt(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from loader.events import message_key
+from loader.warehouse import refresh as run_refresh
+from loader.warehouse import refresh_steps
 from tests.marts import KEPT, database, put, refresh, rows
 
 KEYS = [f"<{digit}35026fa-0b4d-4fb3-a92c-8193ac2636b8@mail.example>" for digit in range(4)]
@@ -259,6 +261,21 @@ def test_changed_definition_is_noticed() -> None:
     """A changed threshold, class or provider makes everything anew."""
     con = strangers()
     con.execute("update metric_threshold set value = 5 where name = 'burst_urls'")
+
+    assert refresh(con)
+    assert not refresh(con)
+
+
+def test_what_other_rules_kept_is_made_anew() -> None:
+    """Where a loader of another version refreshed last, nothing that it kept is left standing."""
+    con = emptied(shared())
+    apply(con, happened("delivered", 0))
+    refresh(con)
+    older = [(often, [*texts, "-- older"]) for often, texts in refresh_steps()]
+    con.begin()
+    run_refresh(con, older)
+    con.commit()
+    apply(con, happened("open", 60))
 
     assert refresh(con)
     assert not refresh(con)

@@ -1,8 +1,9 @@
 -- What is to be done: everything (is_full) when nothing is kept yet, when definitions
--- have changed, when a large part was touched, or when events came or went and nobody
--- said which; else the keys of refresh_key. Everything is done in parts of at most
--- refresh_part_events events, by message key: memory is bounded, however many there
--- are.
+-- or these very files (refresh_rules) have changed, as where a loader of another
+-- version works on the same lake, when a large part was touched, or when events came
+-- or went and nobody said which; else the keys of refresh_key. Everything is done in
+-- parts of at most refresh_part_events events, by message key: memory is bounded,
+-- however many there are.
 -- Of every pair of branches over all or some rows only one reads: a join with an empty
 -- side ends at once. Of the touched messages each event table is read once, by key.
 -- No query relies on the order of rows here, and keeping it takes memory.
@@ -14,7 +15,7 @@ with full_plan as (
         not exists (
             select 1
             from refresh_state
-            where definitions = definitions()
+            where definitions = definitions() || getvariable('refresh_rules')
                 and (events = event_count() or exists (select 1 from refresh_touched))
         )
         or (select count(*) from refresh_touched)

@@ -6,7 +6,7 @@ where (select is_due from refresh_plan);
 
 insert into refresh_state
 select
-    definitions() as definitions,
+    definitions() || getvariable('refresh_rules') as definitions,
     event_count() as events,
 from refresh_plan
 where is_due;

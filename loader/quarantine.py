@@ -10,7 +10,7 @@ from loader.batch import Block, parse
 from loader.errors import SpoolError
 from loader.events import REASONS
 from loader.lake import described
-from loader.query import connect
+from loader.query import reading
 from loader.settings import Settings
 from loader.shape import Shapes
 from loader.spool import LongLine, list_segments, read_block
@@ -38,7 +38,7 @@ def summary(settings: Settings) -> dict[str, Any]:
         ) using (reason)
         order by lines desc, reason
     """
-    with connect(settings) as con:
+    with reading(settings) as con:
         reasons = con.sql(query).pl().to_dicts()
     for row in reasons:
         row["meaning"] = _meaning(row["reason"])

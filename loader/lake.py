@@ -3,8 +3,8 @@
 import importlib.util
 import os
 import secrets
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ _KEEPALIVE = {
     "keepalives_count": 3,
     "connect_timeout": 10,
 }
+_DISABLED = ("statistics_propagation", "compressed_materialization", "join_filter_pushdown")
 _SECRET = ("host", "port", "user", "password")
 _SPOOL_NAME = ".spool"
 
@@ -118,7 +119,7 @@ def _name(path: Path) -> None:
 def published_at(settings: Settings) -> datetime | None:
     """Return when the lake was published last, None when it never was."""
     lake = lake_of(settings)
-    with open_catalog(lake) as catalog:
+    with asking(lake) as catalog:
         found = published_snapshot(catalog)
     return None if found is None else found[1]
 
@@ -134,7 +135,7 @@ def connect_reader(settings: Settings) -> duckdb.DuckDBPyConnection:
     ``WarehouseError`` when nothing has been published yet.
     """
     lake = lake_of(settings)
-    with open_catalog(lake) as catalog:
+    with asking(lake) as catalog:
         found = published_snapshot(catalog)
     if found is None:
         raise WarehouseError("nothing has been loaded into the lake yet: run loader ingest first.")
@@ -166,13 +167,23 @@ def open_catalog(lake: Lake) -> "psycopg.Connection[Any]":
     return con
 
 
+@contextmanager
+def asking(lake: Lake) -> Iterator["psycopg.Connection[Any]"]:
+    """Yield a connection to the catalog; what fails meanwhile is told as ``open_catalog`` does."""
+    try:
+        with open_catalog(lake) as catalog:
+            yield catalog
+    except _client().Error as error:
+        raise unreachable(lake, error) from None
+
+
 def unreachable(lake: Lake, error: Exception) -> CatalogAway:
     """Return the sentence about a catalog that does not answer, or does not let us in."""
     parts = _parts(lake)
     where = f"{parts.get('host', 'the local socket')}, database {parts.get('dbname', 'by default')}"
     return CatalogAway(
         f"the lake's catalog at {where} does not answer ({type(error).__name__}): start "
-        "PostgreSQL there, or mend the DSN in LOADER_WAREHOUSE."
+        "PostgreSQL there, or mend the DSN in LOADER_WAREHOUSE or the rights of its role."
     )
 
 
@@ -241,18 +252,20 @@ def attach(
     lake: Lake,
     snapshot: int | None = None,
     turn: AbstractContextManager[None] | None = None,
+    lock_timeout: str = "",
 ) -> duckdb.DuckDBPyConnection:
     """Return a DuckDB connection whose tables are the lake's.
 
     For writing; or for reading what ``snapshot`` holds, whatever is committed meanwhile.
     Files in S3 are reached as the environment's ``AWS_…`` variables say. Attaching a new lake
-    makes its catalog: that is done in ``turn``. Raises ``WarehouseError``.
+    makes its catalog: that is done in ``turn``. What waits for a lock in the catalog longer than
+    ``lock_timeout``, as PostgreSQL takes it, fails. Raises ``WarehouseError``.
     """
     con = duckdb.connect(":memory:", config=LOADING if snapshot is None else {})
     try:
         _load_extensions(con, lake)
         with turn or nullcontext():
-            _attach(con, lake, snapshot)
+            _attach(con, lake, snapshot, lock_timeout)
     except duckdb.Error as error:
         con.close()  # DuckDB's own words quote the DSN with its password
         raise unreachable(lake, error) from None
@@ -262,8 +275,12 @@ def attach(
     return con
 
 
-def _attach(con: duckdb.DuckDBPyConnection, lake: Lake, snapshot: int | None) -> None:
+def _attach(
+    con: duckdb.DuckDBPyConnection, lake: Lake, snapshot: int | None, lock_timeout: str
+) -> None:
     parts = _parts(lake)
+    if lock_timeout:
+        parts["options"] = f"{parts.get('options', '')} -c lock_timeout={lock_timeout}".strip()
     known = {key: parts.pop(key) for key in _SECRET if key in parts}
     if "://" in lake.data:
         _secret(con, "s3", "s3", _s3(os.environ))
@@ -285,7 +302,8 @@ def settle(con: duckdb.DuckDBPyConnection) -> None:
     # DuckLake keeps the least and greatest value of a column for the newest snapshot only, and
     # merges them wrongly when a transaction writes a file without any value first (1.5.5):
     # rows would be missing from answers. Those of each file, which prune, are right.
-    con.execute("set disabled_optimizers = 'statistics_propagation,compressed_materialization'")
+    # And where a join tells a scan which texts to look for, it cuts its own query at a NUL.
+    con.execute(f"set disabled_optimizers = {_text(','.join(_DISABLED))}")
 
 
 def spill_into(con: duckdb.DuckDBPyConnection, home: Path) -> str:

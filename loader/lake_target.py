@@ -91,7 +91,7 @@ class LakeTarget:
         """The name of this loader's spool: two spools may both have a segment of one name."""
         self._working = self._opened = False
         self._con: duckdb.DuckDBPyConnection | None = None
-        self.memory = ""
+        self.memory = self.lock_timeout = ""
         self._mine = -1
         self._own: set[int] = set()
         self._turns: psycopg.Connection[Any] | None = None
@@ -269,7 +269,8 @@ class LakeTarget:
         try:
             is_new = published_snapshot(self._side()) is None
             # The first of all makes the catalog's tables.
-            self._con = attach(self._lake, turn=self._lock() if is_new else None)
+            turn = self._lock() if is_new else None
+            self._con = attach(self._lake, turn=turn, lock_timeout=self.lock_timeout)
             spill_into(self._con, self._home)
             if self.memory:
                 self._con.execute(f"set memory_limit = '{self.memory}'")

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
 
-from loader.errors import SettingsError
-from loader.lake import NAME, is_lake, lake_of, open_catalog, published_snapshot
+import duckdb
+
+from loader.errors import SettingsError, WarehouseError
+from loader.lake import NAME, PUBLISHED, asking, is_lake, lake_of
 from loader.lake_target import LakeTarget
 from loader.progress import Report
 from loader.settings import Settings
@@ -21,6 +23,13 @@ GRACE = timedelta(days=1)
 FILES_AT_ONCE = 64
 DELETED_SHARE = 0.1
 _VERSIONS_AT_ONCE = 1000
+_LOCK_TIMEOUT = "2s"
+"""So long it may wait in its turn for a reader; loaders wait with it."""
+_HELD = (
+    "old snapshots stay, because an open connection is in the middle of reading one: close "
+    "notebooks and the like that are older than what is kept (pg_stat_activity shows them idle in "
+    "transaction), then maintain again."
+)
 
 
 def maintain(
@@ -32,7 +41,8 @@ def maintain(
 ) -> dict[str, int]:
     """Merge small files, drop deleted rows, expire snapshots, remove what is left over.
 
-    Snapshots older than ``keep`` go, but never the one that readers are shown, or a newer one.
+    Snapshots that readers were last shown longer ago than ``keep`` go, so whoever opened one
+    within ``keep`` goes on seeing it.
     Files of theirs, and files that no load has committed, go when they are older than ``grace``.
     ``progress`` is told in files. Returns ``files_before``, ``files_after``,
     ``snapshots_expired``, ``files_removed``. Raises ``LoaderError``.
@@ -43,14 +53,17 @@ def maintain(
             "names one."
         )
     target = LakeTarget(settings)
+    target.lock_timeout = _LOCK_TIMEOUT
     with closing(target):
         target.open(lambda: None)
         before, tables = _files(target), _tables(target)
         for done, table in enumerate(tables):
             progress(before, done / len(tables))
             _merge(target, table)
-        expired = _expire(settings, target, keep)
-        removed = _remove(settings, target, grace)
+        try:
+            expired = _expire(settings, target, keep)
+        finally:  # what had expired before goes all the same
+            removed = _remove(settings, target, grace)
         progress(before, 1.0)
         return {
             "files_before": before,
@@ -99,20 +112,23 @@ def _expire(settings: Settings, target: LakeTarget, keep: timedelta) -> int:
 
 
 def _old_snapshots(settings: Settings, keep: timedelta) -> Iterator[int]:
+    """Yield what is older than the snapshot that readers were shown when ``keep`` began."""
     query = """
         select snapshot_id
         from ducklake_snapshot
-        where snapshot_time < now() - %s and snapshot_id < %s
+        where snapshot_id < (
+            select max(snapshot_id)
+            from ducklake_snapshot join ducklake_snapshot_changes using (snapshot_id)
+            where commit_message = %s and snapshot_time < now() - %s
+        )
         order by snapshot_id
     """
-    with open_catalog(lake_of(settings)) as catalog:
-        shown = published_snapshot(catalog)
-        if shown is not None:
-            yield from (row[0] for row in catalog.execute(query, [keep, shown[0]]))
+    with asking(lake_of(settings)) as catalog:
+        yield from (row[0] for row in catalog.execute(query, [PUBLISHED, keep]))
 
 
 def _remove(settings: Settings, target: LakeTarget, grace: timedelta) -> int:
-    with open_catalog(lake_of(settings)) as catalog:
+    with asking(lake_of(settings)) as catalog:
         row = catalog.execute("select now() - %s", [grace]).fetchone()
     if row is None:
         return 0
@@ -124,5 +140,14 @@ def _remove(settings: Settings, target: LakeTarget, grace: timedelta) -> int:
 
 def _call(target: LakeTarget, step: str, options: str) -> int:
     query = f"call ducklake_{step}('{NAME}', {options})"
-    # As a frame: for Python objects DuckDB wants one more package, because a snapshot has a zone.
-    return target.commit(lambda: target.con.execute(query).pl().height)
+
+    def work() -> int:
+        try:
+            # As a frame: a snapshot has a zone, for which Python objects want one more package.
+            return target.con.execute(query).pl().height
+        except duckdb.Error as error:
+            if "lock timeout" not in str(error):
+                raise
+            raise WarehouseError(_HELD) from None
+
+    return target.commit(work)

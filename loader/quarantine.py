@@ -11,7 +11,7 @@ from loader.definitions import of_this_version
 from loader.errors import SpoolError
 from loader.events import REASONS
 from loader.lake import described
-from loader.query import connect
+from loader.query import reading
 from loader.settings import Settings
 from loader.shape import Shapes
 from loader.spool import LongLine, list_segments, read_block
@@ -39,7 +39,7 @@ def summary(settings: Settings) -> dict[str, Any]:
         ) using (reason)
         order by lines desc, reason
     """
-    with connect(settings) as con, of_this_version():
+    with reading(settings) as con, of_this_version():
         reasons = con.sql(query).pl().to_dicts()
     for row in reasons:
         row["meaning"] = _meaning(row["reason"])

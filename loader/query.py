@@ -5,7 +5,9 @@ import io
 import math
 import os
 import re
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -69,6 +71,19 @@ def connect(settings: Settings) -> duckdb.DuckDBPyConnection:
     con.execute("set enable_external_access = false")
     con.execute("set lock_configuration = true")
     return con
+
+
+@contextmanager
+def reading(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield what ``connect`` returns, for loader's own queries: what fails is one sentence."""
+    with connect(settings) as con:
+        try:
+            yield con
+        except duckdb.Error as error:
+            raise WarehouseError(
+                f"{lake.described(settings)} cannot be read ({type(error).__name__}): see that all "
+                "of its files are there, and that this user may read them."
+            ) from None
 
 
 def published_at(settings: Settings) -> dt.datetime | None:

@@ -11,7 +11,7 @@ from loader.errors import SpoolError
 from loader.events import TABLES
 from loader.lake import described, segment_prefix
 from loader.ledger import loaded_offsets
-from loader.query import connect, published_at
+from loader.query import published_at, reading
 from loader.retention import expired, gone, lacking, overdue, was_put_away
 from loader.settings import Settings
 from loader.spool import list_segments, segment_end, vanished
@@ -45,7 +45,7 @@ def status(settings: Settings) -> dict[str, Any]:
             ],
             "notes": [],
         }
-    with connect(settings) as con, of_this_version():
+    with reading(settings) as con, of_this_version():
         offsets = loaded_offsets(con, segment_prefix(settings))
         return {
             "home": str(settings.home.absolute()),
@@ -73,7 +73,7 @@ def published_offsets(settings: Settings) -> dict[str, int]:
     """Return segment → offset up to which the published warehouse holds it."""
     if published_at(settings) is None:
         return {}
-    with connect(settings) as con:
+    with reading(settings) as con:
         return loaded_offsets(con, segment_prefix(settings))
 
 

@@ -142,8 +142,14 @@ def test_a_lake_holds_every_character(events: int, postgres: Postgres, tmp_path:
     again = ingest(in_lake), ingest(in_file)
 
     assert [one.inserted for one in found] == [events, events]
+    maintain(in_lake, keep=timedelta(0), grace=timedelta(0))
+    seen = named | {"kind": "open", "recipient": f"{odd}0@example.com"}
+    (tmp_path / "spool" / "seen.jsonl").write_bytes(line(seen))
+    later = ingest(in_lake), ingest(in_file)
+
     assert [one.duplicates for one in again] == [events, events]
-    assert differences(in_lake, in_file) == []
+    assert [one.inserted for one in later] == [1, 1]
+    assert differences(in_lake, in_file, every_view=True) == []
 
 
 def test_a_load_has_the_memory_it_needs(
@@ -309,6 +315,51 @@ def test_a_reader_keeps_what_it_opened(
             assert newer.execute(count).fetchone() != before
 
 
+LATELY = (*TABLES, "ingest_ledger", "campaign_counts")
+
+
+def test_a_reader_keeps_what_it_opened_lately(
+    postgres: Postgres, lines: list[bytes], tmp_path: Path
+) -> None:
+    """What was shown within the days that are kept stays readable, however long ago it was made."""
+    dsn = postgres.database()
+    settings = settings_of(tmp_path, dsn, str(tmp_path / "files"))
+    spread(tmp_path / "spool", lines[:300], 1)
+    ingest(settings)
+    with psycopg.connect(dsn) as catalog:
+        catalog.execute("update ducklake_snapshot set snapshot_time = now() - interval '8 days'")
+
+    with query.connect(settings) as con:
+        (tmp_path / "spool" / "more.jsonl").write_bytes(b"".join(lines[300:600]))
+        ingest(settings)
+        before = [con.execute(f"from {name} order by all").fetchall() for name in LATELY]
+        maintain(settings)
+
+        assert [con.execute(f"from {name} order by all").fetchall() for name in LATELY] == before
+
+
+def test_maintaining_waits_for_no_reader(
+    postgres: Postgres, lines: list[bytes], tmp_path: Path
+) -> None:
+    """Where a reader is in the middle of what expired, that is told, and loaders go on."""
+    settings = settings_of(tmp_path, postgres.database(), str(tmp_path / "files"))
+    spread(tmp_path / "spool", lines[:600], 1)
+    ingest(settings)
+    with query.connect(settings) as con:
+        con.execute("from campaign_report").fetchone()  # its transaction goes on
+        for number in (1, 2):
+            new = lines[number * 600 : number * 600 + 600]
+            (tmp_path / "spool" / f"more{number}.jsonl").write_bytes(b"".join(new))
+            ingest(settings)
+
+        with pytest.raises(WarehouseError, match="in the middle of reading"):
+            maintain(settings, keep=timedelta(0))
+        (tmp_path / "spool" / "last.jsonl").write_bytes(b"".join(lines[1800:1900]))
+        assert ingest(settings).read == 100
+
+    assert maintain(settings, keep=timedelta(0))["snapshots_expired"] > 0
+
+
 def test_no_row_is_missing_because_of_kept_statistics(postgres: Postgres, tmp_path: Path) -> None:
     """Answers are right where the lake's own least and greatest values of a column are wrong."""
     settings = settings_of(tmp_path, postgres.database(), str(tmp_path / "files"))
@@ -384,6 +435,36 @@ def test_errors_say_what_is_wrong_and_no_password(
             assert PASSWORD not in str(caught.value)
     with pytest.raises(WarehouseError, match="run loader ingest first"):
         query.connect(settings_of(tmp_path, dsn, "x"))
+
+
+def test_a_role_that_lacks_rights_is_told(postgres: Postgres, tmp_path: Path) -> None:
+    """A role that may read only a part of the catalog gets one sentence, whatever it asks."""
+    dsn = postgres.database()
+    ingest(settings_of(tmp_path, dsn, str(tmp_path / "files")))
+    role = f"partly_{os.getpid()}"
+    with psycopg.connect(dsn, autocommit=True) as catalog:
+        catalog.execute(f"create role {role} login password '{PASSWORD}'")
+        catalog.execute(f"grant select on ducklake_metadata to {role}")
+    as_role = psycopg.conninfo.make_conninfo(dsn, user=role)
+    settings = settings_of(tmp_path, as_role, str(tmp_path / "files"))
+
+    for command in (status, query.connect, published_offsets):
+        with pytest.raises(WarehouseError, match="rights of its role") as caught:
+            command(settings)
+        assert PASSWORD not in str(caught.value)
+
+
+def test_files_that_are_gone_are_told(
+    postgres: Postgres, lines: list[bytes], tmp_path: Path
+) -> None:
+    """Where the lake's files are not to be reached, status says so in one sentence."""
+    settings = settings_of(tmp_path, postgres.database(), str(tmp_path / "files"))
+    spread(tmp_path / "spool", lines[:300], 1)
+    ingest(settings)
+    (tmp_path / "files").rename(tmp_path / "away")
+
+    with pytest.raises(WarehouseError, match="cannot be read"):
+        status(settings)
 
 
 def test_the_files_of_a_lake_are_in_one_place(postgres: Postgres, tmp_path: Path) -> None:

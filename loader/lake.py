@@ -209,9 +209,14 @@ def newest_snapshot(catalog: "psycopg.Connection[Any]") -> int:
     return -1 if row is None or row[0] is None else int(row[0])
 
 
-def _refuse_other_data(catalog: "psycopg.Connection[Any]", lake: Lake) -> None:
+def _is_made(catalog: "psycopg.Connection[Any]") -> bool:
+    """Say whether there is a lake in the catalog's database."""
     known = catalog.execute("select to_regclass('ducklake_metadata')").fetchone()
-    if known is None or known[0] is None:
+    return known is not None and known[0] is not None
+
+
+def _refuse_other_data(catalog: "psycopg.Connection[Any]", lake: Lake) -> None:
+    if not _is_made(catalog):
         return
     query = "select value from ducklake_metadata where key = 'data_path'"
     row = catalog.execute(query).fetchone()
@@ -258,13 +263,17 @@ def attach(
 
     For writing; or for reading what ``snapshot`` holds, whatever is committed meanwhile.
     Files in S3 are reached as the environment's ``AWS_…`` variables say. Attaching a new lake
-    makes its catalog: that is done in ``turn``. What waits for a lock in the catalog longer than
+    makes its catalog, for a directory without files: that is done in ``turn``. What waits for a lock in the catalog longer than
     ``lock_timeout``, as PostgreSQL takes it, fails. Raises ``WarehouseError``.
     """
     con = duckdb.connect(":memory:", config=LOADING if snapshot is None else {})
     try:
         _load_extensions(con, lake)
+        if "://" in lake.data:
+            _secret(con, "s3", "s3", _s3(os.environ))
         with turn or nullcontext():
+            if turn:
+                _refuse_used_data(con, lake)
             _attach(con, lake, snapshot, lock_timeout)
     except duckdb.Error as error:
         con.close()  # DuckDB's own words quote the DSN with its password
@@ -282,8 +291,6 @@ def _attach(
     if lock_timeout:
         parts["options"] = f"{parts.get('options', '')} -c lock_timeout={lock_timeout}".strip()
     known = {key: parts.pop(key) for key in _SECRET if key in parts}
-    if "://" in lake.data:
-        _secret(con, "s3", "s3", _s3(os.environ))
     options = [f"data_path {_text(lake.data)}"]
     if known:  # a secret, so that no query can read the password from the catalog's address
         _secret(con, "catalog", "postgres", known)
@@ -294,6 +301,32 @@ def _attach(
     con.execute(f"attach {_text(f'ducklake:postgres:{rest}')} as {NAME} ({', '.join(options)})")
     con.execute(f"use {NAME}")
     settle(con)
+
+
+def _refuse_used_data(con: duckdb.DuckDBPyConnection, lake: Lake) -> None:
+    """Raise where a lake that is to be made would find files: maintaining it removes them."""
+    with open_catalog(lake) as catalog:
+        if _is_made(catalog):
+            return
+    if _holds_files(con, lake.data):
+        raise WarehouseError(
+            f"{lake.data} holds Parquet files, of which the new lake's catalog knows nothing and "
+            "which loader maintain would remove: name an empty directory in LOADER_LAKE_DATA; or, "
+            "if it is a lake's, the database of its catalog in LOADER_WAREHOUSE."
+        )
+
+
+def _holds_files(con: duckdb.DuckDBPyConnection, data: str) -> bool:
+    if "://" not in data:
+        return any(Path(data).rglob("*.parquet"))
+    pattern = f"{data.rstrip('/')}/**/*.parquet"
+    try:
+        return con.execute("select 1 from glob(?) limit 1", [pattern]).fetchone() is not None
+    except duckdb.Error as error:
+        raise WarehouseError(
+            f"{data} cannot be listed ({type(error).__name__}): see that it is there, and that "
+            "the AWS_… variables let this loader in."
+        ) from None
 
 
 def settle(con: duckdb.DuckDBPyConnection) -> None:

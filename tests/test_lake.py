@@ -467,6 +467,27 @@ def test_files_that_are_gone_are_told(
         status(settings)
 
 
+def test_a_new_lake_takes_no_files_for_its_own(
+    postgres: Postgres, lines: list[bytes], tmp_path: Path
+) -> None:
+    """A lake is made for no directory with files in it, which maintaining it would remove."""
+    with running_s3("others") as environ, pytest.MonkeyPatch.context() as patch:
+        for name, value in environ.items():
+            patch.setenv(name, value)
+        for data in (str(tmp_path / "files"), "s3://others/lake"):
+            first, other = (settings_of(tmp_path, postgres.database(), data) for _ in range(2))
+            spread(tmp_path / "spool", lines[:300], 1)
+            ingest(first)
+            with pytest.raises(WarehouseError, match="holds Parquet files"):
+                ingest(other)
+
+            assert ingest(first).read == 0 and verify(first, published_offsets(first)).count == 0
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+        nowhere = settings_of(tmp_path, postgres.database(), "s3://nowhere/lake")
+        with pytest.raises(WarehouseError, match="cannot be listed"):
+            ingest(nowhere)
+
+
 def test_the_files_of_a_lake_are_in_one_place(postgres: Postgres, tmp_path: Path) -> None:
     """A loader that names another directory than the lake's is told so."""
     dsn = postgres.database()

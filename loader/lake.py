@@ -263,8 +263,9 @@ def attach(
 
     For writing; or for reading what ``snapshot`` holds, whatever is committed meanwhile.
     Files in S3 are reached as the environment's ``AWS_…`` variables say. Attaching a new lake
-    makes its catalog, for a directory without files: that is done in ``turn``. What waits for a lock in the catalog longer than
-    ``lock_timeout``, as PostgreSQL takes it, fails. Raises ``WarehouseError``.
+    makes its catalog, for a directory without files: that is done in ``turn``. What waits for a
+    lock in the catalog longer than ``lock_timeout``, as PostgreSQL takes it, fails. Raises
+    ``WarehouseError``.
     """
     con = duckdb.connect(":memory:", config=LOADING if snapshot is None else {})
     try:

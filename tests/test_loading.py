@@ -734,7 +734,7 @@ def test_a_query_that_is_refused_has_read_nothing(tmp_path: Path) -> None:
     ingest(where)
     for name in ("schema.sql", "load.sql"):
         (tmp_path / name).write_text("hidden words")
-    with pytest.raises(LoaderError, match="the query does not run: Permission") as caught:
+    with pytest.raises(LoaderError, match="the query does not run") as caught:
         query.ask(where, f"import database '{tmp_path}'")
 
     assert "hidden" not in str(caught.value)

@@ -187,10 +187,15 @@ def unreachable(lake: Lake, error: Exception) -> CatalogAway:
     )
 
 
+def _is_made(catalog: "psycopg.Connection[Any]") -> bool:
+    """Say whether there is a lake in the catalog's database."""
+    known = catalog.execute("select to_regclass('ducklake_metadata')").fetchone()
+    return known is not None and known[0] is not None
+
+
 def published_snapshot(catalog: "psycopg.Connection[Any]") -> tuple[int, datetime] | None:
     """Return number and moment of the snapshot that was published last, None without one."""
-    known = catalog.execute("select to_regclass('ducklake_snapshot_changes')").fetchone()
-    if known is None or known[0] is None:
+    if not _is_made(catalog):
         return None
     query = """
         select snapshot_id, snapshot_time
@@ -207,12 +212,6 @@ def newest_snapshot(catalog: "psycopg.Connection[Any]") -> int:
     """Return the number of the newest snapshot."""
     row = catalog.execute("select max(snapshot_id) from ducklake_snapshot").fetchone()
     return -1 if row is None or row[0] is None else int(row[0])
-
-
-def _is_made(catalog: "psycopg.Connection[Any]") -> bool:
-    """Say whether there is a lake in the catalog's database."""
-    known = catalog.execute("select to_regclass('ducklake_metadata')").fetchone()
-    return known is not None and known[0] is not None
 
 
 def _refuse_other_data(catalog: "psycopg.Connection[Any]", lake: Lake) -> None:
@@ -306,7 +305,7 @@ def _attach(
 
 def _refuse_used_data(con: duckdb.DuckDBPyConnection, lake: Lake) -> None:
     """Raise where a lake that is to be made would find files: maintaining it removes them."""
-    with open_catalog(lake) as catalog:
+    with asking(lake) as catalog:
         if _is_made(catalog):
             return
     if _holds_files(con, lake.data):

@@ -659,13 +659,12 @@ def refresh_steps() -> list[RefreshStep]:
 
 
 def refresh(
-    con: duckdb.DuckDBPyConnection, steps: Iterable[RefreshStep], part_events: int = PART_EVENTS
+    con: duckdb.DuckDBPyConnection, steps: Sequence[RefreshStep], part_events: int = PART_EVENTS
 ) -> None:
     """Bring up to date what the marts keep; whoever calls makes one transaction of it.
 
     Where everything is made anew, that is done in parts of about ``part_events`` events.
     """
-    steps = list(steps)
     rules = digest(text for _how_often, texts in steps for text in texts)
     con.execute(f"set variable refresh_rules = '{rules}'")
     con.execute(f"set variable refresh_part_events = {part_events}")

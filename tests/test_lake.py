@@ -21,7 +21,7 @@ from loader import lake, query
 from loader.assets import asset
 from loader.errors import LoaderError, SettingsError, WarehouseError
 from loader.events import TABLES
-from loader.ingest import _Run, ingest
+from loader.ingest import IngestResult, _Run, ingest
 from loader.lake_target import _AT_WORK, LakeTarget
 from loader.maintain import maintain
 from loader.migrate import migrate
@@ -190,9 +190,8 @@ def test_follow_shows_what_comes_and_stops_when_told(
 
 def test_readers_can_only_read(postgres: Postgres, lines: list[bytes], tmp_path: Path) -> None:
     """A reader writes nothing to the lake, reaches no other file, sees no password."""
-    spread(tmp_path / "spool", lines[:300], 1)
     settings = settings_of(tmp_path, postgres.database(), str(tmp_path / "files"))
-    ingest(settings)
+    load(settings, "a", lines[:300])
 
     with query.connect(settings) as con:
         for refused in (
@@ -301,14 +300,12 @@ def test_a_reader_keeps_what_it_opened(
 ) -> None:
     """An open connection goes on seeing its snapshot; a new one sees what was loaded since."""
     settings = settings_of(tmp_path, postgres.database(), str(tmp_path / "files"))
-    spread(tmp_path / "spool", lines[:600], 1)
-    ingest(settings)
+    load(settings, "a", lines[:600])
     count = "select count(*), count(campaign_id), count(extra) from delivered"
 
     with query.connect(settings) as con:
         before = con.execute(count).fetchone()
-        (tmp_path / "spool" / "more.jsonl").write_bytes(b"".join(lines[600:1200]))
-        ingest(settings)
+        load(settings, "b", lines[600:1200])
 
         assert con.execute(count).fetchone() == before
         with query.connect(settings) as newer:
@@ -324,14 +321,12 @@ def test_a_reader_keeps_what_it_opened_lately(
     """What was shown within the days that are kept stays readable, however long ago it was made."""
     dsn = postgres.database()
     settings = settings_of(tmp_path, dsn, str(tmp_path / "files"))
-    spread(tmp_path / "spool", lines[:300], 1)
-    ingest(settings)
+    load(settings, "a", lines[:300])
     with psycopg.connect(dsn) as catalog:
         catalog.execute("update ducklake_snapshot set snapshot_time = now() - interval '8 days'")
 
     with query.connect(settings) as con:
-        (tmp_path / "spool" / "more.jsonl").write_bytes(b"".join(lines[300:600]))
-        ingest(settings)
+        load(settings, "b", lines[300:600])
         before = [con.execute(f"from {name} order by all").fetchall() for name in LATELY]
         maintain(settings)
 
@@ -343,19 +338,15 @@ def test_maintaining_waits_for_no_reader(
 ) -> None:
     """Where a reader is in the middle of what expired, that is told, and loaders go on."""
     settings = settings_of(tmp_path, postgres.database(), str(tmp_path / "files"))
-    spread(tmp_path / "spool", lines[:600], 1)
-    ingest(settings)
+    load(settings, "a", lines[:600])
     with query.connect(settings) as con:
         con.execute("from campaign_report").fetchone()  # its transaction goes on
-        for number in (1, 2):
-            new = lines[number * 600 : number * 600 + 600]
-            (tmp_path / "spool" / f"more{number}.jsonl").write_bytes(b"".join(new))
-            ingest(settings)
+        load(settings, "b", lines[600:1200])
+        load(settings, "c", lines[1200:1800])
 
         with pytest.raises(WarehouseError, match="in the middle of reading"):
             maintain(settings, keep=timedelta(0))
-        (tmp_path / "spool" / "last.jsonl").write_bytes(b"".join(lines[1800:1900]))
-        assert ingest(settings).read == 100
+        assert load(settings, "d", lines[1800:1900]).read == 100
 
     assert maintain(settings, keep=timedelta(0))["snapshots_expired"] > 0
 
@@ -459,8 +450,7 @@ def test_files_that_are_gone_are_told(
 ) -> None:
     """Where the lake's files are not to be reached, status says so in one sentence."""
     settings = settings_of(tmp_path, postgres.database(), str(tmp_path / "files"))
-    spread(tmp_path / "spool", lines[:300], 1)
-    ingest(settings)
+    load(settings, "a", lines[:300])
     (tmp_path / "files").rename(tmp_path / "away")
 
     with pytest.raises(WarehouseError, match="cannot be read"):
@@ -476,8 +466,7 @@ def test_a_new_lake_takes_no_files_for_its_own(
             patch.setenv(name, value)
         for data in (str(tmp_path / "files"), "s3://others/lake"):
             first, other = (settings_of(tmp_path, postgres.database(), data) for _ in range(2))
-            spread(tmp_path / "spool", lines[:300], 1)
-            ingest(first)
+            load(first, "a", lines[:300])
             with pytest.raises(WarehouseError, match="holds Parquet files"):
                 ingest(other)
 
@@ -512,6 +501,13 @@ def test_a_missing_extension_says_which_and_why(
 
 
 # ── worlds ───────────────────────────────────────────────────────────────────────────────────
+
+
+def load(settings: Settings, name: str, lines: list[bytes]) -> IngestResult:
+    """Write ``lines`` into a segment of the spool, and load it."""
+    settings.spool.mkdir(parents=True, exist_ok=True)
+    (settings.spool / f"{name}.jsonl").write_bytes(b"".join(lines))
+    return ingest(settings)
 
 
 def spread(spool: Path, lines: list[bytes], segments: int) -> None:

@@ -4,11 +4,13 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
 import duckdb
+import numpy as np
 import polars as pl
 
 from loader.assets import asset
@@ -42,6 +44,8 @@ _EVENT = ["message_key", "occurred_at"]
 _HOW_OFTEN = {"by_part": "parts", "if_full": "fulls"}
 PART_EVENTS, LESS_EVENTS = 16_000_000, 4_000_000
 """As many usually fit into the memory that a refresh has; and nearly always."""
+_FAR, _MOST_GAPS = timedelta(days=1), 7
+"""Between two events so far apart a look for duplicates is two, up to so many times."""
 _MOST_TOUCHED = 0.1
 """Share of the events from which on saying which were touched is not worth its while."""
 
@@ -425,8 +429,13 @@ class Warehouse:
     def _standing(self, table: str, frame: pl.DataFrame) -> pl.DataFrame:
         """Return the rows of ``table`` whose message_key and occurred_at are in ``frame``."""
         wanted = {name: kind for name, kind in schema(table).items() if name not in PLACES}
-        if not frame.height:
+        parts = (self._standing_between(table, part) for part in _apart(frame))
+        found = [part for part in parts if part.height]
+        if not found:
             return pl.DataFrame(schema=wanted)
+        return pl.concat(found).select(pl.col(name).cast(kind) for name, kind in wanted.items())
+
+    def _standing_between(self, table: str, frame: pl.DataFrame) -> pl.DataFrame:
         keys = frame.select("message_key", "occurred_at")  # noqa: F841 - DuckDB sees it
         query = f"""
             select rowid as row, occurred_at
@@ -437,15 +446,14 @@ class Warehouse:
         """
         rows = self._con.sql(query, params=_bounds(frame)).pl()
         if not rows.height:  # two columns are enough to find that out
-            return pl.DataFrame(schema=wanted)
+            return rows
         query = f"""
             select * replace (message_key::varchar as message_key)
             from {table}
             where occurred_at between $earliest and $latest
                 and rowid in (select row from rows)
         """
-        found = self._con.sql(query, params=_bounds(rows)).pl()
-        return found.select(pl.col(name).cast(kind) for name, kind in wanted.items())
+        return self._con.sql(query, params=_bounds(rows)).pl()
 
     def _write(
         self,
@@ -558,6 +566,22 @@ class Warehouse:
 def _bounds(frame: pl.DataFrame) -> dict[str, Any]:
     """Return when the events occurred: DuckDB passes over what holds no such moment."""
     return {"earliest": frame["occurred_at"].min(), "latest": frame["occurred_at"].max()}
+
+
+def _apart(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Yield the events in a few parts, what occurred together in one.
+
+    One event of last year would make DuckDB look through everything since.
+    """
+    gaps = np.diff(np.sort(frame["occurred_at"].to_numpy()))
+    far = np.flatnonzero(gaps > _FAR)
+    if not len(far):
+        yield from [frame] if frame.height else []
+        return
+    widest = far[np.argsort(gaps[far])[-_MOST_GAPS:]] + 1
+    events = frame.sort("occurred_at")
+    for start, stop in pairwise([0, *sorted(widest.tolist()), events.height]):
+        yield events[start:stop]
 
 
 def _by_table(batches: Iterable[Mapping[str, T]]) -> dict[str, list[T]]:

@@ -97,6 +97,21 @@ def test_loading_twice_changes_nothing(tmp_path: Path) -> None:
     assert published_offsets(where) == {"a.jsonl": 2 * len(line(DELIVERED)) + 5}
 
 
+def test_duplicates_that_occurred_years_apart_are_found_together(tmp_path: Path) -> None:
+    """Duplicates are found whatever lies between them, more gaps than are looked at singly too."""
+    where = home(tmp_path)
+    days = [f"20{year}-03-{day:02}T10:00:00Z" for year in (14, 19, 25) for day in range(1, 30, 3)]
+    old = [line(DELIVERED | {"timestamp": day}) for day in days]
+    drop(where, "old.jsonl", *old)
+    ingest(where)
+
+    new = [line(DELIVERED | {"timestamp": day.replace("10:", "11:")}) for day in days]
+    drop(where, "again.jsonl", *reversed(old), *new)
+    done = ingest(where)
+
+    assert (done.inserted, done.duplicates) == (len(days), len(days))
+
+
 def test_a_torn_line_is_loaded_once_it_is_whole(tmp_path: Path) -> None:
     """The end of a file without its newline is left for later, and is never an error."""
     where, text = home(tmp_path), line(DELIVERED)

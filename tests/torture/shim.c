@@ -220,13 +220,3 @@ int rename(const char *from, const char *to) {
     afterwards(what);
     return n;
 }
-
-ssize_t copy_file_range(int in, off64_t *in_at, int out, off64_t *out_at, size_t size, unsigned flags) {
-    char path[PATH_MAX];
-    int what = path_of(out, path) ? fate() : NONE;
-    if (what < 0) return -1;
-    if ((what == SHORT || what == KILL_AFTER) && size > 1) size = size / 2 + 1;
-    ssize_t n = syscall(SYS_copy_file_range, in, in_at, out, out_at, size, flags);
-    afterwards(what);
-    return n;
-}

@@ -5,10 +5,12 @@ import json
 import re
 import statistics
 import tomllib
+from importlib.metadata import distributions
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "loader"
@@ -181,6 +183,21 @@ def test_changelog_sections_are_ordered() -> None:
 
     assert versions[0] == number(project["version"])
     assert all(newer > older for newer, older in pairwise(versions))
+
+
+def test_what_is_pinned_runs_on_every_python_that_is_named() -> None:
+    """No pinned version asks for a newer Python than the project does: Debian 12 has 3.11.2."""
+    pins = set(re.findall(r"^(\S+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    oldest = project["requires-python"].removeprefix(">=") + ".0"
+    wanted = {
+        pin: found.metadata["Requires-Python"] or ""
+        for found in distributions()
+        if (pin := (found.name.lower(), found.version)) in pins
+    }
+
+    assert len(wanted) > 50
+    assert [pin for pin, python in wanted.items() if oldest not in SpecifierSet(python)] == []
 
 
 def number(version: str) -> tuple[int, ...]:

@@ -128,7 +128,7 @@ def _read_document(environ: Mapping[str, str], directory: Path) -> dict[str, Any
         document = tomllib.loads(path.read_text("utf-8-sig"))
     except OSError as error:
         raise SettingsError(f"{path} cannot be read ({error.strerror}): name another.") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         # The parser's own message quotes the file, and the file holds secrets.
         raise SettingsError(f"{path} is not valid TOML in UTF-8: mend it.") from None
     unknown = sorted(set(document) - set(_KEYS) - {"webhooks"})
@@ -144,9 +144,9 @@ def _text(key: str, environ: Mapping[str, str], document: Mapping[str, Any]) -> 
         return _utf8(key, environ[key].strip())
     value = document.get(key, _KEYS.get(key, ""))
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return " ".join(value)
+        return _utf8(key, " ".join(value))
     if isinstance(value, (bool, int, str)):
-        return str(value).strip()
+        return _utf8(key, str(value).strip())
     raise SettingsError(f"{key} in loader.toml is a {type(value).__name__}; write it as text.")
 
 
@@ -155,6 +155,8 @@ def _utf8(key: str, value: str) -> str:
         value.encode()
     except UnicodeEncodeError:
         raise SettingsError(f"{key} is not UTF-8: write it so, or choose another.") from None
+    if "\0" in value:
+        raise SettingsError(f"{key} has a character of code 0, which no setting has: mend it.")
     return value
 
 
@@ -170,11 +172,16 @@ def _home(text: str) -> Path:
     """Return the directory of everything written, which need not be there yet."""
     home = Path(_place("LOADER_HOME", text))
     for path in (home, *home.parents):
+        what = "that" if path == home else path
         with suppress(OSError):  # what may not be looked at is told by whoever needs it
             if path.exists() and not path.is_dir():
-                what = "that" if path == home else path
                 raise SettingsError(
                     f"LOADER_HOME is {home}, and {what} is a file: name a directory."
+                )
+            if path.is_symlink() and not path.exists():
+                raise SettingsError(
+                    f"LOADER_HOME is {home}, and {what} is a link that leads nowhere: mount or "
+                    "make what it leads to."
                 )
     return home
 

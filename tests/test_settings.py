@@ -34,6 +34,17 @@ def test_a_home_that_is_a_file_is_told(tmp_path: Path, below: str, what: str) ->
         load_settings({"LOADER_HOME": f"{file}{below}"}, tmp_path)
 
 
+@pytest.mark.parametrize(("target", "below", "what"), [("gone", "", "that"), ("link", "/a", "/.*")])
+def test_a_home_that_is_a_link_to_nowhere_is_told(
+    tmp_path: Path, target: str, below: str, what: str
+) -> None:
+    """A LOADER_HOME behind a link to what is not mounted, or to itself, does not look empty."""
+    (tmp_path / "link").symlink_to(tmp_path / target)
+
+    with pytest.raises(SettingsError, match=f", and {what} is a link that leads nowhere: mount"):
+        load_settings({"LOADER_HOME": f"{tmp_path}/link{below}"}, tmp_path)
+
+
 def test_a_tilde_is_the_home_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every path may begin with ~, and all that write and read there mean the same."""
     monkeypatch.setenv("HOME", "/home/ann")
@@ -151,6 +162,9 @@ def test_a_secret_is_never_printed(tmp_path: Path) -> None:
         ({}, "LOADER_HOMES = 'x'"),
         ({}, "LOADER_SECRETS = 'unclosed-secret-value"),
         ({}, "webhooks = 3"),
+        ({}, r'LOADER_HOME = "a\u0000b"'),
+        ({}, r'webhooks.a.secrets = ["good-enough", "a\u0000-good-enough"]'),
+        ({}, "webhooks = " + "[" * 5000),
         ({}, "[webhooks.'a/b']\nsecrets = 'long-enough'"),
         ({}, "[webhooks.'a\"b']\nsecrets = 'long-enough'"),
         ({}, "[webhooks.a]\nsecret = 'long-enough'"),

@@ -200,8 +200,9 @@ def write_parquet(frame: pl.DataFrame, path: Path) -> None:
     try:
         with written(path) as target:
             frame.write_parquet(target)
-    except OSError as error:
-        raise LoaderError(f"{path} cannot be written ({error.strerror}): name another.") from None
+    except (OSError, pl.exceptions.ComputeError) as error:  # polars has its own for a full disk
+        said = getattr(error, "strerror", None) or str(error).rpartition(": ")[2]
+        raise LoaderError(f"{path} cannot be written ({said}): name another.") from None
 
 
 def _only_asks(con: duckdb.DuckDBPyConnection, query: str) -> bool:

@@ -375,6 +375,31 @@ def test_streams_may_be_missing_full_or_of_another_form(
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "ingest --rebuild",
+        "simulate --spool --messages 300 --campaigns 2",
+        "sql 'select range from range(9000)' --parquet x.parquet",
+    ],
+)
+def test_a_disk_that_takes_no_more_is_told(tmp_path: Path, arguments: str) -> None:
+    """What cannot be written is told in one line, and no half of a file is left."""
+    loader(tmp_path, "ingest")
+    done = subprocess.run(
+        ["sh", "-c", f"ulimit -f 1; exec {sys.executable} -m loader {arguments}"],
+        cwd=tmp_path,
+        env={**os.environ, "LOADER_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 1
+    assert re.fullmatch("loader: .*\n", done.stderr)
+    assert not [*tmp_path.glob(".written-*"), *tmp_path.glob("*.parquet")]
+
+
 def test_no_event_steers_the_terminal(tmp_path: Path) -> None:
     """Whatever text an event carries, no command lets it move, colour or turn what is shown."""
     steering = "\x1b]0;title\x07\x1b[2J\x9b31m\x7f\u202e\u2067"

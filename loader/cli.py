@@ -32,7 +32,12 @@ def main() -> None:
     os.umask(0o077)  # what is written holds addresses: for its owner only
     _open_streams()
     try:
-        cli(prog_name="loader")
+        sys.exit(cli(prog_name="loader", standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        _fail("stopped.")
     except LoaderError as error:
         _fail(str(error))
     except PermissionError as error:
@@ -41,8 +46,10 @@ def main() -> None:
             f"this user may not read or write {place}: run as the user of the service, or let it."
         )
     except OSError as error:
-        _fail(f"{error.filename or 'the system'}: {error.strerror or error}.")
+        _fail_at(error)
     except RuntimeError as error:
+        if isinstance(error.__context__, OSError):  # so Python 3.11 tells of links in a circle
+            _fail_at(error.__context__)
         if not isinstance(error.__cause__, KeyboardInterrupt):  # so DuckDB tells of Ctrl-C
             raise
         _fail("stopped.")
@@ -67,6 +74,10 @@ def _fail(sentence: str) -> None:
             click.echo(json.dumps({"error": sentence}))
     _note(f"loader: {sentence}")
     sys.exit(1)
+
+
+def _fail_at(error: OSError) -> None:
+    _fail(f"{error.filename or 'the system'}: {error.strerror or error}.")
 
 
 def _settings() -> Settings:
@@ -377,3 +388,7 @@ def demo(home: Path | None, campaigns: int, messages: int, as_json: bool) -> Non
     say, output = (_note, sys.stderr) if as_json else (click.echo, None)
     reports = demo(home, campaigns, messages, say, output)
     _answer(as_json, {"reports": str(reports)}, f"Open these in a browser: {reports}/*.html")
+
+
+for _command in cli.commands.values():
+    _command.epilog = f"\b\n{_command.epilog}"  # on one line, however narrow, to be pasted

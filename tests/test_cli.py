@@ -44,10 +44,12 @@ def loader(home: Path, *arguments: str, **environ: str) -> subprocess.CompletedP
 @pytest.mark.parametrize("name", sorted(cli.commands))
 def test_every_command_shows_an_example_and_is_in_the_readme(tmp_path: Path, name: str) -> None:
     """Every command's help ends in an example to paste, offers --json, and the README names it."""
-    shown = loader(tmp_path, name, "--help")
+    shown = loader(tmp_path, name, "--help", COLUMNS="40")
+    example = shown.stdout.splitlines()[-1]
 
     assert shown.returncode == 0
-    assert f"Example: loader {name}" in shown.stdout
+    assert f"  Example: loader {name}" in example
+    assert example in (cli.commands[name].epilog or "").replace("\b\n", "  ")
     assert "--json" in shown.stdout
     assert f"`loader {name}" in (ROOT / "README.md").read_text("utf-8")
 
@@ -400,6 +402,16 @@ def test_a_disk_that_takes_no_more_is_told(tmp_path: Path, arguments: str) -> No
     assert not [*tmp_path.glob(".written-*"), *tmp_path.glob("*.parquet")]
 
 
+def test_links_in_a_circle_are_told(tmp_path: Path) -> None:
+    """Where what is to be written is a link to itself, that is told in one line."""
+    (tmp_path / "circle.parquet").symlink_to("circle.parquet")
+    loader(tmp_path, "ingest")
+    done = loader(tmp_path, "sql", "select 1", "--parquet", "circle.parquet")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch("loader: .*circle.parquet.*\n", done.stderr)
+
+
 def test_no_event_steers_the_terminal(tmp_path: Path) -> None:
     """Whatever text an event carries, no command lets it move, colour or turn what is shown."""
     steering = "\x1b]0;title\x07\x1b[2J\x9b31m\x7f\u202e\u2067"
@@ -445,20 +457,22 @@ def on_a_terminal(home: Path, *arguments: str) -> str:
 
 
 def test_an_interrupted_query_ends_at_once(tmp_path: Path) -> None:
-    """Ctrl-C ends a long query in a moment, with one line and no trace."""
+    """Ctrl-C ends a long query in a moment, with one line and no trace; with --json an object."""
     loader(tmp_path, "ingest")
     query = "select count(*) from range(300000) a, range(300000) b where (a.range*7+b.range)%13=7"
     process = subprocess.Popen(
-        [sys.executable, "-m", "loader", "sql", query],
+        [sys.executable, "-m", "loader", "sql", query, "--json"],
         env={**os.environ, "LOADER_HOME": str(tmp_path)},
+        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     time.sleep(3)
     process.send_signal(signal.SIGINT)
     started = time.monotonic()
-    _out, said = process.communicate(timeout=60)
+    answer, said = process.communicate(timeout=60)
 
     assert time.monotonic() - started < 5
     assert process.returncode == 1
-    assert said.strip() == "Aborted!"
+    assert said.strip() == "loader: stopped."
+    assert json.loads(answer) == {"error": "stopped."}

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -650,25 +650,70 @@ def apply_sql(con: duckdb.DuckDBPyConnection, timezone: str, *, shared: bool = F
         return
     _refuse_unknown(con, timezone)
     _apply_in_any_order(con, files)
+    texts = {file.stem: text for file, text in files.items()}
     if not shared:
-        _drop_retired(con, {file.name.removesuffix(".sql") for file in files})
+        _drop_retired(con, texts)
+    _describe(con, texts, shared=shared)
     _put(con, "report_settings", timezone)
     _put(con, "schema_state", wanted)
 
 
 def _drop_retired(con: duckdb.DuckDBPyConnection, names: Collection[str]) -> None:
     """Drop the views and macros of earlier versions: they would go on answering, wrongly."""
+    for kind, name in _objects(con):
+        if kind != "table" and name not in names:
+            con.execute(f"drop {kind} {_identifier(name)}")
+
+
+def _describe(con: duckdb.DuckDBPyConnection, texts: Mapping[str, str], *, shared: bool) -> None:
+    """Give each object that a file of ``texts`` made the comment at the head of that file.
+
+    In a lake, which is ``shared``, macros have none.
+    """
+    described = [
+        _comment_on(kind, name, _head(texts[name]))
+        for kind, name in _objects(con)
+        if name in texts and not (shared and "macro" in kind)
+    ]
+    statements = "; ".join(described)
+    # Each would be synced to disk by itself; what is shared is in a transaction by now.
+    con.execute(statements if shared else f"begin; {statements}; commit")
+
+
+def _objects(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    """Return kind and name of every table, view and macro, as statements about them say it."""
     query = """
-        select 'view' as kind, view_name as name from duckdb_views() where not internal
+        select 'table' as kind, table_name as name
+        from duckdb_tables()
+        where not internal and database_name = current_database()
+        union
+        select 'view', view_name
+        from duckdb_views()
+        where not internal and database_name = current_database()
         union
         select replace(function_type, 'table_macro', 'macro table'), function_name
         from duckdb_functions()
-        where not internal and function_type in ('macro', 'table_macro')
+        where not internal and database_name = current_database()
+            and function_type in ('macro', 'table_macro')
+        order by all
     """
-    for kind, name in con.execute(query).fetchall():
-        if name not in names:
-            quoted = name.replace('"', '""')
-            con.execute(f'drop {kind} "{quoted}"')
+    return con.execute(query).fetchall()
+
+
+def _comment_on(kind: str, name: str, comment: str) -> str:
+    quoted = comment.replace("'", "''")
+    return f"comment on {kind} {_identifier(name)} is '{quoted}'"
+
+
+def _head(text: str) -> str:
+    """Return the comment that an SQL file begins with, a line each, without its dashes."""
+    lines = takewhile(lambda line: line.startswith("--"), text.splitlines())
+    return "\n".join(line.removeprefix("--").strip() for line in lines)
+
+
+def _identifier(name: str) -> str:
+    quoted = name.replace('"', '""')
+    return f'"{quoted}"'
 
 
 def refresh_steps() -> list[RefreshStep]:
@@ -692,6 +737,7 @@ def refresh(
     rules = digest(text for _how_often, texts in steps for text in texts)
     con.execute(f"set variable refresh_rules = '{rules}'")
     con.execute(f"set variable refresh_part_events = {part_events}")
+    said = _comments(con)
     for how_often, texts in steps:
         query = f"select {how_often} from refresh_plan"
         times = con.execute(query).fetchall()[0][0] if how_often else 1
@@ -699,6 +745,18 @@ def refresh(
             con.execute(f"set variable refresh_part = {part if times > 1 else 'null'}")
             for text in texts:
                 con.execute(text)
+    for table, comment in said.items() - _comments(con).items():  # it was replaced
+        con.execute(_comment_on("table", table, comment))
+
+
+def _comments(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Return table → its comment, of those that have one."""
+    query = """
+        select table_name, comment
+        from duckdb_tables()
+        where not internal and database_name = current_database() and comment is not null
+    """
+    return dict(con.execute(query).fetchall())
 
 
 def _state(con: duckdb.DuckDBPyConnection) -> tuple[object, ...]:

@@ -87,6 +87,43 @@ def test_a_lake_holds_what_a_file_holds(
     assert done["files_after"] <= done["files_before"]
 
 
+def test_a_lake_says_what_its_tables_and_views_are(
+    postgres: Postgres, lines: list[bytes], tmp_path: Path
+) -> None:
+    """Tables and views of a lake have the comments that those of a file have, once it is loaded."""
+    in_lake = settings_of(tmp_path, postgres.database(), str(tmp_path / "files"))
+    in_file = file_settings(tmp_path)
+    load(in_lake, "a", lines[:200])
+    ingest(in_file)
+    wanted = comments(in_file)
+    first = comments(in_lake)
+    outdated(in_lake)
+    load(in_lake, "b", lines[200:400])
+
+    assert len(wanted) > 90
+    assert None not in wanted.values()
+    assert first == wanted
+    assert comments(in_lake) == wanted
+
+
+def comments(settings: Settings) -> dict[str, str | None]:
+    """Return the comment of every table and view."""
+    listed = """
+        select table_name, comment from duckdb_tables() where not internal
+        union all
+        select view_name, comment from duckdb_views() where not internal
+    """
+    with query.connect(settings) as con:
+        return dict(con.execute(listed).fetchall())
+
+
+def outdated(in_lake: Settings) -> None:
+    """Leave a lake as if another version had given it its objects."""
+    with lake.attach(lake.lake_of(in_lake)) as con:
+        con.execute("comment on table delivered is 'older'; comment on view messages is 'older'")
+        con.execute("update schema_state set fingerprint = 'older'")
+
+
 def test_every_command_works_on_a_lake(
     postgres: Postgres, lines: list[bytes], tmp_path: Path
 ) -> None:

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import shutil
 import signal
 import stat
@@ -24,7 +25,7 @@ import zstandard
 
 from loader import events, query, target
 from loader.batch import LINE_BYTES
-from loader.definitions import OTHER_VERSION
+from loader.definitions import OTHER_VERSION, definitions
 from loader.errors import LoaderError, SpoolError, WarehouseBusy, WarehouseError
 from loader.ingest import ingest
 from loader.lock import sole_loader
@@ -572,6 +573,40 @@ def test_views_of_earlier_versions_go(tmp_path: Path) -> None:
         assert views.fetchall() == [(0,)]
         names = con.execute("select function_name from duckdb_functions() where not internal")
         assert not {"older_rate", "older_rows"} & {name for (name,) in names.fetchall()}
+
+
+def test_every_object_says_what_it_is(tmp_path: Path) -> None:
+    """Every table, view and macro has the comment that its file begins with, after an upgrade too.
+
+    Also those that a full refresh makes anew.
+    """
+    where = home(tmp_path)
+    drop(where, "a.jsonl", line(moment(1)))
+    ingest(where)
+    first = comments(where)
+    with rewritten(where) as con:
+        con.execute("comment on table delivered is 'older'; comment on view messages is 'older'")
+        con.execute("update schema_state set fingerprint = 'older'")
+    drop(where, "b.jsonl", line(moment(2)))
+    ingest(where)
+
+    texts = {file.stem: file.read_text("utf-8") for file in definitions()}
+    heads = {name: re.findall(r"\A(?:--.*\n)+", text)[0] for name, text in texts.items()}
+    assert first == {name: head.replace("-- ", "").rstrip() for name, head in heads.items()}
+    assert comments(where) == first
+
+
+def comments(where: Settings) -> dict[str, str | None]:
+    """Return the comment of every table, view and macro that readers see."""
+    listed = """
+        select table_name, comment from duckdb_tables() where not internal
+        union all
+        select view_name, comment from duckdb_views() where not internal
+        union all
+        select function_name, comment from duckdb_functions() where not internal
+    """
+    with query.connect(where) as con:
+        return dict(con.execute(listed).fetchall())
 
 
 def test_a_warehouse_of_another_version_is_told(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ import pytest
 import zstandard
 
 from loader import events, query, target
+from loader.assets import asset
 from loader.batch import LINE_BYTES
 from loader.definitions import OTHER_VERSION, definitions
 from loader.errors import LoaderError, SpoolError, WarehouseBusy, WarehouseError
@@ -152,6 +153,55 @@ def test_an_open_reader_keeps_what_it_sees(tmp_path: Path) -> None:
 
         assert held.execute("select count(*) from delivered").fetchall() == [(1,)]
         assert count(where) == 2
+
+
+def test_the_published_file_is_read_under_any_name(tmp_path: Path) -> None:
+    """Attached under another name each view gives the same rows, whatever the session has.
+
+    That is its zone, and tables of its own with the same names. Macros are found on the search
+    path.
+    """
+    where = home(tmp_path)
+    drop(where, "a.jsonl", *map(line, (DELIVERED, OPEN, CLICK)))
+    ingest(where)
+    with duckdb.connect() as con:
+        con.execute(f"attach '{where.warehouse}' as w (read_only)")
+        con.execute("set search_path = 'memory,w'")
+        threshold = con.execute("select threshold('burst_urls')").fetchall()
+        con.begin()  # one moment, so that now() is the same
+        names = [row[0] for row in con.execute("select view_name from duckdb_views()").fetchall()]
+        views = [name for name in names if (asset("sql") / "marts" / f"{name}.sql").exists()]
+        wanted = {view: rows_of(con, f"w.{view}") for view in views}
+        con.execute("reset search_path; set TimeZone = 'Asia/Tokyo'")
+        for file in definitions():
+            con.execute(f"create table {file.stem} (i integer)")
+        found = {view: rows_of(con, f"w.{view}") for view in views}
+
+    assert threshold == [(3,)]
+    assert len(views) > 40
+    assert found == wanted
+
+
+def rows_of(con: duckdb.DuckDBPyConnection, name: str) -> list[str]:
+    """Return the rows of a view, in some order of their own."""
+    return sorted(map(repr, con.execute(f"from {name}").fetchall()))
+
+
+def test_an_attached_file_is_seen_anew_once_detached(tmp_path: Path) -> None:
+    """A session that detaches the published file and attaches it again sees what is newer."""
+    where = home(tmp_path)
+    drop(where, "a.jsonl", line(moment(1)))
+    ingest(where)
+    attached = f"attach '{where.warehouse}' as w (read_only)"
+    with duckdb.connect() as con:
+        con.execute(attached)
+        drop(where, "a.jsonl", line(moment(2)))
+        ingest(where)
+        before = con.execute("select count(*) from w.delivered").fetchall()
+        con.execute(f"detach w; {attached}")
+        after = con.execute("select count(*) from w.delivered").fetchall()
+
+    assert (before, after) == ([(1,)], [(2,)])
 
 
 def test_the_log_of_an_older_file_is_not_replayed(tmp_path: Path) -> None:

@@ -64,8 +64,7 @@ list_choice as (
     from (
         select
             *,
-            coalesce(word_key(change) in ('unsubscribe', 'resubscribe'), false)
-                as is_known,
+            word_key(change) in ('unsubscribe', 'resubscribe') as is_known,
         from refresh_rows('subscription_changed')
     )
     group by recipient_key(recipient), contact_list_id
@@ -168,8 +167,7 @@ verdict as (
             streak.bounce_class = 'hard' and (
                 streak.after_human_permanent
                 >= coalesce(bounce_class.suppress_after, 1)
-                or streak.after_human
-                >= coalesce(bounce_class.suppress_after_transient, 1)
+                or streak.after_human >= bounce_class.suppress_after_transient
             )
         ) as hard_reason,
         min(streak.meant_category) filter (

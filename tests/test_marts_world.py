@@ -152,6 +152,57 @@ def test_bounces_by_class(world: Any) -> None:
     ]
 
 
+def test_every_message(world: Any) -> None:
+    """A message is its delivery, its latest bounce and all that reached it, by whom it was."""
+    text = """
+        select split_part(recipient, '@', 1), campaign_id, recipient_domain, provider,
+            sender_domain = 'shop.example', bounce_class, opens, clicks,
+            [accepted, bounced_sync, bounced_async, opened, clicked]::integer[],
+            [opened_human, clicked_human, unsubscribed, unsubscribed_human]::integer[],
+            strftime(attempted_at, '%H:%M'), strftime(delivered_at, '%H:%M')
+        from messages order by recipient
+    """
+
+    assert rows(world, text) == [
+        ("ann", "A", "gmail.com", "gmail", True, None, 1, 1, [1, 0, 0, 1, 1], [1, 1, 0, 0],
+         "10:00", "10:00"),
+        ("ben", "A", "web.de", "gmx", True, None, 1, 1, [1, 0, 0, 1, 1], [1, 1, 0, 0],
+         "10:00", "10:00"),
+        ("cid", "A", "libero.it", "libero", True, "soft", 0, 0, [1, 0, 1, 0, 0], [0, 0, 0, 0],
+         "10:01", "10:01"),
+        ("dot", "A", "orange.fr", "orange", True, "hard", 1, 0, [0, 0, 1, 1, 0], [1, 0, 0, 0],
+         "10:00", "10:00"),
+        ("eve", "A", "gmail.com", "gmail", True, None, 1, 0, [1, 0, 0, 1, 0], [0, 0, 0, 0],
+         "10:00", "10:00"),
+        ("fay", "B", "corp.example", "other", True, None, 1, 4, [1, 0, 0, 1, 1], [0, 1, 1, 0],
+         "09:00", "09:00"),
+        ("gus", None, "gmx.de", "gmx", True, "hard", 0, 0, [0, 1, 0, 0, 0], [0, 0, 0, 0],
+         "10:00", None),
+        ("hal", "A", "yahoo.com", "yahoo", True, "undetermined", 0, 0, [0, 1, 0, 0, 0],
+         [0, 0, 0, 0], "10:00", None),
+    ]  # fmt: skip
+
+
+def test_when_it_happened_to_a_message(world: Any) -> None:
+    """The moments of a message are its first reactions and its latest bounces."""
+    text = """
+        select split_part(recipient, '@', 1), strftime(columns([
+            'sync_bounced_at', 'async_bounced_at', 'first_opened_at', 'first_human_opened_at',
+            'first_clicked_at', 'unsubscribed_at'
+        ]), '%H:%M')
+        from messages where provider <> 'gmx' order by recipient
+    """
+
+    assert rows(world, text) == [
+        ("ann", None, None, "10:05", "10:05", "11:00", None),
+        ("cid", None, "09:59", None, None, None, None),
+        ("dot", None, "12:00", "11:00", "11:00", None, None),
+        ("eve", None, None, "09:58", None, None, None),
+        ("fay", None, None, "09:59", None, "10:00", "10:01"),
+        ("hal", "10:00", None, None, None, None, None),
+    ]
+
+
 def test_every_bounce_event(world: Any) -> None:
     """A bounce is its message's campaign's, late where it says so or where that was delivered."""
     text = """
@@ -258,6 +309,22 @@ def test_warnings_in_words(world: Any) -> None:
     assert found["match rate"].startswith("Only 83.3% of 12 opens and clicks carry")
     assert "listed-by-operator" in found["unknown words"]
     assert not [text for text in found.values() if "@" in text]
+
+
+def test_what_is_asked_with_yes_or_no_is_answered(world: Any) -> None:
+    """No verdict is NULL where little is known, so that neither it nor its opposite is lost."""
+    text = """
+        select table_name, string_agg(column_name || ' is null', ' or ')
+        from duckdb_columns() semi join duckdb_views() on table_name = view_name
+        where data_type = 'BOOLEAN' and not internal
+            and column_name not in ('accepted', 'has_complaints')
+        group by table_name
+    """
+    asked = rows(world, text)
+
+    assert len(asked) > 20
+    for view, unknown in asked:
+        assert rows(world, f"select * from {view} where {unknown}") == [], view
 
 
 def test_identities(world: Any) -> None:

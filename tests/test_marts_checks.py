@@ -8,6 +8,7 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
+from scipy import stats
 
 from loader import leads, query, tables
 from loader.ingest import ingest
@@ -392,6 +393,32 @@ def test_a_day_of_each_sender(one_of_each: Con) -> None:
             ("2025-11-02", "quiet.example", 1, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0.0, False),
         )
     ]
+
+
+def test_a_day_counts_all_its_hours() -> None:
+    """What happened twice in one hour of a day and once in another happened three times."""
+    con = database()
+    for number, hour in enumerate(("01:00", "01:01", "05:00")):
+        moment = f"2026-03-01 {hour}:00"
+        put(con, "delivered", id=f"m{number}", at=moment, campaign_id="A")
+        put(con, "open", id=f"m{number}", at=moment, received_at="2026-03-02 05:00:01")
+        put(con, "click", id="lost", at=moment, campaign_id="A", url="a")
+        put(con, "click", id="lost", at=moment, url="a")
+        put(con, "bounce", id=f"b{number}", at=moment, bounce_category="new")
+        con.execute(
+            "insert into duplicate_tally values ('open', 'shop.example', $1::timestamp, 1), "
+            "('open', 'again.example', $1::timestamp, 1)",
+            [f"{moment[:-5]}00:00"],
+        )
+    refresh(con)
+    found = con.sql("select * exclude (day) from data_quality order by sender_domain").fetchall()
+    interval = stats.binomtest(3, 9).proportion_ci(method="wilson")
+
+    assert found == [
+        ("again.example", 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, None, None, None, False),
+        ("shop.example", 15, 3, 3, 3, 9, 3, 3, 3, 3, 3, 3,
+         *map(pytest.approx, (3 / 9, interval.low, interval.high)), False),
+    ]  # fmt: skip
 
 
 def test_what_is_to_be_known_of_a_campaign(one_of_each: Con) -> None:

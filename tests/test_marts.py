@@ -492,6 +492,31 @@ def test_a_row_of_bounces_is_one_whatever_their_codes(con: duckdb.DuckDBPyConnec
     ]
 
 
+def test_when_a_hard_bounce_suppresses(con: duckdb.DuckDBPyConnection) -> None:
+    """At once, also where only its code tells; after a 4.x of an inactive mailbox, twice."""
+    inactive = "inactive-mailbox"
+    for to, bounces in {
+        "ann@web.de": [("5.9.9", None)],
+        "bob@web.de": [("5.2.1", inactive)],
+        "cid@web.de": [("4.2.1", inactive)],
+        "dan@web.de": [("4.2.1", inactive), ("4.2.1", inactive)],
+        "eva@web.de": [("4.2.1", "bad-mailbox")],
+    }.items():
+        for day, (status, category) in enumerate(bounces, start=1):
+            put(con, "bounce", id=f"{to}{day}", to=to, at=f"2026-03-0{day} 10:00:00",
+                dsn_status=status, bounce_category=category)  # fmt: skip
+    refresh(con)
+    query = "select recipient, suppress_reason from recipient_health order by all"
+
+    assert con.sql(query).fetchall() == [
+        ("ann@web.de", "hard bounce: permanent DSN"),
+        ("bob@web.de", "hard bounce: inactive-mailbox"),
+        ("cid@web.de", None),
+        ("dan@web.de", "hard bounce: inactive-mailbox"),
+        ("eva@web.de", "hard bounce: bad-mailbox"),
+    ]
+
+
 def test_whoever_complained_is_written_to_no_more(con: duckdb.DuckDBPyConnection) -> None:
     """A complaint suppresses its recipient though no message is known of it, or of them."""
     put(con, "delivered", id="m", at="2026-03-01 10:00:00", campaign_id="A")
@@ -522,6 +547,17 @@ def test_only_a_resubscription_lifts_an_unsubscribe(
     found = one(con, "select suppress, cast(unsubscribed_at as varchar) from recipient_health")
 
     assert found == (suppressed, "2026-03-02 10:00:00" if suppressed else None)
+
+
+def test_of_two_changes_in_one_second_the_unsubscribe_stands(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    """Who unsubscribed and resubscribed at one time is not written to, whichever came first."""
+    for change in ("resubscribe", "unsubscribe", "resubscribe"):
+        put(con, "subscription_changed", id=change, at="2026-03-01 10:00:00", change=change)
+    refresh(con)
+
+    assert one(con, "select suppress_reason from recipient_health") == "unsubscribed"
 
 
 def test_who_changed_anything_is_known(con: duckdb.DuckDBPyConnection) -> None:
@@ -798,7 +834,8 @@ def reacted() -> duckdb.DuckDBPyConnection:
     put(con, "other_event", at="2026-03-01 05:00:00", **people[4])
     con.execute("update other_event set kind = 'complaint'")
     put(con, "bounce", at="2026-03-01 00:00:00", sync_type="sync", **people[9])
-    put(con, "bounce", at="2026-03-01 20:00:00", sync_type="async", **people[10])
+    for hour in (20, 15):
+        put(con, "bounce", at=f"2026-03-01 {hour}:00:00", sync_type="async", **people[10])
     put(con, "delivered", id="n", at="2026-03-01 01:00:00")
     put(con, "open", id="n", at="2026-03-01 00:00:00")
     refresh(con)

@@ -416,7 +416,7 @@ def links(clicked: pl.DataFrame) -> Drawn:
     first_click_human_share.
     """
     if clicked.is_empty():
-        return note("No click has been recorded, so no link can be ranked.")
+        return note("No click is known to belong here, so no link can be ranked.")
     top = _best(clicked, "clicked_human")
     title = _title(
         f"{wording.short(_bare(top['url']), 48)} drew the most people: "
@@ -475,7 +475,8 @@ def volume(days: pl.DataFrame, campaigns: pl.DataFrame) -> Drawn:
         f"{wording.plural(int(days['messages'].sum()), 'message')} on "
         f"{wording.plural(totals.height, 'day')}; most on {busiest['day']:%a %d %b %Y}: "
         f"{wording.count(busiest['messages'])}",
-        f"messages attempted, by day and outcome, {_from_to(days)}; each tick below is a campaign",
+        f"messages attempted, by day and outcome, {_from_to(days)}"
+        + "; each tick below is a campaign" * (campaigns.height > 0),
     )
     panels = [_days(days)]
     if campaigns.height:
@@ -934,7 +935,7 @@ def delays(quantiles: pl.DataFrame, kind: str) -> Drawn:
     """
     known = quantiles.filter(pl.col("kind") == kind)
     if known.is_empty():
-        return note(f"No {kind} has been recorded yet, so its timing is unknown.")
+        return note(f"No {kind} by a person is known of any campaign, so its timing is unknown.")
     title = _title(
         _soon(known.filter(~pl.col("is_small")), kind),
         f"from delivery to the first {kind} by a person; dot: half, thick: middle half, thin: 80%",

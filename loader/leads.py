@@ -11,6 +11,7 @@ from loader.page import Html
 
 _NOTHING = "Nothing has been loaded yet: point a webhook at loader serve, then run loader ingest."
 _NO_CAMPAIGN = "no event that has been loaded names one."
+_NAMELESS = "no event names a campaign, so none is told apart"
 
 
 def campaign(report: pl.DataFrame, measures: pl.DataFrame, providers: pl.DataFrame) -> Html:
@@ -280,7 +281,7 @@ def overview(freshness: pl.DataFrame, period: pl.DataFrame, odd: pl.DataFrame) -
         _period_reactions(rates),
         _complained(rates["complaint"]["rate"]),
         _odd_campaigns(odd.filter(pl.col("sent_date") >= first)) if row["campaigns"] > 1 else "",
-        _unattributed(rates["bounce"]["unattributed"]),
+        _unattributed(rates["bounce"]["unattributed"]) if row["campaigns"] else _NAMELESS,
     ]
     campaigns = wording.plural(row["campaigns"], "campaign")
     meta = f"{campaigns}{_days(row)} · {row['timezone']} · {_as_of(row)}"
@@ -396,17 +397,23 @@ def bounced(total: pl.DataFrame, providers: pl.DataFrame, days: pl.DataFrame) ->
     named = providers.filter(
         pl.col("bounce_stands_out"), pl.col("bounce_rate") > pl.col("all_bounce_rate")
     ).sort("bounce_rate", descending=True)
-    nameless = int(total["unattributed"].sum())
+    whole = int(total["bounced"].sum())
     sentences = [
-        f"{wording.plural(int(total['bounced'].sum()), 'bounce')} of "
-        f"{wording.count(top['attempted'])} messages"
-        f"{f', {wording.count(nameless)} of them of no known campaign' if nameless else ''}.",
+        f"{wording.plural(whole, 'bounce')} of {wording.plural(top['attempted'], 'message')}"
+        f"{_nameless(int(total['unattributed'].sum()), whole)}.",
         f"{_commonest(top)}. {top['advice']}",
         f"{_worst_provider(named)}; {_odd_days(days)}.",
     ]
     return page.head(
         "Bounces", " ".join(sentences), meta=f"all mail since {since}, latest bounce each"
     )
+
+
+def _nameless(bounces: int, whole: int) -> str:
+    if not bounces:
+        return ""
+    some = "" if bounces == whole else f"{wording.count(bounces)} of them "
+    return f", {some}of no known campaign"
 
 
 def _commonest(top: Mapping[str, Any]) -> str:
@@ -447,8 +454,9 @@ def _worst_provider(named: pl.DataFrame) -> str:
 
 def timing(cells: pl.DataFrame, quantiles: pl.DataFrame) -> Html:
     """Say when people react (``weekday_hour_report`` and ``human_reaction``, newest first)."""
-    if quantiles.is_empty():
-        return page.note("No reaction has been recorded yet.")
+    counts = ("opens_human", "clicks_human")
+    if quantiles.is_empty() and not any(cells[name].sum() for name in counts):
+        return page.note("No reaction of a person has been recorded yet.")
     soon = _how_soon(quantiles.filter(pl.col("kind") == "open"))
     lead = f"{soon[0].upper()}{soon[1:]}. {_when(cells)}."
     return page.head(
@@ -485,6 +493,8 @@ def _how_soon(opens: pl.DataFrame) -> str:
 
 def clicked(links: pl.DataFrame, limits: pl.DataFrame) -> Html:
     """Say what people click (``link_report`` of a campaign, most by people first)."""
+    if limits.is_empty():
+        return page.note(f"No campaign to show: {_NO_CAMPAIGN}")
     if links.is_empty():
         return page.note("No click has been recorded for this campaign.")
     top = links.row(0, named=True)

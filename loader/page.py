@@ -140,7 +140,7 @@ def tiles(measures: pl.DataFrame) -> Html:
     stands without its denominator.
     """
     if measures.is_empty():
-        return note("Nothing has been delivered yet, so there is nothing to measure.")
+        return note("There is no mail here, so there is nothing to measure.")
     rows = list(measures.iter_rows(named=True))
     plain = "; ".join(f"{_NAME[row['measure']]} {wording.percent(row['rate'])}" for row in rows)
     return Html(f'{_STYLE}<div class="ld tiles">{"".join(map(_tile, rows))}</div>', plain)

@@ -264,7 +264,7 @@ def providers(listed: pl.DataFrame) -> Html:
     open_human_rate, click_human_rate with _lo and _hi, is_small and the …_stands_out marks.
     """
     if listed.is_empty():
-        return note("No message has reached a mailbox provider yet.")
+        return note("There is no mail here, so no mailbox provider can be told.")
     bad = _top(listed, "hard_rate", "soft_rate", "block_rate")
     columns: dict[str, tuple[str, Cell]] = {
         "provider": ("Provider", _provider),
@@ -295,7 +295,7 @@ def advice(categories: pl.DataFrame) -> Html:
     Columns: bounce_category, bounce_class, bounced, commonest_dsn_status, advice.
     """
     if categories.is_empty():
-        return note("Nothing bounced, so there is nothing to do.")
+        return note("No bounce is known to belong here, so there is nothing to do.")
     columns: dict[str, tuple[str, Cell]] = {
         "bounce_category": ("Category", _category),
         "bounced": ("Bounced", _count("bounced")),
@@ -363,7 +363,7 @@ def links(listed: pl.DataFrame, *, named: bool = False) -> Html:
     that has but one link (urls).
     """
     if listed.is_empty():
-        return note("No click has been recorded, so no link can be listed.")
+        return note("No click is known to belong here, so no link can be listed.")
     rate = _rate("click_human_rate", COLOUR["clicked"], _top(listed, "click_human_rate"))
     columns: dict[str, tuple[str, Cell]] = {
         "url": ("Link", _link),

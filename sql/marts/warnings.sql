@@ -84,9 +84,12 @@ warning as (
         percent(share) || ' of '
         || counted(of_all, 'bounce names', 'bounces name') || ' no campaign and '
         || if(of_all = 1, 'has', 'have')
-        || ' no delivery that does: campaigns may '
-        || 'have bounced more than their rates say (see bounce_rate_upper).'
-            as sentence,
+        || ' no delivery that does: ' || if(
+            exists (from campaign where campaign_id is not null),
+            'campaigns may have bounced more than their rates say '
+            || '(see bounce_rate_upper).',
+            'they count in all mail only.'
+        ) as sentence,
     from quality
     where check_name = 'bounces without a campaign' and found > 0
     union all

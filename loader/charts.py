@@ -179,7 +179,7 @@ def funnel(stages: pl.DataFrame, report: pl.DataFrame) -> Drawn:
     the campaign's row of ``campaign_list``: unattributed_nearby.
     """
     if stages.is_empty():
-        return note("No message of this campaign has arrived yet.")
+        return note("There is no message here to follow.")
     said = {row["stage"]: row for row in stages.iter_rows(named=True)}
     labelled = stages.with_columns(
         label=pl.Series([_stage_label(row) for row in stages.iter_rows(named=True)]),
@@ -468,7 +468,7 @@ def volume(days: pl.DataFrame, campaigns: pl.DataFrame) -> Drawn:
     attempted.
     """
     if days.is_empty():
-        return note("Nothing has been sent yet, so there is no volume to draw.")
+        return note("No message has been delivered or bounced, so there is no volume to draw.")
     totals = days.group_by("day").agg(pl.col("messages").sum())
     busiest = _best(totals, "messages")
     title = _title(
@@ -1002,7 +1002,7 @@ def hours(cells: pl.DataFrame, kind: str, zone: str) -> Drawn:
     counted, share = f"{kind}s_human", f"{kind}_human_share"
     whole = int(cells[counted].sum())
     if not whole:
-        return note(f"No {kind} by a person has been recorded yet.")
+        return note(f"No {kind} by a person has reached a message that is known.")
     days = dict(enumerate(DAYS, start=1))
     named = cells.with_columns(
         day=pl.col("weekday").replace_strict(days, return_dtype=pl.String),
@@ -1112,7 +1112,7 @@ def cohorts(groups: pl.DataFrame) -> Drawn:
         ("recency", "recipients", "recipient_share"),
         f"{wording.percent(never)} of those reached have never reacted as a person"
         if groups["accepted"].sum()
-        else "No mail has been accepted yet",
+        else "No mail is known to have been accepted",
         "recipients by their last reaction as a person, as far as timing tells",
         COLOUR["opened"],
     )

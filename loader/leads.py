@@ -10,8 +10,12 @@ from loader import page, wording
 from loader.page import Html
 
 _NOTHING = "Nothing has been loaded yet: point a webhook at loader serve, then run loader ingest."
-_NO_CAMPAIGN = "no event that has been loaded names one."
+_NO_CAMPAIGN = "no message that was delivered or bounced names one."
 _NAMELESS = "no event names a campaign, so none is told apart"
+_NO_DELIVERY = (
+    "No delivered event has ever come: see that the webhook sends them. Without them nothing "
+    "counts as accepted, and opens and clicks reach no message."
+)
 
 
 def campaign(report: pl.DataFrame, measures: pl.DataFrame, providers: pl.DataFrame) -> Html:
@@ -232,9 +236,14 @@ def start(freshness: pl.DataFrame) -> Html:
     lead = (
         f"{wording.plural(row['campaigns'], 'campaign')} and "
         f"{wording.plural(row['messages'], 'message')}{_days(row)}; {_loaded(row)}."
+        f"{_no_delivery(row)}"
     )
-    meta = f"{wording.count(row['events'])} events · times in {row['timezone']} · {_as_of(row)}"
+    meta = f"{wording.plural(row['events'], 'event')} · times in {row['timezone']} · {_as_of(row)}"
     return page.head("What is loaded", lead, meta=meta)
+
+
+def _no_delivery(row: Mapping[str, Any]) -> str:
+    return f" {_NO_DELIVERY}" if row["first_delivered_date"] is None else ""
 
 
 def _on(day: date) -> str:
@@ -273,7 +282,8 @@ def overview(freshness: pl.DataFrame, period: pl.DataFrame, odd: pl.DataFrame) -
             f"All mail lies in the future by this machine's clock{_days(row)}; {_loaded(row)}."
         )
     if period.is_empty():
-        return page.note(f"No message has been delivered or bounced yet; {_loaded(row)}.")
+        said = f"No message is known to have been delivered or bounced; {_loaded(row)}."
+        return page.note(said + _no_delivery(row))
     rates = {one["measure"]: one for one in period.iter_rows(named=True)}
     first = rates["bounce"]["first_day"]
     sentences = [
@@ -285,7 +295,8 @@ def overview(freshness: pl.DataFrame, period: pl.DataFrame, odd: pl.DataFrame) -
     ]
     campaigns = wording.plural(row["campaigns"], "campaign")
     meta = f"{campaigns}{_days(row)} · {row['timezone']} · {_as_of(row)}"
-    return page.head("All campaigns", "; ".join(filter(None, sentences)) + ".", meta=meta)
+    lead = f"{'; '.join(filter(None, sentences))}.{_no_delivery(row)}"
+    return page.head("All campaigns", lead, meta=meta)
 
 
 def _within(freshness: Mapping[str, Any], period: Mapping[str, Any]) -> str:
@@ -456,7 +467,7 @@ def timing(cells: pl.DataFrame, quantiles: pl.DataFrame) -> Html:
     """Say when people react (``weekday_hour_report`` and ``human_reaction``, newest first)."""
     counts = ("opens_human", "clicks_human")
     if quantiles.is_empty() and not any(cells[name].sum() for name in counts):
-        return page.note("No reaction of a person has been recorded yet.")
+        return page.note("No reaction of a person to a message that is known has come yet.")
     soon = _how_soon(quantiles.filter(pl.col("kind") == "open"))
     lead = f"{soon[0].upper()}{soon[1:]}. {_when(cells)}."
     return page.head(
@@ -558,7 +569,7 @@ def health(summary: pl.DataFrame) -> Html:
 
 def _never(row: Mapping[str, Any]) -> str:
     if not row["reached"]:
-        return "No mail has been accepted yet."
+        return "No mail is known to have been accepted."
     return (
         f"Of the {wording.count(row['reached'])} to whom mail was accepted since "
         f"{_on(row['since_date'])}, {wording.percent(row['never_reacted_rate'])} have never "
@@ -587,7 +598,8 @@ def quality(checks: pl.DataFrame, freshness: pl.DataFrame) -> Html:
         else f"{wording.percent(row['match_rate'])} of opens and clicks name a known message; "
     )
     found = f"look at: {'; '.join(odd)}." if odd else "nothing asks for a second look."
-    return page.head("Data quality", match + found, meta=f"{row['timezone']} · {_as_of(row)}")
+    said = match + found + _no_delivery(row)
+    return page.head("Data quality", said, meta=f"{row['timezone']} · {_as_of(row)}")
 
 
 def data_limits(freshness: pl.DataFrame, *more: str) -> Html:
@@ -595,7 +607,7 @@ def data_limits(freshness: pl.DataFrame, *more: str) -> Html:
     row = freshness.row(0, named=True)
     said = [*more]
     if row["events"]:
-        said.append(f"The data was {_loaded(row)}.{_matched(row)}")
+        said.append(f"The data was {_loaded(row)}.{_matched(row)}{_no_delivery(row)}")
     if row["single_link_campaigns"]:
         said.append(
             f"{wording.plural(row['single_link_campaigns'], 'campaign')} with one link: a scanner "

@@ -203,7 +203,7 @@ def campaigns(
     """
     whole = listed if unattributed is None else pl.concat([listed, unattributed], how="diagonal")
     if whole.is_empty():
-        return note("No campaign has been seen yet.")
+        return note("No message that was delivered or bounced names a campaign.")
     rates = {
         "delivery_rate": ("Accepted", COLOUR["accepted"]),
         "bounce_rate": ("Bounced", COLOUR["hard"]),

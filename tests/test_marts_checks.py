@@ -168,6 +168,16 @@ def ahead(number: int) -> Fault:
     return lambda con: bulk(con, "open", "A", number, "2026-04-01 14:00:00")
 
 
+def undelivered() -> Fault:
+    """Nothing but bounces and a complaint."""
+
+    def put_in(con: Con) -> None:
+        for table in ("delivered", "open", "click", "subscription_changed"):
+            con.execute(f"delete from {table}")
+
+    return put_in
+
+
 MATCH = "of a delivered or bounced message; the others count only where campaign and recipient fit."
 NAMELESS = "campaigns may have bounced more than their rates say (see bounce_rate_upper)."
 MX = "and never an async bounce: the MX of its bounce domain is probably missing."
@@ -267,6 +277,12 @@ CASES: dict[str, tuple[Fault, list[Said]]] = {
     "no complaint": (lambda con: con.execute("delete from other_event") and None, [
         ("note", "complaints", "No complaint event has ever come: complaint rates are not "
          "available, not 0%.")]),
+    "no delivery": (undelivered(), [
+        ("warning", "orphans", "1 open, click or other reaction reached no message: it is left "
+         "out of every rate; its delivery was probably never received."),
+        ("warning", "no delivery", "No delivered event has ever come, of 95 events: see that the "
+         "webhook sends them. Without them nothing counts as accepted, and opens and clicks reach "
+         "no message.")]),
     "an event of the future": (ahead(1), [
         ("warning", "future events", "1 event lies in the future by this machine's clock, up to "
          f"2026-04-01 14:00 UTC: {CLOCK}")]),

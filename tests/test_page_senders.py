@@ -1,5 +1,7 @@
 """Senders unlike the simulated ones: what pages say of them is true, and of use to them."""
 
+from pathlib import Path
+
 import duckdb
 import pytest
 
@@ -71,3 +73,49 @@ def test_no_campaign_has_no_tick(nameless: duckdb.DuckDBPyConnection) -> None:
     days, listed = rows(nameless, "daily_outcome_report"), rows(nameless, "campaign_list")
 
     assert "tick" not in " ".join(charts.volume(days, listed).to_dict()["title"]["subtitle"])
+
+
+# ── what the webhook does not send ───────────────────────────────────────────────────────────
+
+NO_DELIVERY = "No delivered event has ever come"
+
+
+def test_reactions_alone_are_told_as_such(tmp_path: Path) -> None:
+    """Where only opens and clicks come, pages name what is missing and deny none of what came."""
+    events = [event("open", person, 1, "a") for person in range(30)]
+    events += [event("click", person, 2, "a", url="/") for person in range(9)]
+    con = query.connect(loaded_home(tmp_path, events))
+    freshness, checks = rows(con, "freshness"), rows(con, "quality_total")
+    told = [
+        overview(con),
+        repr(leads.start(freshness)),
+        repr(leads.quality(checks, freshness)),
+        repr(leads.data_limits(freshness)),
+        *rows(con, "warnings")["sentence"],
+    ]
+    cells, listed = rows(con, "weekday_hour_report"), rows(con, "campaign_list")
+    empty = [
+        leads.timing(cells, rows(con, "human_reaction")),
+        charts.hours(cells, "open", "UTC"),
+        charts.volume(rows(con, "daily_outcome_report"), listed),
+        tables.campaigns(listed),
+        leads.campaign(listed, listed, listed),
+    ]
+
+    assert sum(NO_DELIVERY in said for said in told) == 5
+    assert not [
+        word
+        for word in ("has been recorded", "has been seen", "been sent", "loaded names")
+        if word in " ".join(map(repr, empty))
+    ]
+
+
+def test_bounces_alone_are_told_as_such(tmp_path: Path) -> None:
+    """Where only bounces come, the overview asks for the deliveries, and the newest stand first."""
+    events = [event("bounce", person, day, f"day {day}") for day in range(9) for person in range(3)]
+    con = query.connect(loaded_home(tmp_path, events))
+    listed = rows(con, "campaign_list").sort("recency")
+
+    assert "27 were attempted, none accepted; no campaign" in overview(con)
+    assert NO_DELIVERY in overview(con)
+    assert listed["campaign_id"].to_list() == [f"day {day}" for day in reversed(range(9))]

@@ -1,5 +1,5 @@
 -- grain: one row per campaign: campaign_report beside its sender domain and its recency
--- (1 the newest by first delivery)
+-- (1 the newest by first delivery; by first bounce where nothing was delivered)
 create or replace view campaign_list as
 select
     campaign_report.*,

@@ -38,6 +38,8 @@ latest as (
         hours_between(max(quarter_hour), report_now()) as silent_hours,
         max(quarter_hour) as last_at,
         sum(events) filter (quarter_hour > report_now() + interval 1 hour) as ahead,
+        sum(events) filter (kind <> 'other') as known_events,
+        count(*) filter (kind = 'delivered') > 0 as has_deliveries,
     from event_volume
 ),
 
@@ -265,6 +267,17 @@ warning as (
             as sentence,
     from latest
     where ahead > 0
+    union all
+    select
+        16 as number,
+        'warning' as severity,
+        'no delivery' as topic,
+        'No delivered event has ever come, of '
+        || counted(known_events, 'event', 'events') || ': see that the webhook sends '
+        || 'them. Without them nothing counts as accepted, and opens and clicks reach '
+        || 'no message.' as sentence,
+    from latest
+    where known_events > 0 and not has_deliveries
 )
 
 select

@@ -1,5 +1,5 @@
 -- grain: one row per campaign: its commonest sender domain and its recency (1 the
--- newest by first delivery)
+-- newest by first delivery; by first bounce where nothing was delivered)
 create or replace view campaign_order as
 with sent as (
     select
@@ -7,6 +7,7 @@ with sent as (
         sender,
         count(*) as messages,
         min(delivered_at) as first_delivered_at,
+        min(attempted_at) as first_attempted_at,
     from message_base
     where campaign_id is not null
     group by campaign_id, sender
@@ -18,6 +19,7 @@ by_domain as (
         address_domain(sender) as sender_domain,
         sum(messages) as messages,
         min(first_delivered_at) as first_delivered_at,
+        min(first_attempted_at) as first_attempted_at,
     from sent
     group by all
 ),
@@ -28,6 +30,7 @@ commonest as (
         arg_min(sender_domain, (-messages, sender_domain))
             filter (sender_domain is not null) as sender_domain,
         min(first_delivered_at) as first_delivered_at,
+        min(first_attempted_at) as first_attempted_at,
     from by_domain
     group by campaign_id
 )
@@ -37,7 +40,9 @@ select
     campaign.campaign_name,
     commonest.sender_domain,
     row_number() over (
-        order by commonest.first_delivered_at desc nulls last, commonest.campaign_id
+        order by
+            coalesce(commonest.first_delivered_at, commonest.first_attempted_at) desc,
+            commonest.campaign_id
     ) as recency,
     cast(report_time(commonest.first_delivered_at) as date) as sent_date,
 from commonest

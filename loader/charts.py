@@ -702,7 +702,7 @@ def _limit_lines(limits: pl.DataFrame, pooled: float, x: alt.X) -> list[alt.Char
         largest.mark_text(**style, dy=dy).encode(
             y=f"limit_hi_{name}:Q", text=alt.value(_SHARE[name])
         )
-        for name, dy in (("998", -4), ("95", 5))
+        for name, dy in (("998", -6), ("95", 7))
     ]
     rule = alt.Chart(pl.DataFrame({"rate": [pooled]})).mark_rule(color=MUTED).encode(y="rate:Q")
     return [*lines, *ends, rule]
@@ -715,7 +715,7 @@ _LIMIT = "#97a3af"
 def _top_of(known: pl.DataFrame) -> float:
     """The top of the axis: campaigns too small to judge do not stretch it, and lie at its edge."""
     judged = known.filter(~pl.col("is_small") | (pl.col("outside") != "no"))
-    return 1.3 * float((judged if judged["rate"].max() else known)["rate"].max())  # type: ignore[arg-type]
+    return min(1.05, 1.3 * float((judged if judged["rate"].max() else known)["rate"].max()))  # type: ignore[arg-type]
 
 
 def _dots(named: pl.DataFrame, x: alt.X, word: str, top: float) -> alt.Chart:
@@ -954,7 +954,7 @@ def delays(quantiles: pl.DataFrame, kind: str) -> Drawn:
     x = alt.X(
         "p10_hours:Q",
         title="after delivery (log scale)",
-        scale=alt.Scale(type="log", nice=False),
+        scale=alt.Scale(type="log", nice=False, domain=_span(known)),
         axis=alt.Axis(values=_DELAYS, labelExpr=_HOURS, labelOverlap=True),
     )
     thin = base.mark_rule(strokeWidth=1).encode(x, x2="p90_hours:Q")
@@ -969,6 +969,12 @@ def delays(quantiles: pl.DataFrame, kind: str) -> Drawn:
 
 
 _DELAYS = [1 / 60, 1 / 12, 0.25, 0.5, 1, 2, 4, 8, 24, 72, 168, 336]
+
+
+def _span(known: pl.DataFrame) -> list[float]:
+    """The delays drawn, and at least from half to twice of one: a log axis of no width has none."""
+    low, high = known.select(pl.col("p10_hours").min(), pl.col("p90_hours").max()).row(0)
+    return [low, high] if high > 2 * low else [low / 2, high * 2]
 
 
 def _soon(told: pl.DataFrame, kind: str) -> str:
@@ -1211,7 +1217,7 @@ def arrivals(days: pl.DataFrame) -> Drawn:
     order = _order(named, "sender_domain", "events")[:6]
     whole = int(days["events"].sum())
     title = _title(
-        f"{wording.count(whole)} events on {wording.plural(days['day'].n_unique(), 'day')} "
+        f"{wording.plural(whole, 'event')} on {wording.plural(days['day'].n_unique(), 'day')} "
         f"from {wording.plural(named['sender_domain'].n_unique(), 'sender domain')}",
         f"events by day of the event, {_from_to(days)}; white is a day without any",
     )

@@ -370,7 +370,9 @@ def compared(differences: pl.DataFrame, reference: pl.DataFrame, age_hours: int)
 
 def _nothing_to_compare(row: Mapping[str, Any], age_hours: int) -> str:
     age = wording.age(age_hours)
-    if (row["age_hours"] or 0) < age_hours:
+    if row["age_hours"] is None:
+        return "Nothing of this campaign was delivered, so nothing is compared with it."
+    if row["age_hours"] < age_hours:
         return (
             f"This campaign itself has not reached {age} yet, so nothing is compared with it: "
             "choose an older campaign or a lower age."

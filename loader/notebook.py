@@ -209,12 +209,14 @@ def pick(warehouse: Warehouse, campaign: str | None, age_hours: float = 0) -> Pi
     """Offer campaigns to choose from; choosing one runs the cells below again with it.
 
     ``campaign`` is what the parameters say: an id, a name, or empty for the newest whose last
-    delivery is ``age_hours`` old and that is not small (for the newest of all where none is).
+    delivery is ``age_hours`` old and that is not small (where none is, for the newest of that age,
+    or else of all).
     Where it means no campaign, or one of several, that is said beside the list.
     """
     listed = _listed(warehouse)
-    ripe = listed.filter(pl.col("age_hours") >= age_hours, ~pl.col("is_small"))
-    among = listed if campaign or not age_hours else ripe
+    ripe = listed.filter(pl.col("age_hours") >= age_hours)
+    told = ripe.filter(~pl.col("is_small"))
+    among = listed if campaign or not age_hours else told if told.height else ripe
     meant = _meant(among, campaign)
     chosen = meant.campaign_id or _meant(listed, "").campaign_id
     offered = listed.filter((pl.col("campaign_id") == chosen) | (pl.int_range(pl.len()) < OFFERED))

@@ -1,13 +1,17 @@
 """Senders unlike the simulated ones: what pages say of them is true, and of use to them."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import polars as pl
 import pytest
 
-from loader import charts, leads, page, query, tables
+from loader import charts, leads, notebook, page, query, tables
+from loader.kernel import kernel_environment
 from tests.pages import event, loaded_home, rows
-from tests.test_page_words import Events, finding
+from tests.test_page_words import Events, finding, sent
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +123,58 @@ def test_bounces_alone_are_told_as_such(tmp_path: Path) -> None:
     assert "27 were attempted, none accepted; no campaign" in overview(con)
     assert NO_DELIVERY in overview(con)
     assert listed["campaign_id"].to_list() == [f"day {day}" for day in reversed(range(9))]
+
+
+# ── few, small and refused ───────────────────────────────────────────────────────────────────
+
+
+def drawn(chart: Any) -> dict[str, Any]:
+    """The specification of a chart."""
+    spec: dict[str, Any] = chart.to_dict()
+    return spec
+
+
+def test_one_event_is_no_events(tmp_path: Path) -> None:
+    """What there is one of is told in the singular."""
+    refused = event("bounce", 1, 0, "a", bounce_category="bad-mailbox")
+    con = query.connect(loaded_home(tmp_path, [refused]))
+    total, providers = rows(con, "bounce_total"), rows(con, "provider_total")
+
+    assert "1 event on 1 day" in finding(charts.arrivals(rows(con, "data_quality")))
+    assert leads.start(rows(con, "freshness")).markup.count("1 event ·") == 1
+    assert "1 bounce of 1 message." in repr(
+        leads.bounced(total, providers, rows(con, "daily_bounce_limit"))
+    )
+
+
+def test_a_refused_campaign_is_not_too_young(tmp_path: Path) -> None:
+    """A campaign of which nothing was delivered is told as one, and its plot ends at all."""
+    con = query.connect(loaded_home(tmp_path, sent("lost", 40, 0, bounced=40)))
+    listed = rows(con, "campaign_list")
+    said = repr(leads.compared(con.sql("from campaign_difference('lost', 24)").pl(), listed, 24))
+    plot = charts.funnel_plot(rows(con, "funnel_plot"), rows(con, "funnel_limit"), "bounce")
+    tops = [layer["encoding"]["y"].get("scale") for layer in drawn(plot)["layer"]]
+
+    assert "Nothing of this campaign was delivered, so nothing is compared with it." in said
+    assert [top["domain"] for top in tops if top] == [[0, 1.05]]
+
+
+def test_one_delay_has_an_axis() -> None:
+    """Where all delays are alike the log axis of the delays is as wide as it must be to be read."""
+    row = {"campaign_name": "a", "sent_date": None, "kind": "open", "reacted": 1, "is_small": True}
+    alike = {f"p{share}_hours": 0.25 for share in (10, 25, 50, 75, 90)}
+    spec = drawn(charts.delays(pl.DataFrame([row | alike | {"maturity": "comparable"}]), "open"))
+    scales = [layer["encoding"]["x"].get("scale", {}) for layer in spec["layer"]]
+
+    assert [scale["domain"] for scale in scales if scale] == [[0.125, 0.5]]
+
+
+def test_small_campaigns_are_compared_all_the_same(tmp_path: Path) -> None:
+    """Where all campaigns of an age are small, the newest of them is compared, none too young."""
+    events = [*sent("old", 30, 0), *sent("older", 30, -24), event("open", 1, 1, "old")]
+    young = f"{datetime.now(UTC) - timedelta(hours=2):%Y-%m-%dT%H:%M:%SZ}"
+    home = loaded_home(tmp_path, [*events, *sent("new", 30, 0, timestamp=young)])
+    opened = notebook.open_warehouse(kernel_environment(home, {}))
+
+    assert notebook.pick(opened, "").campaign_id == "new"
+    assert notebook.pick(opened, "", 24).campaign_id == "old"

@@ -854,7 +854,7 @@ def _most(told: pl.DataFrame, measure: str) -> str:
 
 def _one_link(campaign: Mapping[str, Any], measure: str) -> str:
     """A word of caution: a scanner that follows the only link looks like a person."""
-    return " (one link)" if measure == "click" and campaign["urls"] == 1 else ""
+    return " (on one link)" if measure == "click" and campaign["urls"] == 1 else ""
 
 
 def _highest(frame: pl.DataFrame, rate: str, finding: str, word: str) -> str:

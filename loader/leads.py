@@ -173,6 +173,9 @@ def _ripeness(row: Mapping[str, Any]) -> list[str]:
     return said
 
 
+_LONE_LINK = "a scanner that follows the only link of a mail looks like a person"
+
+
 def _machines(row: Mapping[str, Any]) -> list[str]:
     if not row["accepted"]:
         return ["Nothing was accepted, so nobody could open, click or unsubscribe."]
@@ -190,7 +193,7 @@ def _machines(row: Mapping[str, Any]) -> list[str]:
         "cannot be told from a person by timing."
     ] if known else []  # fmt: skip
     if row["urls"] == 1:
-        said.append("It has one link: a scanner that follows it looks like a person.")
+        said.append(f"Only one link of it was clicked: {_LONE_LINK}.")
     return said
 
 
@@ -361,7 +364,7 @@ def compared(differences: pl.DataFrame, reference: pl.DataFrame, age_hours: int)
     row = reference.row(0, named=True)
     lead = " ".join(_differing(differences, measure) for measure in ("open", "click"))
     if row["urls"] == 1:
-        lead += " The reference has one link: a scanner that follows it looks like a person."
+        lead += f" Only one link of the reference was clicked: {_LONE_LINK}."
     if differences.is_empty():
         lead = _nothing_to_compare(row, age_hours)
     meta = f"opens and clicks by people {age} after delivery · id {row['campaign_id']}"
@@ -529,8 +532,8 @@ def _campaign(row: Mapping[str, Any]) -> str:
 
 def _one_followed(link: Mapping[str, Any]) -> str:
     return (
-        f"The one link was clicked in {wording.plural(link['clicked'], 'message')}. A scanner that "
-        "follows the only link looks like a person, so how many were people cannot be told."
+        f"One link was clicked, in {wording.plural(link['clicked'], 'message')}; {_LONE_LINK}, so "
+        "how many were people cannot be told."
     )
 
 
@@ -612,8 +615,8 @@ def data_limits(freshness: pl.DataFrame, *more: str) -> Html:
         said.append(f"The data was {_loaded(row)}.{_matched(row)}{_no_delivery(row)}")
     if row["single_link_campaigns"]:
         said.append(
-            f"{wording.plural(row['single_link_campaigns'], 'campaign')} with one link: a scanner "
-            "that follows it looks like a person, so clicks there may be too high."
+            f"{wording.plural(row['single_link_campaigns'], 'campaign')} of which only one link "
+            f"was clicked: {_LONE_LINK}, so clicks there may be too many."
         )
     said.append("By people means: not betrayed as a machine by timing. Prefetching is not seen.")
     return page.limits(said)

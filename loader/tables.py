@@ -247,7 +247,8 @@ def _named(row: Mapping[str, Any]) -> str:
 
 
 def _counting_links(row: Mapping[str, Any]) -> str:
-    one = '<span class="dim">one link: people or scanners</span>' if row["urls"] == 1 else ""
+    said = '<span class="dim">one link clicked: people or scanners</span>'
+    one = said if row["urls"] == 1 else ""
     return _named(row) + one
 
 
@@ -360,7 +361,7 @@ def links(listed: pl.DataFrame, *, named: bool = False) -> Html:
 
     Columns: url, campaign_id, campaign_name, clicked, clicked_human, click_human_rate with _lo
     and _hi, first_click_human_share. With ``named``, each row says its campaign, and whether
-    that has but one link (urls).
+    but one link of it was clicked (urls).
     """
     if listed.is_empty():
         return note("No click is known to belong here, so no link can be listed.")

@@ -178,3 +178,22 @@ def test_small_campaigns_are_compared_all_the_same(tmp_path: Path) -> None:
 
     assert notebook.pick(opened, "").campaign_id == "new"
     assert notebook.pick(opened, "", 24).campaign_id == "old"
+
+
+def test_one_link_clicked_is_not_one_link_sent(tmp_path: Path) -> None:
+    """Which links a mail had nobody knows: where one was clicked, pages say that and no more."""
+    events = [*sent("a", 30, 0), event("click", 1, 2, "a", url="https://x.example/1")]
+    con = query.connect(loaded_home(tmp_path, events))
+    limits, listed = rows(con, "campaign_limit"), rows(con, "campaign_list")
+    differences = con.sql("from campaign_difference('a', 24)").pl()
+    links = rows(con, "link_report").with_columns(urls=pl.lit(1))
+    said = [
+        leads.campaign_limits(limits).plain,
+        leads.clicked(links, limits).plain,
+        leads.data_limits(rows(con, "freshness")).plain,
+        tables.links(links, named=True).markup,
+    ]
+
+    assert all("one link" in text.lower() and "clicked" in text for text in said)
+    assert not [text for text in said if "has one link" in text or "with one link" in text]
+    assert "one link" not in repr(leads.compared(differences, listed, 24))

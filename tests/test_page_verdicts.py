@@ -223,7 +223,9 @@ def test_one_link_is_said_where_clicks_are_ranked() -> None:
         }
     )
 
-    assert "Anna (one link) was clicked most" in finding(charts.forest(frame, "click", "b", "24 h"))
+    assert "Anna (on one link) was clicked most" in finding(
+        charts.forest(frame, "click", "b", "24 h")
+    )
 
 
 # ── bounces ──────────────────────────────────────────────────────────────────────────────────

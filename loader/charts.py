@@ -340,23 +340,23 @@ def bounces(categories: pl.DataFrame, report: pl.DataFrame | None = None) -> Dra
     """
     if categories.is_empty():
         return note("Nothing bounced that is known to belong here.")
-    top = _best(categories, "bounced")
-    whole = int(categories["bounced"].sum())
+    reasons = _by_category(categories)
+    most, whole = int(reasons["bounced"].max()), int(reasons["bounced"].sum())  # type: ignore[arg-type]
     title = _title(
-        f"{_reason(categories)}: {wording.count(top['bounced'])} of "
-        f"{wording.plural(whole, 'bounce')}",
+        f"{_reason(reasons)}: {wording.count(most)} of {wording.plural(whole, 'bounce')}",
         "bounced messages by category and class, and their share of attempted messages",
         _without_campaign(categories),
     )
     nearby = 0 if report is None else int(report["unattributed_nearby"].sum())
     shown = _with_nearby(categories, nearby)
     order = [*_order(categories, "bounce_category", "bounced"), _NEARBY]
-    labelled = shown.with_columns(
-        label=pl.Series([_bounce_label(row) for row in shown.iter_rows(named=True)])
-    )
-    base = alt.Chart(labelled).encode(
-        y=alt.Y("bounce_category:N", sort=order, title=None, axis=alt.Axis(ticks=False)),
-        x=alt.X("bounced:Q", axis=None, scale=_room(shown["bounced"], 1.3)),
+    ends = _by_category(shown)
+    labels = pl.Series("label", [_bounce_label(row) for row in ends.iter_rows(named=True)])
+    y = alt.Y("bounce_category:N", sort=order, title=None, axis=alt.Axis(ticks=False))
+    x = alt.X("bounced:Q", axis=None, scale=_room(ends["bounced"], 1.3))
+    base = alt.Chart(shown).encode(
+        y=y,
+        x=x,
         tooltip=_tips(
             shown,
             *("bounce_category", "bounce_class", "bounced", "unattributed", "attempted"),
@@ -368,19 +368,30 @@ def bounces(categories: pl.DataFrame, report: pl.DataFrame | None = None) -> Dra
     bars = base.mark_bar(height={"band": 0.72}).encode(
         color=_by("bounce_class", colours, legend=_top_legend())
     )
-    text = base.mark_text(align="left", dx=6).encode(text="label:N")
-    rows = shown["bounce_category"].n_unique()
-    return _whole(alt.layer(bars, text, title=title).properties(width=WIDTH - 60, height=26 * rows))
+    text = alt.Chart(ends.with_columns(labels)).encode(y=y, x=x, text="label:N")
+    layers = alt.layer(bars, text.mark_text(align="left", dx=6), title=title)
+    return _whole(layers.properties(width=WIDTH - 60, height=26 * ends.height))
 
 
-def _reason(categories: pl.DataFrame) -> str:
-    most = categories.filter(pl.col("bounced") == categories["bounced"].max())
+def _by_category(rows: pl.DataFrame) -> pl.DataFrame:
+    """A row for each category: its bounces, and the rate of its class where it has but one."""
+    return rows.group_by("bounce_category", maintain_order=True).agg(
+        pl.col("bounced").sum(),
+        classes=pl.len(),
+        bounce_rate=pl.col("bounce_rate").first(),
+        attempted=pl.col("attempted").first(),
+    )
+
+
+def _reason(reasons: pl.DataFrame) -> str:
+    most = reasons.filter(pl.col("bounced") == reasons["bounced"].max())
     first, *others = most["bounce_category"].unique().sort()
     if others:
-        return f"{first} and {wording.plural(len(others), 'other reason')} are the commonest, each"
+        more = wording.plural(len(others), "other reason")
+        return f"{wording.short(first, 40)} and {more} are the commonest, each"
     if first == "no category":
         return "Commonest are those that name no category"
-    return f"{first} is the commonest reason"
+    return f"{wording.short(first, 40)} is the commonest reason"
 
 
 def _without_campaign(categories: pl.DataFrame) -> str:
@@ -399,6 +410,8 @@ def _with_nearby(categories: pl.DataFrame, nearby: int) -> pl.DataFrame:
 
 
 def _bounce_label(row: dict[str, Any]) -> str:
+    if row["classes"] > 1:
+        return f"{wording.count(row['bounced'])} in {row['classes']} classes"
     share = wording.percent(row["bounce_rate"]) if row["attempted"] else "perhaps its own"
     return f"{wording.count(row['bounced'])} · {share}"
 

@@ -440,7 +440,7 @@ def _commonest(top: Mapping[str, Any]) -> str:
     )
     if top["bounce_category"] == "no category":
         return f"The commonest give no category ({where})"
-    return f"The commonest reason is {top['bounce_category']} ({where})"
+    return f"The commonest reason is {wording.short(top['bounce_category'], 40)} ({where})"
 
 
 def _odd_days(days: pl.DataFrame) -> str:

@@ -197,3 +197,33 @@ def test_one_link_clicked_is_not_one_link_sent(tmp_path: Path) -> None:
     assert all("one link" in text.lower() and "clicked" in text for text in said)
     assert not [text for text in said if "has one link" in text or "with one link" in text]
     assert "one link" not in repr(leads.compared(differences, listed, 24))
+
+
+def test_a_category_of_several_classes_has_one_label() -> None:
+    """Bars of one category stand end to end, with their sum behind them and in the title."""
+    named = {"bounce_category": "other", "attempted": 900, "unattributed": 0}
+    rates = dict.fromkeys(("bounce_rate", "bounce_rate_lo", "bounce_rate_hi"), 0.01)
+    categories = pl.DataFrame(
+        [
+            {**named, **rates, "bounce_class": "hard", "bounced": 9},
+            {**named, **rates, "bounce_class": "soft", "bounced": 8},
+            {**named, **rates, "bounce_category": "spam-related", "bounce_class": "block",
+             "bounced": 10},
+        ]
+    )  # fmt: skip
+    chart = charts.bounces(categories)
+    labels = [
+        row["label"] for rows in drawn(chart)["datasets"].values() for row in rows if "label" in row
+    ]
+
+    assert labels == ["17 in 2 classes", "10 · 1.0%"]
+    assert finding(chart) == "other is the commonest reason: 17 of 27 bounces"
+
+
+def test_a_long_category_leaves_room_for_what_to_do() -> None:
+    """A category of the provider's own words, however long, does not push the advice away."""
+    row = {"bounce_category": "x" * 400, "bounce_class": "hard", "bounced": 1, "advice": "Stop."}
+    markup = tables.advice(pl.DataFrame([row | {"commonest_dsn_status": None}])).markup
+
+    assert "x" * 39 + "…" in markup
+    assert "x" * 40 not in markup

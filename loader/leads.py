@@ -223,10 +223,11 @@ def _matching(row: Mapping[str, Any]) -> list[str]:
     said = ["Accepted means the receiving server took it, not that it reached the inbox."]
     if row["match_rate"] is None:
         return said
+    others = "; the others count where it was sent to their recipient" * (row["match_rate"] < 1)
     lost = f"; {wording.plural(row['orphans'], 'event')} reached none" if row["orphans"] else ""
     return [
         f"{wording.percent(row['match_rate'])} of its opens and clicks name a message that was "
-        f"delivered or bounced{lost}.",
+        f"delivered or bounced{others}{lost}.",
         *said,
     ]
 
@@ -303,11 +304,24 @@ def overview(freshness: pl.DataFrame, period: pl.DataFrame, odd: pl.DataFrame) -
 
 
 def _within(freshness: Mapping[str, Any], period: Mapping[str, Any]) -> str:
-    """The days that the sentence is about; where there are fewer than asked for, since when."""
-    first = freshness["first_delivered_date"]
-    if first is None or first <= period["first_day"]:
+    """The days that the sentence is about; where there are fewer than asked for, since when.
+
+    Where nothing has gone out for long, until when.
+    """
+    first, last = freshness["first_delivered_date"], freshness["last_delivered_date"]
+    if first is None:
         return f"In the last {period['days']} days of sending"
-    return f"Since {_on(first)}"
+    is_over = (freshness["as_of_local"].date() - last).days > _SILENT_DAYS
+    if first > period["first_day"]:
+        days = _days(freshness).strip()
+        return f"{days[0].upper()}{days[1:]}" if is_over else f"Since {_on(first)}"
+    if is_over:
+        return f"In the {period['days']} days to {_on(last)}, the last with a delivery"
+    return f"In the last {period['days']} days of sending"
+
+
+_SILENT_DAYS = 30
+"""Days without a delivery after which a page no longer speaks as if mail were going out."""
 
 
 def _complained(rate: float | None) -> str:
@@ -625,7 +639,7 @@ def data_limits(freshness: pl.DataFrame, *more: str) -> Html:
 def _matched(row: Mapping[str, Any]) -> str:
     if row["match_rate"] is None:
         return ""
+    others = "; the others count only where campaign and recipient fit" * (row["match_rate"] < 1)
     return (
-        f" {wording.percent(row['match_rate'])} of opens and clicks name a known message; the "
-        "others count only where campaign and recipient fit."
+        f" {wording.percent(row['match_rate'])} of opens and clicks name a known message{others}."
     )

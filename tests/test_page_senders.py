@@ -227,3 +227,31 @@ def test_a_long_category_leaves_room_for_what_to_do() -> None:
 
     assert "x" * 39 + "…" in markup
     assert "x" * 40 not in markup
+
+
+# ── when ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_sender_that_stopped_is_told_in_the_past(tmp_path: Path) -> None:
+    """Where nothing was delivered for long, the top says until when, not that it is the last."""
+    short = query.connect(loaded_home(tmp_path / "short", sent("a", 30, 0)))
+    long = query.connect(loaded_home(tmp_path / "long", [*sent("a", 30, 0), *sent("b", 3, -960)]))
+
+    assert "On Sat 01 Nov 2025, " in overview(short)
+    assert "In the 30 days to Sat 01 Nov 2025, the last with a delivery, " in overview(long)
+
+
+def test_ids_that_match_leave_no_others(tmp_path: Path) -> None:
+    """What counts otherwise is told where there is something, and that it counts."""
+    bare = {"message_id": "0-0"}
+    events = [*sent("a", 30, 0), event("open", 1, 1, "a"), event("open", 2, 1, "a", **bare)]
+    matched = query.connect(loaded_home(tmp_path / "matched", events[:-1]))
+    unmatched = query.connect(loaded_home(tmp_path / "unmatched", [*events[:-2], events[-1]]))
+
+    def told(con: duckdb.DuckDBPyConnection) -> str:
+        limits = leads.campaign_limits(rows(con, "campaign_limit")).plain
+        return limits + leads.data_limits(rows(con, "freshness")).plain
+
+    assert "the others" not in told(matched)
+    assert "the others count where it was sent to their recipient" in told(unmatched)
+    assert "the others count only where campaign and recipient fit" in told(unmatched)

@@ -181,7 +181,9 @@ def undelivered() -> Fault:
 MATCH = "of a delivered or bounced message; the others count only where campaign and recipient fit."
 NAMELESS = "campaigns may have bounced more than their rates say (see bounce_rate_upper)."
 MX = "and never an async bounce: the MX of its bounce domain is probably missing."
-GAP = "where events usually come every 0.25 hours: what the receiver missed is gone."
+GAP = (
+    "where events usually come every 0.25 hours: if the receiver was down, what it missed is gone."
+)
 DSN = "it is kept, and bounces with it are classed by their DSN."
 KEPT = "it is kept, and changes nothing that is computed."
 CLOCK = "one of the clocks is wrong, and so are the ages of what they touch."
@@ -270,6 +272,8 @@ CASES: dict[str, tuple[Fault, list[Said]]] = {
     "not yet a day of silence": (lambda con: at(con, "2026-04-01 19:59:59"), []),
     "a day of silence": (lambda con: at(con, "2026-04-01 20:00:00"), [
         ("note", "freshness", "The newest event is 24 hours old.")]),
+    "days of silence": (lambda con: at(con, "2026-04-04 20:00:00"), [
+        ("note", "freshness", "The newest event is 4 days old.")]),
     "a duplicate": (duplicates(1), [
         ("note", "duplicates", "1 event came more than once and was counted once.")]),
     "duplicates": (duplicates(300), [

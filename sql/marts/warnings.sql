@@ -133,8 +133,8 @@ warning as (
         || round(longest_hours, 1) || ' hours, began at '
         || strftime(report_time(longest_from), '%Y-%m-%d %H:%M') || ' '
         || report_timezone() || ', where events usually come every '
-        || round(usual_hours, 2) || ' hours: what the receiver missed is gone.'
-            as sentence,
+        || round(usual_hours, 2) || ' hours: if the receiver was down, what it missed '
+        || 'is gone.' as sentence,
     from gap
     where gaps > 0
     union all
@@ -230,9 +230,11 @@ warning as (
         12 as number,
         'note' as severity,
         'freshness' as topic,
-        'The newest event is ' || format('{:,}', cast(floor(silent_hours) as bigint))
-            || ' hours old.'
-            as sentence,
+        'The newest event is ' || if(
+            silent_hours < 72,
+            cast(cast(floor(silent_hours) as bigint) as varchar) || ' hours old.',
+            cast(cast(floor(silent_hours / 24) as bigint) as varchar) || ' days old.'
+        ) as sentence,
     from latest
     where silent_hours >= 24
     union all

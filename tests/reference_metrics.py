@@ -126,6 +126,16 @@ class Message:
         return None
 
     @property
+    def domain(self) -> str | None:
+        """The domain of its sender: as it was first delivered, else as it first bounced."""
+        for events in (self.delivered, self.bounces):
+            said = [(e.at, e.payload["sender"]) for e in events if e.payload.get("sender")]
+            if said:
+                sender = min(said)[1]
+                return sender.rpartition("@")[2].rstrip(" >").lower() if "@" in sender else None
+        return None
+
+    @property
     def bounce(self) -> Event | None:
         """Its latest bounce; of several at that time the first by category, then by the rest."""
         latest = max((event.at for event in self.bounces), default=None)
@@ -488,16 +498,22 @@ def campaign_report(world: "World") -> Report:
 def upper_bound(row: Row, campaign: object, world: "World") -> Row:
     """The bounce rate, were every unattributed bounce of its time the campaign's own.
 
-    Its time is from 24 h before its first delivery to 168 h after its last.
+    Its time is from 24 h before its first delivery to 168 h after its last. Not its own is what
+    names a sender domain that delivers mail, but none of the campaign's.
     """
     if campaign is None or row["first_delivered_at"] is None:
         return {"unattributed_nearby": None, "bounce_rate_upper": None}
     first = row["first_delivered_at"] - timedelta(hours=24)
     last = row["last_delivered_at"] + timedelta(hours=168)
+    delivered = [message for message in world.messages if message.delivered]
+    own = {message.domain for message in delivered if message.campaign == campaign}
+    others = {message.domain for message in delivered} - own if None not in own else set()
     moments = [
         message.bounce.at.replace(tzinfo=None)
         for message in world.messages
-        if message.campaign is None and message.bounce
+        if message.campaign is None
+        and message.bounce
+        and (message.domain is None or message.domain not in others)
     ]
     nearby = sum(first <= moment <= last for moment in moments)
     upper = (row["bounced"] + nearby) / (row["attempted"] + nearby)

@@ -255,3 +255,18 @@ def test_ids_that_match_leave_no_others(tmp_path: Path) -> None:
     assert "the others" not in told(matched)
     assert "the others count where it was sent to their recipient" in told(unmatched)
     assert "the others count only where campaign and recipient fit" in told(unmatched)
+
+
+# ── several senders ──────────────────────────────────────────────────────────────────────────
+
+
+def test_bounces_of_another_sender_are_not_ones_own(tmp_path: Path) -> None:
+    """What may be a campaign's own is what names no other sender's domain."""
+    names = {"a": "news@a.example", "b": "news@b.example", "c": "bounces@mx.example"}
+    events = [*sent("a", 30, 0, sender=names["a"]), *sent("b", 30, 0, sender=names["b"])]
+    for number, name in enumerate("abbc"):
+        events.append(event("bounce", 90 + number, 1, None, sender=names[name]))
+    con = query.connect(loaded_home(tmp_path, events))
+    nearby = con.sql("select campaign_id, unattributed_nearby from campaign_list order by all")
+
+    assert nearby.fetchall() == [("a", 2), ("b", 3)]

@@ -31,6 +31,7 @@ CAMPAIGNS = (
     ("alpha-{}", "Alpha"), ("alpha-{}", "Alpha"), ("beta-{}", "Beta"),
     ("alpha-{}", "Alpha (corrected)"), ("beta-{}", None), ("", "Blank"), None,
 )  # fmt: skip
+SENDERS = ("news@news.example.com", "Shop <post@Shop.example.org>", "bounces@b.example.net", None)
 URLS = tuple(f"https://shop.example.org/{page}" for page in "abcde")
 MOMENTS = (0, 1, 2, 3, 4, 5, 6, 19, 20, 21, 59, 60, 61, 119, 120, 121, 3600, 90_000)
 KINDS = (
@@ -78,7 +79,7 @@ def addressed(draw: st.DrawFn, message: int, world: int) -> dict[str, Any]:
     person = PEOPLE[message % 2] if draw(st.integers(0, 5)) else draw(st.sampled_from(PEOPLE))
     campaign = CAMPAIGNS[message] if draw(st.booleans()) else draw(st.sampled_from(CAMPAIGNS))
     return {
-        "sender": "news@news.example.com",
+        "sender": draw(st.sampled_from(SENDERS)),
         "recipient": draw(spelled(person.format(world))),
         "message_id": draw(identified(KEYS[message % 3].format(world))),
         **named(campaign, world),

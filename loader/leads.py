@@ -476,8 +476,9 @@ def _worst_provider(named: pl.DataFrame) -> str:
         return "No mailbox provider bounces more than chance explains"
     worst = named.row(0, named=True)
     name = wording.provider(worst["provider"])
+    stand = "Other domains stand" if worst["provider"] == "other" else f"{name} stands"
     return (
-        f"{name[0].upper()}{name[1:]} stand{'' if name.endswith('domains') else 's'} out: "
+        f"{stand} out: "
         f"{wording.percent(worst['bounce_rate'])} of {wording.count(worst['attempted'])} bounced"
     )
 

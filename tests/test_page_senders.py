@@ -270,3 +270,17 @@ def test_bounces_of_another_sender_are_not_ones_own(tmp_path: Path) -> None:
     nearby = con.sql("select campaign_id, unattributed_nearby from campaign_list order by all")
 
     assert nearby.fetchall() == [("a", 2), ("b", 3)]
+
+
+def test_a_provider_keeps_its_name() -> None:
+    """A provider that stands out is named as it writes itself, also at the head of a sentence."""
+    row = {"bounce_stands_out": True, "bounce_rate": 0.2, "all_bounce_rate": 0.1, "attempted": 900}
+    said = [
+        leads._worst_provider(pl.DataFrame([row | {"provider": name}]))
+        for name in ("icloud", "other")
+    ]
+
+    assert said == [
+        "iCloud stands out: 20.0% of 900 bounced",
+        "Other domains stand out: 20.0% of 900 bounced",
+    ]

@@ -617,7 +617,7 @@ def quality(checks: pl.DataFrame, freshness: pl.DataFrame) -> Html:
         if row["match_rate"] is None
         else f"{wording.percent(row['match_rate'])} of opens and clicks name a known message; "
     )
-    found = f"look at: {'; '.join(odd)}." if odd else "nothing asks for a second look."
+    found = f"look at: {'; '.join(odd)}." if odd else "no check asks for a second look."
     said = match + found + _no_delivery(row)
     return page.head("Data quality", said, meta=f"{row['timezone']} · {_as_of(row)}")
 

@@ -190,13 +190,13 @@ def _extreme(row: Mapping[str, Any]) -> str:
 
 
 def _counted(row: Mapping[str, Any]) -> str:
-    """What the rate is of; where some accepted messages are not tracked, how many."""
+    """What the rate is of, if anything; where some accepted are not tracked, how many."""
     unit = _DENOMINATOR.get(row["measure"], "accepted")
     if row["numerator"] is None and row["denominator"]:
         return f"{wording.count(row['denominator'])} {unit}"
     untracked = row.get("untracked")
-    if untracked and not row["denominator"]:
-        return f"{wording.count(untracked)} accepted"
+    if not row["denominator"]:
+        return f"{wording.count(untracked)} accepted" if untracked else ""
     counted = f"{wording.count(row['numerator'])} of {wording.count(row['denominator'])}"
     if not untracked:
         return f"{counted} {unit}"

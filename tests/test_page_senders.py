@@ -122,6 +122,7 @@ def test_bounces_alone_are_told_as_such(tmp_path: Path) -> None:
 
     assert "27 were attempted, none accepted; no campaign" in overview(con)
     assert NO_DELIVERY in overview(con)
+    assert "of 0" not in page.tiles(rows(con, "period_measure")).markup
     assert listed["campaign_id"].to_list() == [f"day {day}" for day in reversed(range(9))]
 
 

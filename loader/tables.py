@@ -117,7 +117,7 @@ _STYLE = f"""<style>
 .ld-table .bar i{{display:block;height:5px;border-radius:2px}}
 .ld-table .dot{{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:6px}}
 .ld-table .name{{display:-webkit-box;-webkit-line-clamp:2;-webkit-box-orient:vertical;
-overflow:hidden;min-width:110px;overflow-wrap:anywhere}}
+overflow:hidden;min-width:110px;overflow-wrap:anywhere;unicode-bidi:plaintext;text-align:left}}
 .ld-table .text{{display:block;min-width:150px;overflow-wrap:anywhere}}
 .ld-table .link{{display:block;min-width:230px;overflow-wrap:anywhere}}
 .ld-table .nowrap{{white-space:nowrap}}

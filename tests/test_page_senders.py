@@ -285,3 +285,15 @@ def test_a_provider_keeps_its_name() -> None:
         "iCloud stands out: 20.0% of 900 bounced",
         "Other domains stand out: 20.0% of 900 bounced",
     ]
+
+
+def test_a_name_from_right_to_left_is_set_so() -> None:
+    """In a table a name's own letters decide its direction, so that its full stop ends it."""
+    names = {"campaign_id": ["a"], "campaign_name": ["\u0639\u0631\u0636!"], "urls": [2]}
+    links = {"url": "https://x.example", "clicked": 1, "clicked_human": 1}
+    shares = {"click_human_rate": 0.1, "first_click_human_share": 0.1}
+    markup = tables.links(pl.DataFrame({**names, **links, **shares}), named=True).markup
+    rule = markup.split(".ld-table .name{")[1].split("}")[0]
+
+    assert "unicode-bidi:plaintext" in rule
+    assert 'class="name"' in markup

@@ -932,6 +932,19 @@ def test_types_of_the_contract(empty: duckdb.DuckDBPyConnection) -> None:
     assert wide == []
 
 
+def test_no_view_divides_by_zero(con: duckdb.DuckDBPyConnection) -> None:
+    """Every view answers where a division by zero is an error, as a session of DuckDB 2 may ask."""
+    delivered(con, 2, campaign_id="A", at="2025-01-01")
+    put(con, "delivered", id="later", campaign_id="B", at="2025-02-01")
+    refresh(con)
+    con.execute("set ieee_floating_point_ops = false")
+    views = con.execute("select view_name from duckdb_views() where not internal").fetchall()
+    for (view,) in views:
+        con.execute(f"from {view}").fetchall()
+
+    assert len(views) > 60
+
+
 def test_every_mart_is_documented() -> None:
     """docs/marts.md names every view and macro of sql/marts."""
     document = DOCUMENT.read_text("utf-8")

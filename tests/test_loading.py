@@ -204,6 +204,22 @@ def test_an_attached_file_is_seen_anew_once_detached(tmp_path: Path) -> None:
     assert (before, after) == ([(1,)], [(2,)])
 
 
+def test_a_copy_to_write_in_has_every_object(tmp_path: Path) -> None:
+    """COPY FROM DATABASE of the published file makes one with its rows, views and comments."""
+    where = home(tmp_path)
+    drop(where, "a.jsonl", line(DELIVERED))
+    ingest(where)
+    with duckdb.connect() as con:
+        con.execute(f"attach '{where.warehouse}' as w (read_only)")
+        con.execute(f"attach '{tmp_path / 'own.duckdb'}' as own")
+        con.execute("copy from database w to own")
+        con.execute("insert into own.metric_threshold by name select 'mine' as name")
+        told = con.execute("select attempted from own.campaign_report").fetchall()
+
+    assert told == [(1,)]
+    assert comments(replace(where, warehouse=str(tmp_path / "own.duckdb"))) == comments(where)
+
+
 def test_the_log_of_an_older_file_is_not_replayed(tmp_path: Path) -> None:
     """A write-ahead log left beside the published file does not reach the next one."""
     where = home(tmp_path)

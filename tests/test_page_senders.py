@@ -221,6 +221,16 @@ def test_a_category_of_several_classes_has_one_label() -> None:
     assert finding(chart) == "other is the commonest reason: 17 of 27 bounces"
 
 
+def test_a_blank_category_is_none(tmp_path: Path) -> None:
+    """A category of nothing, or of spaces, is told with those that name no category."""
+    events = [event("bounce", n, 0, "a", bounce_category=" " * n) for n in range(3)]
+    con = query.connect(loaded_home(tmp_path, [*events, event("bounce", 3, 0, "a")]))
+
+    for view in ("bounce_total", "bounce_category"):
+        assert rows(con, view)["bounce_category"].to_list() == ["no category"]
+        assert rows(con, view)["bounced"].to_list() == [4]
+
+
 def test_a_long_category_leaves_room_for_what_to_do() -> None:
     """A category of the provider's own words, however long, does not push the advice away."""
     row = {"bounce_category": "x" * 400, "bounce_class": "hard", "bounced": 1, "advice": "Stop."}

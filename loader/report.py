@@ -38,6 +38,8 @@ from loader.whole import written
 
 OVERVIEW, CAMPAIGN = "01_overview", "02_campaign"
 CELL_SECONDS = 300
+LONGEST_SCRATCH = 99
+"""Bytes of the longest directory in which a socket may stand: macOS gives its path 103."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 _TEMPLATES = Path(__file__).resolve().parent / "templates"
 Progress = Callable[[str], None]
@@ -132,6 +134,11 @@ def _all_pages(warehouse: notebook.Warehouse, folder: Path) -> list[_Page]:
 def kernel(settings: Settings) -> Iterator[NotebookClient]:
     """Start one kernel for every page of a run: starting is the slow part. Stops it at the end."""
     with tempfile.TemporaryDirectory(prefix="loader-") as scratch:
+        if len(os.fsencode(scratch)) > LONGEST_SCRATCH:
+            raise ReportError(
+                f"{Path(scratch).parent} is too long a name for sockets to stand there: set TMPDIR "
+                "to a shorter one."
+            )
         client = NotebookClient(
             nbformat.v4.new_notebook(),
             km=AsyncKernelManager(

@@ -50,6 +50,20 @@ def seen(newest: Path, index: Path) -> dict[str, dict[str, Any]]:
     return {Path(path).name: page for path, page in found.items()}
 
 
+def test_a_long_place_for_temporary_files_is_told(
+    home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A TMPDIR in which no socket can stand is one sentence, which names the variable."""
+    long = tmp_path / ("x" * 90)
+    long.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(long))
+
+    with pytest.raises(ReportError, match="set TMPDIR to a shorter one"):
+        report(home, None, tmp_path / "page.html")
+
+    assert list(long.iterdir()) == []
+
+
 def test_every_page_draws_without_network(seen: dict[str, dict[str, Any]]) -> None:
     """Each page draws every chart, fits its window, asks for nothing and complains of nothing."""
     for name, found in seen.items():

@@ -269,8 +269,9 @@ def notebooks(host: str, port: int, browser: bool, as_json: bool) -> None:
     from loader.lab import open_lab
 
     code = open_lab(_settings(), browser=browser, host=host, port=port, say=_note)
+    if code:
+        _fail(f"JupyterLab stopped with exit code {code}: its lines above say why.")
     _answer(as_json, {"exit_code": code}, "stopped")
-    sys.exit(1 if code else 0)
 
 
 @cli.command(epilog='Example: loader sql "select * from campaign_report" --csv')

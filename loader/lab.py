@@ -1,8 +1,10 @@
 """Notebooks of the package → JupyterLab on a working copy, wired to the published warehouse."""
 
+import errno
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -32,8 +34,9 @@ def open_lab(
 
     ``port`` 0 takes any free one; ``browser`` opens the user's own. ``say`` hears one sentence
     for each notebook that is kept because the user changed it. Returns the server's exit code.
-    Raises ``ReportError`` when the copy cannot be written.
+    Raises ``ReportError`` when the copy cannot be written, or nobody can listen at ``host``.
     """
+    _refuse_unusable(host, port)
     folder = settings.home.resolve() / "notebooks"
     for sentence in copy_notebooks(folder):
         say(sentence)
@@ -47,6 +50,21 @@ def open_lab(
             return process.wait()
         except KeyboardInterrupt:  # JupyterLab got it too, asks, and shuts its kernels down
             continue
+
+
+def _refuse_unusable(host: str, port: int) -> None:
+    """Raise where Jupyter would end in a trace. Of a port that is taken it takes the next one."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            host.strip("*") or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        socket.create_server(address[:2], family=family).close()
+    except (OSError, UnicodeError) as error:
+        if getattr(error, "errno", None) != errno.EADDRINUSE:
+            reason = (getattr(error, "strerror", None) or "no such host").partition(" (")[0]
+            raise ReportError(
+                f"cannot listen on {host}:{port} ({reason}): choose another --host or --port."
+            ) from None
 
 
 def lab_command(folder: Path, *, browser: bool, host: str, port: int | None) -> Sequence[str]:
@@ -75,29 +93,35 @@ def copy_notebooks(folder: Path) -> Iterator[str]:
         for source in sorted(asset("notebooks").glob("*.ipynb")):
             yield from _copy(source, folder)
     except OSError as error:
-        raise ReportError(f"{folder} cannot be written ({error.strerror}): free it.") from None
+        raise ReportError(f"{folder} cannot be written ({error.strerror}): mend that.") from None
 
 
 def _copy(source: Path, folder: Path) -> Iterator[str]:
     target, ledger = folder / source.name, folder / ".copied" / f"{source.stem}.json"
-    packaged = source.read_text("utf-8")
-    cells = _cells(packaged)
+    cells = _cells(source)
     if target.exists():
-        held = _cells(target.read_text("utf-8"))
+        held = _cells(target)
         if held == cells:
             return
-        if not ledger.exists() or held != json.loads(ledger.read_text("utf-8")):
+        if held != _last_copied(ledger):
             yield f"{target.name} is kept as you changed it; delete it to get ours back."
             return
-    target.write_text(packaged, "utf-8")
+    target.write_text(source.read_text("utf-8"), "utf-8")
     target.chmod(0o600)
     ledger.parent.mkdir(exist_ok=True)
     ledger.write_text(json.dumps(cells), "utf-8")
 
 
-def _cells(text: str) -> list[str]:
+def _last_copied(ledger: Path) -> object:
     try:
-        read: NotebookNode = nbformat.reads(text, as_version=4)
-    except ValueError:  # half written by someone: theirs, whatever it is
+        return json.loads(ledger.read_text("utf-8"))
+    except (FileNotFoundError, ValueError):  # there is none, or it was half written in a crash
+        return None
+
+
+def _cells(path: Path) -> list[str]:
+    try:
+        read: NotebookNode = nbformat.reads(path.read_text("utf-8"), as_version=4)
+        return [str(cell.source) for cell in read.cells]
+    except (ValueError, TypeError, AttributeError, LookupError):  # no notebook: theirs, whatever
         return []
-    return [str(cell.source) for cell in read.cells]

@@ -230,6 +230,19 @@ def as_nobody(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_jupyterlab_that_stops_is_a_failure(tmp_path: Path) -> None:
+    """Where JupyterLab ends by an error, the last line says so, and the object of --json does."""
+    (tmp_path / "file").touch()
+    command = ("notebooks", "--no-browser", "--port", "0", "--json")
+    done = loader(tmp_path, *command, JUPYTER_RUNTIME_DIR=str(tmp_path / "file" / "run"))
+
+    assert done.returncode == 1
+    assert done.stderr.endswith(
+        "loader: JupyterLab stopped with exit code 1: its lines above say why.\n"
+    )
+    assert set(json.loads(done.stdout)) == {"error"}
+
+
 def test_json_is_one_object_even_for_a_failure(tmp_path: Path) -> None:
     """With --json stdout is one JSON object, whether the command succeeds or fails."""
     failed = loader(tmp_path, "sql", "select 1", "--json")

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from loader.cli import cli
+from loader.errors import ReportError
 from loader.kernel import kernel_environment
 from loader.lab import copy_notebooks, lab_command
 from tests.pages import NOTEBOOKS, browse, hostile_home
@@ -156,6 +159,31 @@ def _wait_for(folder: Path, pattern: str) -> Path:
             return found[0]
         time.sleep(0.1)
     raise AssertionError(f"no {pattern} after a minute")
+
+
+@pytest.mark.parametrize("text", [b"", b"\xff\xfe", b'{"cells": 3}', b"[]", b"3"])
+def test_what_is_no_notebook_is_kept(tmp_path: Path, text: bytes) -> None:
+    """A file that reads as no notebook, and one whose copying a crash cut short, is kept."""
+    list(copy_notebooks(tmp_path))
+    (tmp_path / NOTEBOOKS[0].name).write_bytes(text)
+    (tmp_path / ".copied" / f"{NOTEBOOKS[1].stem}.json").write_bytes(text)
+    changed = (tmp_path / NOTEBOOKS[1].name).read_text("utf-8").replace("# ", "# Mine: ", 1)
+    (tmp_path / NOTEBOOKS[1].name).write_text(changed, "utf-8")
+
+    said = [sentence.split(" is kept ")[0] for sentence in copy_notebooks(tmp_path)]
+
+    assert said == [NOTEBOOKS[0].name, NOTEBOOKS[1].name]
+    assert (tmp_path / NOTEBOOKS[0].name).read_bytes() == text
+
+
+@pytest.mark.parametrize(("host", "port"), [("192.0.2.1", "0"), ("no-such-host.invalid", "8888")])
+def test_an_address_that_nobody_can_have_is_told(tmp_path: Path, host: str, port: str) -> None:
+    """Where JupyterLab cannot listen, that is one sentence and not its traces."""
+    command = ["notebooks", "--no-browser", "--host", host, "--port", port]
+    done = CliRunner().invoke(cli, command, env={"LOADER_HOME": str(tmp_path)})
+
+    assert isinstance(done.exception, ReportError)
+    assert str(done.exception).startswith(f"cannot listen on {host}:{port} (")
 
 
 def test_lab_serves_one_folder_behind_a_token(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ What a command needs is imported when it runs, so that ``loader --help`` answers
 import json
 import os
 import re
+import signal
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -78,6 +79,13 @@ def _fail(sentence: str) -> None:
 
 def _fail_at(error: OSError) -> None:
     _fail(f"{error.filename or 'the system'}: {error.strerror or error}.")
+
+
+def _stop_tidily() -> None:
+    """Let SIGTERM and a closed terminal do what Ctrl-C does: temporary files hold addresses."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup ignores one of them
+            signal.signal(number, signal.default_int_handler)
 
 
 def _settings() -> Settings:
@@ -253,6 +261,7 @@ def report(campaign: str | None, output: Path | None, all_campaigns: bool, as_js
         raise click.UsageError("CAMPAIGN is empty: give an id or a name, or leave it out.")
     if campaign and all_campaigns:
         raise click.UsageError("give a CAMPAIGN or --all, not both.")
+    _stop_tidily()
     path = report(_settings(), campaign, output, all_campaigns, _note)
     _answer(as_json, {"report": str(path.resolve())}, str(path.resolve()))
 
@@ -285,6 +294,7 @@ def sql(query: str, as_csv: bool, parquet: Path | None, as_json: bool) -> None:
 
     if as_csv and (as_json or parquet):
         raise click.UsageError("give --csv alone, or --json, or --parquet.")
+    _stop_tidily()
     frame = answers.ask(_settings(), query)
     if parquet:
         answers.write_parquet(frame, parquet)

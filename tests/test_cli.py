@@ -489,3 +489,24 @@ def test_an_interrupted_query_ends_at_once(tmp_path: Path) -> None:
     assert process.returncode == 1
     assert said.strip() == "loader: stopped."
     assert json.loads(answer) == {"error": "stopped."}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_report_that_is_stopped_leaves_nothing(tmp_path: Path, number: int) -> None:
+    """Told to stop, ``loader report`` takes its temporary files with it: they hold addresses."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "loader", "report"],
+        env={**os.environ, "LOADER_HOME": str(tmp_path), "TMPDIR": str(scratch)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while "1 of 1" not in (process.stderr.readline() if process.stderr else ""):
+        assert process.poll() is None
+    assert list(scratch.iterdir())
+    process.send_signal(number)
+    _out, said = process.communicate(timeout=60)
+
+    assert (process.returncode, said.splitlines()[-1]) == (1, "loader: stopped.")
+    assert list(scratch.iterdir()) == []

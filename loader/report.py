@@ -143,6 +143,7 @@ def kernel(settings: Settings) -> Iterator[NotebookClient]:
             nbformat.v4.new_notebook(),
             km=AsyncKernelManager(
                 kernel_spec_manager=OwnKernelSpecs(),
+                connection_file=f"{scratch}/kernel.json",
                 # A socket in a directory of our own: nobody else on the machine can listen in.
                 **({"transport": "ipc", "ip": f"{scratch}/k"} if os.name == "posix" else {}),
             ),

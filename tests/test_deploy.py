@@ -180,6 +180,15 @@ def test_units_are_sound(unit: str, lake: bool, tmp_path: Path) -> None:
     assert (checked.returncode, complaints) == (0, [])
 
 
+@pytest.mark.parametrize("unit", [path for path in UNITS if path.suffix == ".service"])
+def test_services_may_do_little(unit: Path) -> None:
+    """systemd calls the exposure of no shipped service medium or worse: each is 2 of 10 at most."""
+    analyze = [require("systemd-analyze"), "security", "--offline=true", "--threshold=20"]
+    checked = subprocess.run([*analyze, str(unit)], capture_output=True, text=True, check=False)
+
+    assert checked.returncode == 0, checked.stdout[-200:]
+
+
 def test_container_copies_what_the_project_needs() -> None:
     """Everything that the Containerfile copies is there."""
     lines = (proxy.DEPLOY / "Containerfile").read_text().splitlines()

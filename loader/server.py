@@ -155,7 +155,8 @@ def _count_safely() -> None:
 def _take_room() -> None:
     """Take the blocks of this worker's counts now: later there may be none."""
     counts = Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", os.devnull))
-    for path in counts.glob(f"*_{os.getpid()}.db"):
+    taken = counts.glob(f"*_{os.getpid()}.db") if hasattr(os, "posix_fallocate") else ()
+    for path in taken:  # macOS has no such call
         with suppress(OSError), path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, _COUNTED)
 

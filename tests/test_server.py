@@ -404,3 +404,21 @@ def test_listens_on_ipv6_too(tmp_path: Path) -> None:
         urlopen(f"http://[::1]:{receiver.port}/healthz") as answer,
     ):
         assert answer.status == 200
+
+
+def test_receives_without_the_calls_that_only_linux_has(tmp_path: Path) -> None:
+    """Where the system has no posix_fallocate and no fdatasync, as macOS, it receives as well."""
+    code = "import os; del os.posix_fallocate, os.fdatasync; from loader.cli import main; main()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "serve", "--port", "0"],
+        env={**os.environ, "LOADER_HOME": str(tmp_path), "LOADER_SECRETS": SECRETS[0]},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    said = process.stdout.readline() if process.stdout else ""
+    try:
+        assert answers(int(said.rpartition(":")[2])) == 200
+    finally:
+        process.terminate()
+        process.communicate()

@@ -365,6 +365,8 @@ def _make_folder(path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ReportError(f"{path} cannot be written ({error.strerror}): choose another.") from None
+    if not os.access(path.parent, os.W_OK):
+        raise ReportError(f"this user may not write in {path.parent}: choose another --output.")
 
 
 def _replace(path: Path, content: bytes) -> None:

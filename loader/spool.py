@@ -474,7 +474,9 @@ def _as_spool_error() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SpoolError(f"the spool cannot be written ({error.strerror}).") from None
+        raise SpoolError(
+            f"the spool cannot be written ({error.strerror}): free or mend its disk."
+        ) from None
 
 
 # ── reading ──────────────────────────────────────────────────────────────────────────────────

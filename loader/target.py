@@ -395,7 +395,8 @@ def _told(path: Path | str, error: Exception) -> WarehouseError:
             f"{path} cannot be loaded: this user may not write {error.filename or 'there'}; let "
             "it, or choose another LOADER_WAREHOUSE."
         )
+    reason = getattr(error, "strerror", None) or type(error).__name__
     return WarehouseError(
-        f"{path} cannot be loaded ({type(error).__name__}): free space or mend the disk, then "
+        f"{path} cannot be loaded ({reason}): free space or mend the disk, then "
         "ingest again; if it stays, loader ingest --rebuild makes it anew from the spool."
     )

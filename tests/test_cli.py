@@ -145,6 +145,26 @@ def test_a_warehouse_of_another_user_is_told(tmp_path: Path) -> None:
     )
 
 
+def test_a_report_is_refused_before_the_work(tmp_path: Path) -> None:
+    """Who may not write where the page would stand is told before it is made, not after."""
+    (tmp_path / "reports").mkdir(mode=0o500)
+    done = as_nobody(tmp_path, "report")
+
+    assert done.returncode == 1
+    assert "1 of 1" not in done.stderr
+    assert done.stderr.endswith(
+        f"loader: this user may not write in {tmp_path}/reports: choose another --output.\n"
+    )
+
+
+def test_what_the_system_says_is_told(tmp_path: Path) -> None:
+    """Where a file cannot be made it is said why, in the system's own words."""
+    done = loader(tmp_path, "ingest", LOADER_WAREHOUSE="w" * 250)
+
+    assert done.returncode == 1
+    assert f"{'w' * 250} cannot be loaded (File name too long): " in done.stderr
+
+
 def test_every_key_of_json_is_documented(tmp_path: Path) -> None:
     """docs/json.md names each key that --json prints, and none that it does not."""
     text = (ROOT / "docs" / "json.md").read_text("utf-8")
@@ -411,7 +431,7 @@ def test_a_disk_that_takes_no_more_is_told(tmp_path: Path, arguments: str) -> No
     )
 
     assert done.returncode == 1
-    assert re.fullmatch("loader: .*\n", done.stderr)
+    assert re.fullmatch("loader: .*: (free|name|mend) .*\n", done.stderr)
     assert not [*tmp_path.glob(".written-*"), *tmp_path.glob("*.parquet")]
 
 

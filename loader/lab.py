@@ -47,7 +47,8 @@ def open_lab(
     signal.signal(signal.SIGTERM, lambda *_: process.terminate())
     while True:
         try:
-            return process.wait()
+            code = process.wait()
+            return 0 if code == -signal.SIGTERM else code  # told before it could hear of it
         except KeyboardInterrupt:  # JupyterLab got it too, asks, and shuts its kernels down
             continue
 

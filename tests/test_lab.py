@@ -186,6 +186,21 @@ def test_an_address_that_nobody_can_have_is_told(tmp_path: Path, host: str, port
     assert str(done.exception).startswith(f"cannot listen on {host}:{port} (")
 
 
+def test_lab_that_is_stopped_while_it_starts_has_not_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SIGTERM that comes before JupyterLab hears of it stops it all the same, and is no error."""
+    monkeypatch.setattr("loader.lab.lab_command", lambda *_, **__: ["sh", "-c", "kill $$"])
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # this process is not the command
+    done = CliRunner().invoke(
+        cli,
+        ["notebooks", "--no-browser", "--port", "0", "--json"],
+        env={"LOADER_HOME": str(tmp_path)},
+    )
+
+    assert (done.exit_code, json.loads(done.stdout)) == (0, {"exit_code": 0})
+
+
 def test_lab_serves_one_folder_behind_a_token(tmp_path: Path) -> None:
     """The command serves the working copy only, and leaves Jupyter's own token in force."""
     command = lab_command(tmp_path, browser=False, host="::1", port=1)

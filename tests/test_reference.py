@@ -206,14 +206,16 @@ def edges() -> list[bytes]:
         # one in the second of a delivery is that message's, and so an echo,
         ("delivered", ben, KEYS[0], 0), ("delivered", ben, KEYS[1], 3600),
         ("open", ben, lost, 3600),
-        # and one exactly two minutes before a burst is an echo too.
+        # and one exactly two minutes before a burst is an echo too, as is one in its second,
+        # in which nobody unsubscribed either.
         ("delivered", eva, KEYS[0], 0), ("open", eva, KEYS[0], 7080),
         *(("click", eva, KEYS[0], 7200) for _ in range(3)),
+        ("open", eva, KEYS[0], 7200), ("subscription_changed", eva, KEYS[0], 7200),
     ]  # fmt: skip
     common = {"campaign": {"id": "edge", "name": "Edge"}}
     return [
         line({"kind": kind, "recipient": person, "message_id": key, **common,
-              "url": URLS[number % 5], "timestamp": timed(at)}, None)
+              "url": URLS[number % 5], "change": "unsubscribe", "timestamp": timed(at)}, None)
         for number, (kind, person, key, at) in enumerate(told)
     ]  # fmt: skip
 

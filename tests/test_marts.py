@@ -581,6 +581,41 @@ def test_a_message_bounces_first_when_it_bounces_first(con: duckdb.DuckDBPyConne
     assert con.sql(query).fetchall() == [(1, 0), (1, 0)]
 
 
+def test_a_lost_id_reaches_nobody_elses_message(con: duckdb.DuckDBPyConnection) -> None:
+    """By campaign an event reaches its own recipient's message, however late another's went out."""
+    for to, hour in (("ann@web.de", 9), ("bob@web.de", 10)):
+        put(con, "delivered", id=to, to=to, at=f"2026-03-01 {hour}:00:00", campaign_id="A")
+        put(con, "open", id=f"lost {to}", to=to, at="2026-03-01 11:00:00", campaign_id="A")
+    refresh(con)
+
+    assert con.sql("select recipient, opens from messages order by all").fetchall() == [
+        ("ann@web.de", 1), ("bob@web.de", 1)]  # fmt: skip
+
+
+TIES = {
+    "bounce_category": ("bad-mailbox", "Quota-issues"), "dsn_code": ("4.2.2", "5.1.1"),
+    "sync_type": ("async", "sync"), "bounce_type": ("hard", "soft"),
+    "dsn_status": ("5.1.1 (a)", "5.1.1 (b)"),
+}  # fmt: skip
+"""What tells two bounces of one second apart → the one that decides, and the other."""
+
+
+@pytest.mark.parametrize("field", TIES)
+def test_of_bounces_in_one_second_the_alphabet_decides(
+    con: duckdb.DuckDBPyConnection, field: str
+) -> None:
+    """The first by category, code, sync and bounce type, text decides; what is missing is last."""
+    first, other = TIES[field]
+    said = "dsn_status" if field == "dsn_code" else field
+    for to, values in {"ann": (None, other, first), "bob": (other, None), "cid": (first,)}.items():
+        for value in values:
+            put(con, "bounce", id=to, to=to, at="2026-03-01 10:00:00", **{said: value})
+    refresh(con)
+    query = f"select {field} from messages order by recipient"
+
+    assert con.sql(query).fetchall() == [(first,), (other,), (first,)]
+
+
 def test_unattributed_of_a_period_are_all_that_bounced(con: duckdb.DuckDBPyConnection) -> None:
     """A bounce that takes no acceptance back is unattributed on every page, or on none."""
     put(con, "delivered", id="m", at="2026-03-01 10:00:00")

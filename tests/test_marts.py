@@ -231,12 +231,13 @@ def test_small_coverage_and_its_growth(con: duckdb.DuckDBPyConnection) -> None:
 
 
 def test_equal_age(con: duckdb.DuckDBPyConnection) -> None:
-    """A reaction counts at the ages that its message's own delivery gives it."""
-    delivered(con, 4, at="2026-03-30 12:00:00", campaign_id="A")
+    """A reaction counts at the ages that its message's delivery gives it, unless that came back."""
+    delivered(con, 5, at="2026-03-30 12:00:00", campaign_id="A")
     for number, moment in enumerate(
-        ("2026-03-30 13:00:00", "2026-03-30 13:00:01", "2026-03-31 12:00:00")
+        ("2026-03-30 13:00:00", "2026-03-30 13:00:01", "2026-03-31 12:00:00", "2026-03-30 12:30:00")
     ):
         put(con, "open", id=f"m{number}", to=f"p{number}@gmail.com", at=moment)
+    put(con, "bounce", id="m3", to="p3@gmail.com", at="2026-03-30 14:00:00", sync_type="async")
     refresh(con)
     query = "select age_hours, accepted, opened, open_rate, is_reached from campaign_age"
 
@@ -403,12 +404,14 @@ def test_days_of_the_report_zone(zone: str, days: dict[str, int]) -> None:
 
 def test_a_curve_ends_at_the_campaigns_own_age(con: duckdb.DuckDBPyConnection) -> None:
     """The last point of a curve is the age of the last delivery, with all that came by then."""
-    for number, hour in enumerate((0, 0, 0, 6)):
+    for number, hour in enumerate((0, 0, 0, 6, 0)):
         fields = {"id": f"m{number}", "to": f"p{number}@gmail.com", "campaign_id": "A"}
         put(con, "delivered", at=f"2026-04-01 {hour:02d}:00:00", **fields)
     for number, opened in enumerate(("01:00", "05:45", "06:15")):  # the third beyond 6 h
         fields = {"id": f"m{number}", "to": f"p{number}@gmail.com", "campaign_id": "A"}
         put(con, "open", at=f"2026-04-01 {opened}:00", **fields)
+    for table, hour in (("open", 1), ("bounce", 2)):  # accepted no longer
+        put(con, table, id="m4", to="p4@gmail.com", at=f"2026-04-01 0{hour}:00:00")
     refresh(con)
     points = con.sql(
         "select round(age_hours, 2), opened, accepted from campaign_curve "
@@ -649,6 +652,18 @@ def test_acceptance_ends_a_row_of_bounces(con: duckdb.DuckDBPyConnection) -> Non
     refresh(con)
 
     assert one(con, "select consecutive_soft_bounces from recipient_health") == 1
+
+
+def test_mail_that_came_back_ends_no_row(con: duckdb.DuckDBPyConnection) -> None:
+    """Soft bounces that follow their deliveries are in a row: what came back was not accepted."""
+    for day in (1, 2, 3):
+        put(con, "delivered", id=f"b{day}", at=f"2026-03-{day:02} 09:00:00")
+        put(con, "bounce", id=f"b{day}", at=f"2026-03-{day:02} 10:00:00",
+            bounce_category="quota-issues")  # fmt: skip
+    refresh(con)
+    query = "select consecutive_soft_bounces, last_accepted_at from recipient_health"
+
+    assert one(con, query) == (3, None)
 
 
 def test_a_person_lifts_a_hard_bounce(con: duckdb.DuckDBPyConnection) -> None:

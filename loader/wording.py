@@ -44,11 +44,12 @@ def points(difference: float | None) -> str:
 def interval(low: float | None, high: float | None) -> str:
     """Write a 95 % interval as ``96.6–97.0%``.
 
-    It has two decimals when the upper end is below 0.15 %.
+    It has two decimals when the upper end is below 0.25 %: a rate of 0.09 % lies within 0.05 to
+    0.17 %, not within 0.1 to 0.2 %.
     """  # noqa: RUF002 (an en dash is meant)
     if low is None or high is None:
         return MISSING
-    digits = 2 if high < 0.0015 else 1
+    digits = 2 if high < 0.0025 else 1
     return f"{low * 100:.{digits}f}{MISSING}{high * 100:.{digits}f}%"
 
 

@@ -303,7 +303,7 @@ def _curve(points: pl.DataFrame, campaign: str | None, measure: str) -> Any:
     line = here.mark_line(color=colour, strokeWidth=3)
     end = alt.Chart(own.sort("age_hours").tail(1)).encode(x, y, tooltip=tips)
     dot = end.mark_point(color=colour, filled=True, size=70, opacity=1)
-    label = end.mark_text(dy=-13, align="right", fontWeight=600, color=colour).encode(
+    label = end.mark_text(dy=-13, align="right", fontWeight=600).encode(
         text=alt.Text(f"{rate}:Q", format=".1%")
     )
     layers = alt.layer(grey, band, line, dot, label)

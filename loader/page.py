@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from loader import wording
-from loader.palette import BETTER, COLOUR, WORSE
+from loader.palette import BETTER, COLOUR, MARKS, WORSE
 
 _STYLE = (
     """<style>
@@ -43,12 +43,13 @@ padding:10px 9px 11px;min-width:0;break-inside:avoid;display:flex;flex-direction
 border-top:1px solid #eef1f4;color:#5b6875}
 .ld .tile b{color:#1d2733;font-weight:600}
 .ld .tile .than :is(.better,.worse){font-weight:700}
-.ld .tile .than :is(.better,.worse)::after{content:" \\25C6";font-size:9px}
+.ld .tile .than :is(.better,.worse)::after{font-size:9px}
 .ld .few .rate{color:#5b6875;font-style:italic}
 .ld.note{border-left:4px solid #c3ccd5;background:#f5f7f9;padding:10px 14px;color:#3c4855}
 .ld.limits ul{margin:0;padding-left:18px}.ld.limits li{margin:3px 0}
 """
-    f".ld .tile .than .better{{color:{BETTER}}}.ld .tile .than .worse{{color:{WORSE}}}</style>"
+    f".ld .tile .than .better{{color:{BETTER}}}.ld .tile .than .worse{{color:{WORSE}}}"
+    f"{MARKS}</style>"
 )
 
 _COLOUR = {

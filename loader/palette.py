@@ -4,7 +4,14 @@ FONT = "Inter, 'Segoe UI', 'Helvetica Neue', Arial, 'Noto Sans CJK JP', sans-ser
 INK, MUTED, FAINT, GRID = "#1d2733", "#5b6875", "#c3ccd5", "#e8ecf0"
 
 BETTER, WORSE = "#1b4f8a", "#a8321f"
-"""Of a difference that stands out, on tiles: told apart with any kind of colour blindness."""
+"""Of a difference that stands out: told apart with any kind of colour blindness."""
+
+MARKS = f"""
+.ld .better::after,.ld-table .better::after{{content:" \\25C7";content:" \\25C7"/" better";
+color:{BETTER}}}
+.ld .worse::after,.ld-table .worse::after{{content:" \\25C6";content:" \\25C6"/" worse";
+color:{WORSE}}}"""
+"""CSS of the diamonds behind such differences: by colour, by shape and, read out, by a word."""
 
 COLOUR = {
     "attempted": "#d3dae1",
@@ -15,7 +22,7 @@ COLOUR = {
     "soft": "#f0bd4f",
     "block": "#dd7a2b",
     "hard": "#b3261e",
-    "undetermined": "#5f646a",
+    "undetermined": "#2f353b",
     "unattributed": "#d2d5d8",
     "machine": "#c5d3e2",
 }

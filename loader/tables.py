@@ -13,7 +13,7 @@ from great_tables import GT, loc, style
 
 from loader import page, wording
 from loader.page import Html, note
-from loader.palette import BETTER, COLOUR, FONT, MUTED, SCROLLS, WORSE
+from loader.palette import COLOUR, FONT, MARKS, MUTED, SCROLLS
 
 Cell: TypeAlias = Callable[[Mapping[str, Any]], str]
 """A row of the mart → the markup of one cell."""
@@ -46,9 +46,17 @@ if (!window.ldSort) {
   document.addEventListener("click", sort);
   document.addEventListener("keydown", sort);
 }
-for (const head of document.querySelectorAll(".ld-sortable thead th")) head.tabIndex = 0;
+for (const head of document.querySelectorAll(".ld-sortable thead th")) {
+  if (head.querySelector("[role]")) continue;
+  const button = document.createElement("span");  // a button is missing where paper repeats it
+  button.setAttribute("role", "button");
+  button.tabIndex = 0;
+  button.append(...head.childNodes);
+  head.append(button);
+}
 """
-"""Sorts a table by the heading that is clicked, or that Enter is pressed on; again turns it.
+"""Sorts a table by the heading that is clicked, each a button for whoever has no mouse; again
+turns it.
 
 What is missing, and a row marked ``data-last``, stays last.
 """
@@ -64,19 +72,24 @@ def _table(
     sortable: bool = False,
     name: str,
 ) -> Html:
-    """Build a table of ``columns`` (key → heading and cell) with one row for each of the frame."""
+    """Build a table of ``columns`` (key → heading and cell) with one row for each of the frame.
+
+    The first column names its row.
+    """
     rows = list(frame.iter_rows(named=True))
     cells = pl.DataFrame(
         {key: [cell(row) for row in rows] for key, (_, cell) in columns.items()},
         schema=dict.fromkeys(columns, pl.String),
     )
+    first, *others = columns
     built = (
-        GT(cells, id=name)
-        .fmt(str)  # already escaped: GT must not do it twice
-        .cols_label(cases={key: heading for key, (heading, _) in columns.items()})
+        GT(cells, id=name, rowname_col=first)
+        .fmt(str, columns=list(columns))  # already escaped: GT must not do it twice
+        .tab_stubhead(columns[first][0])
+        .cols_label(cases={key: columns[key][0] for key in others})
         .cols_align("right")
         .cols_align("left", columns=list(left))
-        .tab_style(style.text(size="12px", color=MUTED), loc.column_labels())
+        .tab_style(style.text(size="12px", color=MUTED), [loc.column_labels(), loc.stubhead()])
         .tab_options(
             table_font_names=FONT,
             table_font_size="13px",
@@ -87,9 +100,14 @@ def _table(
             table_border_top_style="none",
             table_border_bottom_style="none",
             table_body_hlines_color="#eef1f4",
+            stub_border_style="none",
         )
         .as_raw_html()
     )
+    named = name.replace("-", ", ")
+    built = built.replace("<table ", f'<table aria-label="{named}" ', 1)
+    if not sortable:  # whose headings lead the keyboard into what scrolls
+        built = built.replace("<div ", f'<div tabindex="0" role="group" aria-label="{named}" ', 1)
     kind = "ld-table ld-sortable" if sortable else "ld-table"
     hint = _HINT + SORT if sortable and len(rows) > 1 else ""
     markup = f'<div class="{kind}">{_STYLE}{built}</div>{hint}'
@@ -101,7 +119,7 @@ _HINT = '<p class="ld-hint">A click on a heading, or Enter, sorts.</p>'
 _STYLE = f"""<style>
 .ld-table table.gt_table{{table-layout:auto!important;width:100%!important}}
 .ld-table table.gt_table *{{font-family:{FONT}}}
-.ld-table table.gt_table td{{font-size:13px;padding:5px 6px}}
+.ld-table table.gt_table :is(td,tbody th){{font-size:13px;padding:5px 6px}}
 .ld-table table.gt_table,.ld-table table.gt_table :is(thead,tbody,tr,th,td)
 {{background-color:transparent!important}}
 .ld-table{{max-width:780px}}
@@ -112,7 +130,7 @@ _STYLE = f"""<style>
 .ld-table .between{{display:block;margin-top:2px;color:{MUTED};font-size:11px;line-height:1.2}}
 .ld-table .odd{{font-weight:650}}
 .ld-table .odd::after{{content:" \\25C6";font-size:9px}}
-.ld-table .better::after{{color:{BETTER}}}.ld-table .worse::after{{color:{WORSE}}}
+{MARKS}
 .ld-table .bar{{display:block;height:5px;margin-top:3px;background:#eef1f4;border-radius:2px}}
 .ld-table .bar i{{display:block;height:5px;border-radius:2px}}
 .ld-table .dot{{display:inline-block;width:10px;height:10px;border-radius:2px;margin-right:6px}}
@@ -125,7 +143,9 @@ overflow:hidden;min-width:110px;overflow-wrap:anywhere;unicode-bidi:plaintext;te
 .ld-sortable th[aria-sort=ascending]::after{{content:" \25B2";font-size:8px}}
 .ld-sortable th[aria-sort=descending]::after{{content:" \25BC";font-size:8px}}
 .ld-hint{{font:12px/1.4 {FONT};color:{MUTED};margin:6px 0 0}}
-@media print{{.ld-table table.gt_table td{{padding:2px 6px!important}}.ld-hint{{display:none}}
+@media(forced-colors:active){{.ld-table :is(.bar,.dot){{forced-color-adjust:none}}}}
+@media print{{.ld-table table.gt_table :is(td,tbody th){{padding:2px 6px!important}}
+.ld-hint{{display:none}}
 .ld-table>div{{background:none}}}}
 </style>"""
 
@@ -496,14 +516,14 @@ def checks(listed: pl.DataFrame) -> Html:
     if not listed["of_all"].sum():
         return note("No event has been loaded, so there is nothing to check.")
     columns: dict[str, tuple[str, Cell]] = {
-        "needs_attention": ("State", _mark),
         "check_name": ("Check", _said("check_name")),
+        "needs_attention": ("State", _mark),
         "found": ("Found", _count("found")),
         "of_all": ("Of", _count("of_all")),
         "share": ("Share", _rate("share", COLOUR["accepted"], 1.0)),
         "meaning": ("What it means", _explained),
     }
-    return _table(listed, columns, left=["needs_attention", "check_name", "meaning"], name="checks")
+    return _table(listed, columns, left=["check_name", "needs_attention", "meaning"], name="checks")
 
 
 def _explained(row: Mapping[str, Any]) -> str:

@@ -1,6 +1,7 @@
 """The marts behind the pages: comparisons at equal age, limits, differences, held to scipy."""
 
 import math
+import re
 from itertools import pairwise
 
 import duckdb
@@ -220,10 +221,12 @@ def test_better_and_worse_can_be_told_apart(matrix: tuple[tuple[float, ...], ...
 
 
 def test_bounce_classes_keep_their_order_in_grey() -> None:
-    """Printed in grey, soft is lightest and hard darkest, block between."""
-    soft, block, hard = (
-        _lab(palette.COLOUR[name], NORMAL)[0] for name in ("soft", "block", "hard")
+    """In grey, soft is lightest, then block, hard and undetermined; better is hollow, not full."""
+    soft, block, hard, undetermined = (
+        _lab(palette.COLOUR[name], NORMAL)[0] for name in charts.CLASSES
     )
 
     assert soft > block + 10
     assert block > hard + 10
+    assert hard > undetermined + 10
+    assert re.findall(r'content:"[^"]*(25C.)"(?=/)', palette.MARKS) == ["25C7", "25C6"]

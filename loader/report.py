@@ -28,7 +28,7 @@ from nbformat import NotebookNode
 from traitlets import Unicode
 from traitlets.config import Config
 
-from loader import bundle, charts, notebook, page, palette, tables
+from loader import bundle, charts, notebook, numbers, page, palette, tables
 from loader.assets import asset
 from loader.definitions import of_this_version, other_version
 from loader.errors import ReportError
@@ -290,8 +290,10 @@ class InlineCharts(Preprocessor):
         written = {key: value for key, value in spec.items() if key != "$schema"}
         text = json.dumps(written, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
         text = text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-        return f'{_title(name, spec)}<div class="ld-chart" id="{name}"></div>' + self._script(
-            f'ldDraw("{name}", {text});'
+        finding, _ = charts.said(spec.get("title"))
+        return (
+            f'{_title(name, spec)}<div class="ld-chart" id="{name}"></div>'
+            f"{numbers.table(spec, finding)}" + self._script(f'ldDraw("{name}", {text});')
         )
 
     def _script(self, code: str) -> str:
@@ -303,10 +305,17 @@ _DRAW = """
 function ldDraw(name, spec) {
   const title = document.getElementById(name + "-title");
   if (innerWidth < 700) { delete spec.title; title.hidden = false; }
-  vegaEmbed("#" + name, spec, {mode: "vega-lite", ast: true});
+  const chart = document.getElementById(name);
+  vegaEmbed(chart, spec, {mode: "vega-lite", ast: true}).then(() => {
+    chart.querySelector(".chart-wrapper")?.setAttribute("role", "img");
+    chart.querySelector("summary")?.setAttribute("aria-label", "Save this chart");
+  });
 }
 """
-"""Draws a chart; where its frame scrolls, as on a phone, its title stands above that and wraps."""
+"""Draws a chart; where its frame scrolls, as on a phone, its title stands above that and wraps.
+
+It is read out as one picture with its finding: a table beside it has the numbers.
+"""
 
 
 def _title(name: str, spec: dict[str, Any]) -> str:
@@ -314,7 +323,7 @@ def _title(name: str, spec: dict[str, Any]) -> str:
     words = f"<b>{finding}</b><br>{measure}"
     return (
         f'<p class="ld-title" id="{name}-title" hidden>{words}</p><noscript><p class="ld-title">'
-        f"{words}<br>The chart is drawn by a browser that runs scripts: open the page there.</p>"
+        f"{words}<br>A browser that runs scripts draws the chart here.</p>"
         "</noscript>"
     )
 

@@ -88,6 +88,9 @@ def look(executable: str, pages: list[str]) -> dict[str, Any]:
                 "empty": page.evaluate(EMPTY),
                 "pwned": page.evaluate("window.pwned ?? null"),
                 "first": page.locator("h1, .note").first.text_content(),
+                "pictures": page.evaluate(PICTURES),
+                "unnamed": page.evaluate(UNNAMED),
+                "grounds": _grounds(page),
                 "sorted": _sorted(page),
                 "wide": page.evaluate("document.documentElement.scrollWidth"),
                 "narrow": _narrow(page),
@@ -98,6 +101,26 @@ def look(executable: str, pages: list[str]) -> dict[str, Any]:
 
 
 EMPTY = f"[...document.querySelectorAll('{DRAWN}')].filter(s => !s.querySelector('path')).length"
+
+
+PICTURES = """[...document.querySelectorAll('.ld-chart')].map(chart =>
+  (chart.querySelector('[role=img]')?.ariaLabel ?? '')
+  + (chart.nextElementSibling.matches('.ld-numbers:has(td)') ? '' : '!'))"""
+"""What is read out of each chart; with an exclamation mark where no table has its numbers."""
+UNNAMED = """[...document.querySelectorAll('summary, [role=button]')].filter(
+  one => !(one.ariaLabel || one.textContent).trim()).length"""
+
+
+def _grounds(page: Page) -> list[str]:
+    """The colours that charts stand on where the system demands its own, on black."""
+    page.emulate_media(forced_colors="active", color_scheme="dark")
+    found = page.evaluate(GROUNDS)
+    page.emulate_media(forced_colors="none", color_scheme="light")
+    return list(found)
+
+
+GROUNDS = """[...new Set([...document.querySelectorAll('.ld-chart')].map(
+  chart => getComputedStyle(chart).backgroundColor))]"""
 
 
 def _narrow(page: Page) -> dict[str, Any]:
@@ -116,7 +139,7 @@ def _narrow(page: Page) -> dict[str, Any]:
 SHRUNK = f"""[...document.querySelectorAll('{DRAWN}')].map(
   svg => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width)"""
 """To which part of its size each chart is drawn."""
-BROKEN = """[...document.querySelectorAll('#providers tbody td:first-child span')].filter(
+BROKEN = """[...document.querySelectorAll('#providers tbody th span')].filter(
   name => name.getClientRects().length > 1).map(name => name.textContent)"""
 
 
@@ -127,12 +150,12 @@ def _printed_hints(page: Page) -> int:
 
 
 def _sorted(page: Page) -> list[str]:
-    """Sort the campaigns by name and return the names, if the page has that table."""
-    heading = page.locator("#campaigns thead th").first
+    """Sort the campaigns by name with the keyboard and return the names, if they are there."""
+    heading = page.locator("#campaigns thead th [role=button]").first
     if not heading.count():
         return []
-    heading.click()
-    return page.locator("#campaigns tbody tr td:first-child").all_text_contents()
+    heading.press("Enter")
+    return page.locator("#campaigns tbody th").all_text_contents()
 
 
 STARTED = "() => window.jupyterapp?.commands.hasCommand('docmanager:open')"

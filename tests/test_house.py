@@ -66,6 +66,7 @@ MAY_IMPORT = {
     # table → view → chart → page
     "palette": "",
     "page": "palette wording",
+    "numbers": "wording",
     "charts": "page palette wording",
     "tables": "page palette wording",
     "leads": "page wording",
@@ -73,8 +74,8 @@ MAY_IMPORT = {
     "kernel": "settings",
     "lab_config": "",
     "bundle": "",
-    "report": "assets bundle charts definitions kernel notebook page palette settings tables whole "
-    "errors",
+    "report": "assets bundle charts definitions kernel notebook numbers page palette settings "
+    "tables whole errors",
     "lab": "assets kernel settings errors",
     # a seed → signed bodies
     "scenario": "errors",

@@ -14,7 +14,7 @@ import pytest
 import vl_convert
 from nbformat import NotebookNode
 
-from loader import charts, notebook, page, query, report, tables, wording
+from loader import charts, notebook, numbers, page, palette, query, report, tables, wording
 from loader.ingest import ingest
 from loader.kernel import kernel_environment
 from loader.settings import Settings
@@ -151,11 +151,83 @@ def test_every_rate_of_a_table_has_its_interval_in_sight(sample: Ran) -> None:
     assert min(found[name] for name in ("01_overview", "02_campaign", "04_bounces", "06_links")) > 5
 
 
+def test_the_numbers_of_every_chart_stand_in_a_table(sample: Ran) -> None:
+    """What tooltips say stands in a table too, for keyboards, ears and mails without scripts."""
+    for spec in (spec for ran in sample.values() for spec in specs(ran)):
+        markup = numbers.table(spec, "<finding>")
+        heads = {tip["title"] for tips in _tooltips(spec) for tip in tips}
+
+        assert set(re.findall(r'scope="col">([^<]+)', markup)) == heads
+        assert '<th scope="row">' in markup
+        assert "<finding>" not in markup
+    stages = next(iter(specs(sample["02_campaign"])))
+    counted = [wording.count(row["messages"]) for row in _rows(stages)]
+
+    assert re.findall(r"</th><td>([\d,]+)</td>", numbers.table(stages, "")) == counted
+
+
+def _rows(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of a chart that has one set of data."""
+    (rows,) = spec["datasets"].values()
+    return list(rows)
+
+
+def test_every_table_says_what_it_is_and_what_a_row_is(sample: Ran) -> None:
+    """A table has a name, and each of its rows a heading, for whoever hears it cell by cell."""
+    for name, ran in sample.items():
+        for markup in (data.get("text/html", "") for data in outputs(ran)):
+            for table in re.findall(r"<table .*?</table>", markup, re.DOTALL):
+                rows = table.partition("<tbody")[2].count("<tr>")
+
+                assert re.match(r'<table aria-label="\w', table), name
+                assert table.count('scope="row"') == rows, name
+
+
+def test_text_in_charts_stands_out_from_its_ground(sample: Ran) -> None:
+    """Every text of a chart has the contrast that WCAG 2.2 asks for, 4.5 to 1."""
+    found = {colour for ran in sample.values() for spec in specs(ran) for colour in _inks(spec)}
+
+    assert {palette.INK, palette.MUTED} <= found
+    assert min(map(_contrast, found)) >= 4.5, min(found, key=_contrast)
+
+
+def _inks(spec: dict[str, Any]) -> Iterator[str]:
+    """The colours of texts, of axes and titles as of marks."""
+    for part in spec.get("config", {}).values():
+        words = ("color", "labelColor", "titleColor", "subtitleColor")
+        yield from (part[name] for name in words if isinstance(part, dict) and name in part)
+    if spec.get("mark", {}).get("type") == "text":
+        given = spec["mark"].get("color"), spec["encoding"].get("color", {}).get("value")
+        yield from filter(None, given)
+    for part in ("layer", "hconcat", "vconcat"):
+        for inner in spec.get(part, ()):
+            yield from _inks(inner)
+
+
+def _contrast(colour: str) -> float:
+    """The contrast of a colour to white, by WCAG."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+              for part in parts]  # fmt: skip
+    luminance = sum(a * b for a, b in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+    return 1.05 / (luminance + 0.05)
+
+
 def test_a_number_and_its_unit_stand_on_one_line() -> None:
     """However a title is broken, no line ends between a number and its unit."""
     for before in range(80):
         title = charts._title(f"{'a ' * before}48 h, n = 20{' a' * (80 - before)}")
         assert not any(line.endswith((" 48", " n", " =")) for line in title.text), title.text
+
+
+def test_a_small_rate_lies_within_its_interval() -> None:
+    """Rounded as they are written, a rate is never outside of its interval."""
+    for per_million in range(50, 5_000, 7):
+        rate = per_million / 1_000_000
+        ends = wording.interval(rate * 0.6, rate * 1.7).removesuffix("%").split(wording.MISSING)
+        written = float(wording.percent(rate).removesuffix("%"))
+
+        assert float(ends[0]) <= written <= float(ends[1]), rate
 
 
 def test_no_words_under_a_title_are_missing(sample: Ran) -> None:

@@ -82,6 +82,18 @@ def test_a_page_is_readable_on_a_phone(seen: dict[str, dict[str, Any]]) -> None:
         assert found["narrow"]["titles"] == found["charts"], name
 
 
+def test_a_chart_is_read_out_and_seen_on_any_ground(seen: dict[str, dict[str, Any]]) -> None:
+    """A chart is read out as its finding, its numbers are a table, and it keeps its white ground.
+
+    Nothing that can be reached by keyboard is without a name.
+    """
+    for name, found in seen.items():
+        assert len(found["pictures"]) == found["charts"], name
+        assert all(said and not said.endswith("!") for said in found["pictures"]), name
+        assert found["unnamed"] == 0, name
+        assert found["grounds"] == ["rgb(255, 255, 255)"], name
+
+
 def test_paper_has_page_numbers_and_nothing_to_click(
     newest: Path, seen: dict[str, dict[str, Any]]
 ) -> None:

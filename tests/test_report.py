@@ -97,11 +97,12 @@ def test_a_chart_is_read_out_and_seen_on_any_ground(seen: dict[str, dict[str, An
 def test_paper_has_page_numbers_and_nothing_to_click(
     newest: Path, seen: dict[str, dict[str, Any]]
 ) -> None:
-    """Printed, a page counts its sheets and does not say what a click would do."""
+    """Printed, a page counts its sheets, of the reader's own size, and says of no click."""
     text = newest.read_text("utf-8")
 
     assert "ld-hint" in text
     assert "counter(page)" in text
+    assert "size:A4" not in text
     assert [found["printed_hints"] for found in seen.values()] == [0] * len(seen)
 
 

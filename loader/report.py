@@ -231,6 +231,7 @@ def to_html(ran: NotebookNode, *, printed: bool, script: str, is_indexed: bool =
             "question": question,
             "is_indexed": is_indexed,
             "definitions": definitions,
+            "headline": _headline(drawn),
             "report_title": _headline(drawn) or question,
             "cells_shown": [cell for cell in drawn.cells[1:] if _is_shown(cell)],
             "printed": printed,

@@ -156,11 +156,15 @@ def test_a_report_prints_as_pdf(home: Settings, tmp_path: Path) -> None:
 
 
 def test_an_empty_warehouse_is_a_page_with_a_sentence(tmp_path: Path) -> None:
-    """Before the first load the overview is a page that says what to do, as the command does."""
+    """Before the first load the overview is a page that says what to do, as the command does.
+
+    Its question is then its heading: every page has one.
+    """
     said: list[str] = []
     path = report(settings_of(tmp_path), None, tmp_path / "o.html", progress=said.append)
 
     assert "Nothing has been loaded yet" in path.read_text("utf-8")
+    assert '<h1 class="kicker">How is our mail doing?</h1>' in path.read_text("utf-8")
     assert said[0] == f"nothing has been loaded in {tmp_path}: run loader ingest first."
 
 

@@ -396,7 +396,7 @@ def _reason(reasons: pl.DataFrame) -> str:
 
 def _without_campaign(categories: pl.DataFrame) -> str:
     lost = int(categories["unattributed"].sum()) if "unattributed" in categories.columns else 0
-    return f"{wording.plural(lost, 'bounce')} of no known campaign" if lost else ""
+    return f"{wording.plural(lost, 'bounce')} without a known campaign" if lost else ""
 
 
 _NEARBY = "unattributed, in its time"
@@ -435,8 +435,8 @@ def links(clicked: pl.DataFrame) -> Drawn:
         f"{wording.short(_bare(top['url']), 48)} drew the most people: "
         f"{wording.count(top['clicked_human'])}"
         if top["clicked_human"]
-        else "No link was followed by a person, as far as timing betrays machines",
-        "messages that clicked each link: dark by people, pale by machines as well",
+        else "No link was followed by a person, as far as timing shows machines",
+        "messages that clicked each link; dark: by people, pale: with machines",
         f"n = {wording.count(top['accepted'])} accepted",
     )
     named = clicked.with_columns(link=pl.Series(_distinct([_bare(url) for url in clicked["url"]])))
@@ -602,7 +602,7 @@ def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame, measure: str) -> 
         _unlike(known, odd, measure),
         f"{word} against size{_ripe(measure)}; "
         f"middle line: the ordinary {wording.percent(first['pooled_rate'])}",
-        f"dashed: 95% of campaigns alike lie within, solid: 99.8%{_as_wide(first['spread'])}"
+        f"dashed: 95% of similar campaigns lie within, solid: 99.8%{_as_wide(first['spread'])}"
         + f"; {_telling(drawn)}" * (drawn.height < known.height),
     )
     small = pl.col("is_small") & (pl.col("outside") == "no")
@@ -627,7 +627,7 @@ def _most_telling(known: pl.DataFrame) -> pl.DataFrame:
 
 def _as_wide(spread: float) -> str:
     """Say where limits are wider than chance makes them."""
-    return f"; widened {spread:.1f} times, as campaigns differ" if spread > 1 else ""
+    return f"; {spread:.1f} times wider, as campaigns differ" if spread > 1 else ""
 
 
 def _telling(drawn: pl.DataFrame) -> str:
@@ -902,7 +902,7 @@ def control(days: pl.DataFrame) -> Drawn:
     title = _title(
         _odd_days(days),
         f"bounced of attempted, by day; ordinary rate {wording.percent(days['pooled_rate'][0])}",
-        "bars: 99.8% limits for a day of its size among days that differ as these do",
+        "bars: 99.8% limits for a day of its size, as much as days differ",
         _left_out(alone),
     )
     tips = ("day", "bounce_rate", "bounced", "attempted", "limit_lo_998", "limit_hi_998")
@@ -932,10 +932,10 @@ def _left_out(alone: pl.DataFrame) -> str:
 def _odd_days(days: pl.DataFrame) -> str:
     odd = days.filter(pl.col("is_out_of_control"))
     if odd.is_empty():
-        return f"None of {wording.plural(days.height, 'day')} is out of the ordinary"
+        return f"None of {wording.plural(days.height, 'day')} was unusual"
     worst = _best(odd, "bounce_rate")
     return (
-        f"{odd.height} of {wording.plural(days.height, 'day')} out of the ordinary; highest on "
+        f"{odd.height} of {wording.plural(days.height, 'day')} unusual; highest on "
         f"{worst['day']:%a %d %b}: {wording.percent(worst['bounce_rate'])}"
     )
 
@@ -1094,7 +1094,7 @@ def unsubscribes(days: pl.DataFrame) -> Drawn:
     title = _title(
         _highest(known, "unsubscribe_rate", said, "unsubscribed, by day"),
         f"of accepted messages, by day of delivery, {wording.plural(known.height, 'day')}",
-        "95% intervals, days of mail enough to judge",
+        "95% intervals, days with enough mail to judge",
         _not_tracked(known),
     )
     tips = _tips(known, "day", "unsubscribed", "accepted", *_bounds("unsubscribe_rate"))
@@ -1168,7 +1168,7 @@ def soft_runs(groups: pl.DataFrame) -> Drawn:
         named,
         ("in_a_row", "recipients", None),
         f"{wording.plural(last['recipients'], 'recipient')} bounced "
-        f"{_times(last['soft_bounces_in_a_row'])}, the most",
+        f"{_times(last['soft_bounces_in_a_row'])}, the longest run",
         "recipients by soft bounces since their last accepted mail or reaction",
         COLOUR["soft"],
     )

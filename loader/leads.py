@@ -89,7 +89,7 @@ def _bounced(row: Mapping[str, Any], providers: pl.DataFrame, stands_out: bool) 
             f"{wording.percent(row['bounce_rate'])} bounced, too few to tell mailbox "
             "providers apart"
         )
-    return f"{wording.percent(row['bounce_rate'])} bounced, nowhere unusually many"
+    return f"{wording.percent(row['bounce_rate'])} bounced, unusually many at no provider"
 
 
 def _places(odd: pl.DataFrame) -> str:
@@ -189,8 +189,8 @@ def _machines(row: Mapping[str, Any]) -> list[str]:
         f"{wording.percent(share)} of the {word}" for word, share in shares if share is not None
     ]
     said = [
-        f"By timing, {_and(known)} messages were so by machines alone; a prefetch such as Apple's "
-        "cannot be told from a person by timing."
+        f"By timing, only machines reacted to {_and(known)} messages; prefetching such as Apple's "
+        "cannot be told from a person."
     ] if known else []  # fmt: skip
     if row["urls"] == 1:
         said.append(f"Only one link of it was clicked: {_LONE_LINK}.")
@@ -207,7 +207,7 @@ def _bounce_limits(row: Mapping[str, Any]) -> list[str]:
     if row["unattributed_nearby"]:
         said.append(
             f"{wording.plural(row['unattributed_nearby'], 'bounce')} without a campaign came in "
-            "its time; were all of them its own, its bounce rate would be "
+            "its time; if all of them were its own, its bounce rate would be "
             f"{wording.percent(row['bounce_rate_upper'])} instead of "
             f"{wording.percent(row['bounce_rate'])}."
         )
@@ -224,7 +224,8 @@ def _matching(row: Mapping[str, Any]) -> list[str]:
     if row["match_rate"] is None:
         return said
     others = "; the others count where it was sent to their recipient" * (row["match_rate"] < 1)
-    lost = f"; {wording.plural(row['orphans'], 'event')} reached none" if row["orphans"] else ""
+    orphans = wording.plural(row["orphans"], "event")
+    lost = f"; {orphans} reached no known message" if row["orphans"] else ""
     return [
         f"{wording.percent(row['match_rate'])} of its opens and clicks name a message that was "
         f"delivered or bounced{others}{lost}.",
@@ -443,14 +444,15 @@ def _nameless(bounces: int, whole: int) -> str:
     if not bounces:
         return ""
     some = "" if bounces == whole else f"{wording.count(bounces)} of them "
-    return f", {some}of no known campaign"
+    return f", {some}without a known campaign"
 
 
 def _commonest(top: Mapping[str, Any]) -> str:
     most = "all" if top["top_bounced"] == top["bounced"] else wording.count(top["top_bounced"])
+    some = "" if top["bounced"] == 1 else f"{most} of them "
     where = (
-        f"{wording.count(top['bounced'])}, {most} at {wording.provider(top['top_provider'])}, the "
-        f"last on {_on(top['last_seen_date'])}"
+        f"{wording.plural(top['bounced'], 'bounce')}, {some}at "
+        f"{wording.provider(top['top_provider'])}, the last on {_on(top['last_seen_date'])}"
     )
     if top["bounce_category"] == "no category":
         return f"The commonest give no category ({where})"
@@ -459,10 +461,12 @@ def _commonest(top: Mapping[str, Any]) -> str:
 
 def _odd_days(days: pl.DataFrame) -> str:
     if days["is_small"].all():
-        return "no day has mail enough to judge it"
+        return "no day has enough mail to judge it"
     odd = days.filter(pl.col("is_out_of_control")).height
     alone = days.filter(pl.col("delivered") == 0, ~pl.col("is_small"))
-    said = f"{wording.plural(odd, 'day') if odd else 'no day'} out of the ordinary"
+    said = (
+        f"{wording.plural(odd, 'day') if odd else 'no day'} {'were' if odd > 1 else 'was'} unusual"
+    )
     if alone.is_empty():
         return said
     return (
@@ -491,7 +495,7 @@ def timing(cells: pl.DataFrame, quantiles: pl.DataFrame) -> Html:
     soon = _how_soon(quantiles.filter(pl.col("kind") == "open"))
     lead = f"{soon[0].upper()}{soon[1:]}. {_when(cells)}."
     return page.head(
-        "When people react", lead, meta="by people only, as far as timing betrays machines"
+        "When people react", lead, meta="by people only, as far as their timing shows machines"
     )
 
 
@@ -505,14 +509,14 @@ def _when(cells: pl.DataFrame) -> str:
     row = top.row(0, named=True)
     return (
         f"The busiest hour for opens is {days[row['weekday']]} {wording.hour(row['hour'])}, with "
-        f"{wording.percent(row['open_human_share'])} of them, which follows from when mail was sent"
+        f"{wording.percent(row['open_human_share'])} of them, mostly because of when mail was sent"
     )
 
 
 def _how_soon(opens: pl.DataFrame) -> str:
     told = opens.filter(~pl.col("is_small"))
     if told.is_empty():
-        return "no campaign has opens enough to tell how soon they come"
+        return "no campaign has enough opens to tell how soon they come"
     newest = told.sort(pl.col("maturity") != "comparable", maintain_order=True).row(0, named=True)
     so_far = " so far" * (newest["maturity"] != "comparable")
     return (
@@ -554,15 +558,15 @@ def _one_followed(link: Mapping[str, Any]) -> str:
 
 def _followed(by_people: pl.DataFrame, links: pl.DataFrame, limits: pl.DataFrame) -> str:
     if by_people.is_empty():
-        return "No link was followed by a person, as far as timing betrays machines."
+        return "No link was followed by a person, as far as timing shows machines."
     top = by_people.row(0, named=True)
     cut = by_people.height == links.height and limits.height and limits["urls"][0] > links.height
     return (
         f"People followed {'at least ' if cut else ''}"
         f"{wording.plural(by_people.height, 'link')}; the first, clicked by "
-        f"{wording.count(top['clicked_human'])}, takes "
+        f"{wording.count(top['clicked_human'])}, gets "
         f"{wording.percent(top['click_human_share'])} of their clicks and "
-        f"{wording.percent(top['first_click_human_share'])} of their first ones."
+        f"{wording.percent(top['first_click_human_share'])} of their first clicks."
     )
 
 
@@ -633,7 +637,9 @@ def data_limits(freshness: pl.DataFrame, *more: str) -> Html:
             f"{wording.plural(row['single_link_campaigns'], 'campaign')} of which only one link "
             f"was clicked: {_LONE_LINK}, so clicks there may be too many."
         )
-    said.append("By people means: not betrayed as a machine by timing. Prefetching is not seen.")
+    said.append(
+        "By people means: the timing shows no machine. Prefetching, such as Apple's, is not seen."
+    )
     return page.limits(said)
 
 

@@ -213,7 +213,7 @@ def _top(frame: pl.DataFrame, *keys: str) -> float:
 def campaigns(
     listed: pl.DataFrame, unattributed: pl.DataFrame | None = None, *, linked: bool = False
 ) -> Html:
-    """Show a row for each campaign, the newest first, with small bars and its ripeness.
+    """Show a row for each campaign, the newest first, with small bars and its maturity.
 
     ``unattributed``, the row of ``campaign_report`` without a campaign, stands last.
     Columns: campaign_id, campaign_name, sent_date, attempted, bounced, delivery_rate,
@@ -238,7 +238,7 @@ def campaigns(
     }
     for key, (heading, colour) in rates.items():
         columns[key] = (heading, _of_campaign(key, _rate(key, colour, _top(listed, key))))
-    columns["maturity"] = ("Ripeness", _said("maturity"))
+    columns["maturity"] = ("Maturity", _said("maturity"))
     return _table(
         whole, columns, left=["campaign_name", "sent_date"], sortable=True, name="campaigns"
     )

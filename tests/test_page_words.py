@@ -180,8 +180,8 @@ def test_unattributed_bounces_stand_on_every_page(con: duckdb.DuckDBPyConnection
 
     assert "no campaign known" in tables.campaigns(listed, lost).markup
     assert listed["bounced"].sum() + lost["bounced"].sum() == total["bounced"].sum()
-    assert "76 bounces of 1,297 messages, 5 of them of no known campaign." in repr(said)
-    assert "5 bounces of no known campaign" in " ".join(subtitle)
+    assert "76 bounces of 1,297 messages, 5 of them without a known campaign." in repr(said)
+    assert "5 bounces without a known campaign" in " ".join(subtitle)
 
 
 def test_the_commonest_reason_is_not_most(con: duckdb.DuckDBPyConnection) -> None:
@@ -191,7 +191,8 @@ def test_the_commonest_reason_is_not_most(con: duckdb.DuckDBPyConnection) -> Non
     advice = con.sql("select advice from bounce_class").fetchall()
 
     assert (
-        "reason is spam-related (40, all at Gmail, the last on Sat 01 Nov 2025). Mend the" in said
+        "reason is spam-related (40 bounces, all of them at Gmail, the last on Sat 01 Nov 2025). "
+        "Mend the" in said
     )
     assert all(text[0].isupper() and text.endswith(".") for (text,) in advice)
 
@@ -324,7 +325,7 @@ def test_few_opens_tell_no_hour_and_no_haste() -> None:
     told = str(leads.timing(enough, quantiles).markup)
     tied = str(leads.timing(enough.with_columns(opens_human=100), quantiles).markup)
 
-    assert "No campaign has opens enough to tell how soon they come. Too few opens to tell a" in few
+    assert "No campaign has enough opens to tell how soon they come. Too few opens to tell a" in few
     assert "Half of the 4,000 first opens of older came within" in told
     assert f"The busiest hour for opens is Monday {wording.hour(9)}, with 50.0% of them" in told
     assert "No hour has more opens than every other" in tied

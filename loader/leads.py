@@ -205,9 +205,10 @@ def _bounce_limits(row: Mapping[str, Any]) -> list[str]:
             "nothing of this one was delivered, so nobody can say how many may be its own."
         )
     if row["unattributed_nearby"]:
+        these = "it was" if row["unattributed_nearby"] == 1 else "all of them were"
         said.append(
             f"{wording.plural(row['unattributed_nearby'], 'bounce')} without a campaign came in "
-            "its time; if all of them were its own, its bounce rate would be "
+            f"its time; if {these} its own, its bounce rate would be "
             f"{wording.percent(row['bounce_rate_upper'])} instead of "
             f"{wording.percent(row['bounce_rate'])}."
         )

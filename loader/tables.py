@@ -142,7 +142,7 @@ overflow:hidden;min-width:110px;overflow-wrap:anywhere;unicode-bidi:plaintext;te
 .ld-sortable th{{cursor:pointer}}
 .ld-sortable th[aria-sort=ascending]::after{{content:" \25B2";font-size:8px}}
 .ld-sortable th[aria-sort=descending]::after{{content:" \25BC";font-size:8px}}
-.ld-hint{{font:12px/1.4 {FONT};color:{MUTED};margin:6px 0 0}}
+.ld-hint{{font:12px/1.4 {FONT};opacity:.75;margin:6px 0 0}}
 @media(forced-colors:active){{.ld-table :is(.bar,.dot){{forced-color-adjust:none}}}}
 @media print{{.ld-table table.gt_table :is(td,tbody th){{padding:2px 6px!important}}
 .ld-hint{{display:none}}

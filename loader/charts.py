@@ -147,8 +147,7 @@ def _tips(frame: pl.DataFrame, *names: str) -> list[alt.Tooltip]:
 
 
 def _tip(frame: pl.DataFrame, name: str) -> alt.Tooltip:
-    title = name.replace("_", " ")
-    kind = frame.schema[name]
+    title, kind = _words(name), frame.schema[name]
     if kind.is_float():
         form = ".2f" if name.endswith(("hours", "value")) else ".2%"
         return alt.Tooltip(name, type="quantitative", title=title, format=form)
@@ -157,6 +156,24 @@ def _tip(frame: pl.DataFrame, name: str) -> alt.Tooltip:
     if kind == pl.Date:
         return alt.Tooltip(name, type="temporal", title=title, format="%a %d %b %Y")
     return alt.Tooltip(name, type="nominal", title=title)
+
+
+_NAMED = {
+    "limit_lo_998": "99.8% limit, from",
+    "limit_hi_998": "99.8% limit, to",
+    "extreme_rate": "rate with unattributed bounces",
+}
+
+
+def _words(name: str) -> str:
+    """A column's name as a reader says it: ``open_human_rate_lo`` is open rate by people, from."""
+    if name in _NAMED:
+        return _NAMED[name]
+    base, end = name, ""
+    if name.endswith(("_lo", "_hi")):
+        base, end = name[:-3], ", from" if name.endswith("_lo") else ", to"
+    base = re.sub(r"^p(\d\d)_hours$", r"hours until \1%", base)
+    return re.sub(r"_human(.*)", r"\1 by people", base).replace("_", " ") + end
 
 
 def _best(frame: pl.DataFrame, column: str) -> dict[str, Any]:
@@ -269,7 +286,7 @@ def curve(points: pl.DataFrame, campaign: str | None) -> Drawn:
         f"n = {wording.count(last['accepted'])}",
         f"grey: {wording.plural(others, 'earlier campaign')} of this sender" if others else "",
     )
-    sides = [_curve(points, campaign, measure) for measure in ("open", "click")]
+    sides = [_curve(own, points.filter(~is_own), measure) for measure in ("open", "click")]
     return _whole(alt.hconcat(*sides, spacing=34).properties(title=title))
 
 
@@ -279,10 +296,9 @@ def _no_curve(own: pl.DataFrame) -> str:
     return "No open or click has been tracked yet, so there is no curve to draw."
 
 
-def _curve(points: pl.DataFrame, campaign: str | None, measure: str) -> Any:
-    own = points.filter(pl.col("campaign_id") == campaign)
-    peers = points.filter(pl.col("campaign_id") != campaign)
+def _curve(own: pl.DataFrame, peers: pl.DataFrame, measure: str) -> Any:
     rate = f"{measure}_human_rate"
+    peers = peers.select("campaign_id", "age_hours", "open_human_rate", "click_human_rate")
     x = alt.X(
         "age_hours:Q",
         title="since delivery",
@@ -1097,8 +1113,9 @@ def unsubscribes(days: pl.DataFrame) -> Drawn:
         "95% intervals, days with enough mail to judge",
         _not_tracked(known),
     )
-    tips = _tips(known, "day", "unsubscribed", "accepted", *_bounds("unsubscribe_rate"))
-    base = alt.Chart(known).encode(
+    told = ("day", "unsubscribed", "accepted", *_bounds("unsubscribe_rate"))
+    tips = _tips(known, *told)
+    base = alt.Chart(known.select(told)).encode(
         alt.X("day:T", title=None, axis=_day_axis(known["day"])), tooltip=tips
     )
     spans = base.mark_rule(color=COLOUR["unsubscribed"], opacity=0.45, strokeWidth=2).encode(
@@ -1240,7 +1257,7 @@ def arrivals(days: pl.DataFrame) -> Drawn:
 
 def _arrived(named: pl.DataFrame, domain: str, is_last: bool) -> alt.Chart:
     """One domain's events by day on a scale of its own, which its heading and axis both say."""
-    own = named.filter(pl.col("sender_domain") == domain)
+    own = named.filter(pl.col("sender_domain") == domain).select("day", "sender_domain", "events")
     most = max(1, *own["events"])
     scale = alt.Scale(domain=[0, most], nice=False)
     seen = own.with_columns(shown=pl.max_horizontal("events", pl.lit(most * _LEAST_SEEN)))

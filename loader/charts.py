@@ -643,7 +643,7 @@ def _most_telling(known: pl.DataFrame) -> pl.DataFrame:
 
 def _as_wide(spread: float) -> str:
     """Say where limits are wider than chance makes them."""
-    return f"; {spread:.1f} times as wide as by chance alone" if spread > 1 else ""
+    return f"; wider, as the odds of campaigns differ by {spread:.0%} anyway" * (spread >= 0.005)
 
 
 def _telling(drawn: pl.DataFrame) -> str:

@@ -1,10 +1,13 @@
 """Promises of the marts that judge: campaigns, providers, periods and days, held to scipy."""
 
+from datetime import datetime, timedelta
 from math import ceil, sqrt
 
 import duckdb
+import numpy as np
+import polars as pl
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from tests.marts import at, bulk, database, one, put, refresh, rows
 
@@ -95,6 +98,108 @@ def test_hardly_different_rates_stop_no_page(con: Con) -> None:
 
     assert unknown is None
     assert many == pytest.approx(needed(0.1, 0.1 + 1e-6), rel=1e-6)
+
+
+# ── what campaigns differ by anyway ──────────────────────────────────────────────────────────
+
+ANYWAY = 0.3
+"""The standard deviation of the log-odds of the campaigns of ``ordinary``."""
+
+
+def ordinary(con: Con, number: int, largest: int, anyway: float) -> None:
+    """So many campaigns of 50 to ``largest`` messages, of which 2 % bounce, less or more."""
+    draw = np.random.default_rng(number)
+    sizes = np.exp(draw.uniform(np.log(50), np.log(largest), number)).astype(int)
+    rates = special.expit(special.logit(0.02) + anyway * draw.normal(size=number))
+    counted(con, sizes, draw.binomial(sizes, rates))
+
+
+def counted(con: Con, sizes: np.ndarray, bounced: np.ndarray, days_apart: float = 1) -> None:
+    """Put campaigns of such counts, a day apart, in the place of those that events make."""
+    ends = [datetime.fromisoformat(NOW) - timedelta(days=4 + days_apart * n)
+            for n in range(len(sizes))]  # fmt: skip
+    made = pl.DataFrame(
+        {
+            "campaign_id": [f"c{n:03}" for n in range(len(sizes))],
+            "attempted": sizes, "bounced": bounced, "accepted": sizes - bounced,
+            "delivered": sizes - bounced, "unattributed_nearby": 0, "is_tracked": False,
+            "has_complaints": False, "first_delivered_at": ends, "last_delivered_at": ends,
+        }
+    )  # fmt: skip
+    by_day = (
+        "attempted, bounced, accepted, delivered, is_tracked, has_complaints, last_delivered_at"
+    )
+    for view, columns in (
+        ("campaign_nearby_counts", "*"),
+        ("daily_counts", f"cast(last_delivered_at as date) as day, {by_day}"),
+    ):
+        con.execute(f"create table made_{view} as from {view} limit 0")
+        con.register("made", made.to_arrow())
+        con.execute(f"insert into made_{view} by name select {columns} from made")
+        con.execute(f"create or replace view {view} as from made_{view}")
+
+
+def beyond(con: Con, measure: str = "bounce") -> list[str]:
+    """The campaigns that a funnel plot calls unlike the rest."""
+    query = "select campaign_id from funnel_plot where outside = '998' and measure = ? order by 1"
+    return [name for (name,) in con.execute(query, [measure]).fetchall()]
+
+
+@pytest.mark.parametrize("anyway", [0, ANYWAY])
+def test_ordinary_campaigns_of_any_size_are_like_the_rest(con: Con, anyway: float) -> None:
+    """Of 300 campaigns, 50 to 50,000 messages large, one at most lies beyond the 99.8 % lines."""
+    ordinary(con, 300, 50_000, anyway)
+    spread = one(con, "select spread from campaign_spread where measure = 'bounce'")
+    most = one(con, "select count(*) from funnel_plot where outside <> 'no'")
+
+    assert spread == pytest.approx(anyway, abs=0.05)
+    assert len(beyond(con)) <= 1
+    assert most <= 0.05 * 600
+
+
+def test_an_incident_among_few_campaigns_is_found(con: Con) -> None:
+    """Five campaigns tell by how much campaigns differ, though one of them is an incident."""
+    counted(con, np.full(5, 4000), np.array([60, 100, 900, 80, 120]))
+
+    assert beyond(con) == beyond(con, "delivery") == ["c002"]
+
+
+def test_few_ordinary_campaigns_are_like_the_rest(con: Con) -> None:
+    """Of nine large campaigns that differ by a third, as lists do, none is called unlike them."""
+    counted(con, np.full(9, 20_000), np.array([300, 340, 360, 380, 400, 430, 460, 520, 600]))
+
+    assert beyond(con) == []
+
+
+def test_ordinary_days_of_any_size_are_ordinary(con: Con) -> None:
+    """Of 300 days, 50 to 50,000 messages large, one at most lies beyond the 99.8 % limits."""
+    ordinary(con, 300, 50_000, ANYWAY)
+    odd, days = one(
+        con,
+        "select count(*) filter (is_out_of_control), count(*) filter (not is_small) "
+        "from daily_bounce_limit",
+    )
+
+    assert days > 200
+    assert odd <= 1
+
+
+@pytest.mark.parametrize(
+    ("largest", "everywhere", "told"),
+    [(300_000, 1, set()), (10_000, 1, set()), (10_000, 2, {"delivery", "bounce"})],
+)
+def test_one_large_campaign_is_no_trend(
+    con: Con, largest: int, everywhere: int, told: set[str]
+) -> None:
+    """A period differs beyond what its campaigns differ by, and the largest is one of them."""
+    sizes = np.array([largest, *[10_000] * 11] * 2)
+    rates = np.array([0.017, 0.016, 0.02, 0.022, 0.025, 0.02] * 4)
+    rates[0] = 0.023
+    rates[:12] *= everywhere
+    counted(con, sizes, (sizes * rates).astype(int), 2.5)
+    query = "select measure from period_measure where stands_out and before_denominator > 0"
+
+    assert {measure for (measure,) in con.sql(query).fetchall()} == told
 
 
 # ── providers ────────────────────────────────────────────────────────────────────────────────

@@ -2,13 +2,12 @@
 
 import math
 import re
-from itertools import pairwise
 
 import duckdb
 import numpy as np
 import polars as pl
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from loader import charts, palette, query
 from loader.settings import Settings
@@ -106,53 +105,64 @@ def test_chance_goes_no_further_than_a_binomial(
     assert (high - np.maximum(most, np.minimum(n, 5)) <= 1).all()
 
 
+def spread_of(distances: np.ndarray, pooled: float, sizes: np.ndarray) -> float:
+    """By how much log-odds differ beyond chance, were they normal, as their median tells it."""
+    told = pooled * (1 - pooled)
+    excess = (distances / 0.6745 / told) ** 2 - 1 / (sizes * told)
+    return math.sqrt(max(0.0, float(np.median(excess)))) * (1 + 5 / len(sizes))
+
+
+def limit_hi(pooled: float, chance: np.ndarray, spread: float) -> np.ndarray:
+    """What chance makes of a rate, and what campaigns differ by anyway, added in squares."""
+    anyway = special.expit(special.logit(pooled) + stats.norm.ppf(0.999) * spread)
+    return np.minimum(1.0, pooled + np.hypot(chance - pooled, anyway - pooled))
+
+
 def test_campaigns_are_judged_by_how_much_campaigns_differ(con: duckdb.DuckDBPyConnection) -> None:
     """A funnel's lines are a binomial's, widened by how far apart its larger campaigns lie."""
-    z = stats.norm.ppf(0.999)
     query = "select *, chance_hi(pooled_rate, size, normal_z_998()) as chance from funnel_limit"
     lines, spreads = con.sql(query).pl(), set()
     for (measure,), plotted in con.sql("from funnel_plot").pl().group_by("measure"):
         pooled, own = plotted["pooled_rate"][0], lines.filter(measure=measure)
-        error = (pooled * (1 - pooled) / own["size"].to_numpy()) ** 0.5
-        large = plotted.filter(pl.col("size") >= 200)
-        scores = (large["rate"] - pooled) / (pooled * (1 - pooled) / large["size"]).sqrt()
-        spread = max(1.0, scores.abs().median() / 0.6745) if large.height >= 10 else 1.0  # type: ignore[operator]
-        farthest = np.maximum(pooled + z * spread * error, own["chance"].to_numpy())
-        beyond = large.filter(
-            (scores.abs() > z * spread) & ~large["outside"].is_in(["998", "unsure"])
+        every = (plotted["rate"] * plotted["size"]).sum() / plotted["size"].sum()
+        large = plotted.filter(
+            pl.col("size") >= 200, pl.col("size") * min(every, 1 - every) > 5 - 1e-9
         )
-        low, high = np.quantile(large["rate"], [0.25, 0.75], method="inverted_cdf")
-        middle = large.filter(pl.col("rate").is_between(low, high)) if spread > 1 else plotted
-        whole = (middle["rate"] * middle["size"]).sum() / middle["size"].sum()
+        if large.height < 5:  # too few to tell by how much campaigns differ
+            spread, whole = 0.0, every
+        else:
+            away, sizes = (large["rate"] - pooled).to_numpy(), large["size"].to_numpy()
+            spread = spread_of(away, pooled, sizes)
+            low, high = np.quantile(large["rate"], [0.25, 0.75], method="inverted_cdf")
+            middle = large.filter(pl.col("rate").is_between(low, high))
+            whole = (middle["rate"] * middle["size"]).sum() / middle["size"].sum()
+        farthest = limit_hi(pooled, own["chance"].to_numpy(), spread)
         spreads.add(spread)
 
-        assert spread == 1 or not whole or pooled == pytest.approx(whole)
+        assert pooled == pytest.approx(whole)
         assert plotted["spread"].to_list() == pytest.approx([spread] * plotted.height)
-        assert own["limit_hi_998"].to_numpy() == pytest.approx(np.minimum(farthest, 1))
-        assert beyond.filter(pl.col("size") * pooled > 10).is_empty()
-    assert max(spreads) > 1.4
+        assert own["limit_hi_998"].to_numpy() == pytest.approx(farthest)
+    assert max(spreads) > 0.2
 
 
 def test_days_are_judged_by_how_much_days_differ(con: duckdb.DuckDBPyConnection) -> None:
-    """Control limits are Laney's: a binomial's, widened by the median moving range of the days."""
-    days = con.sql("from daily_bounce_limit order by day").pl()
-    days = days.filter(pl.col("delivered") > 0)
+    """Control limits are a binomial's, widened by the median move of the bounces of the days."""
+    query = "select *, chance_hi(pooled_rate, attempted, normal_z_998()) as chance "
+    days = con.sql(f"{query} from daily_bounce_limit where delivered > 0 order by day").pl()
     large = days.filter(~pl.col("is_small"))
     ends = np.quantile(large["bounce_rate"], [0.1, 0.9], method="inverted_cdf")
     middle = large.filter(pl.col("bounce_rate").is_between(*ends))
     pooled = middle["bounced"].sum() / middle["attempted"].sum()
-    scores = [
-        (row["bounce_rate"] - pooled) / math.sqrt(pooled * (1 - pooled) / row["attempted"])
-        for row in large.iter_rows(named=True)
-    ]
-    moves = [abs(b - a) for a, b in pairwise(scores)]
-    factor = max(1.0, float(np.median(moves)) / 0.954)
-    row = large.row(0, named=True)
-    half = stats.norm.ppf(0.999) * math.sqrt(pooled * (1 - pooled) / row["attempted"]) * factor
+    told = large.filter(pl.col("attempted") * pooled >= 5)
+    moves, inverse = told["bounce_rate"].diff().to_numpy()[1:], 1 / told["attempted"].to_numpy()
+    # Two days differ by twice the variance of one.
+    spread = spread_of(moves, pooled, 1 / (inverse[1:] + inverse[:-1])) / math.sqrt(2)
 
-    assert row["spread"] == pytest.approx(factor)
-    assert row["limit_hi_998"] == pytest.approx(min(1, pooled + half))
-    assert row["limit_lo_998"] == pytest.approx(max(0, pooled - half))
+    assert days["pooled_rate"][0] == pytest.approx(pooled)
+    assert days["spread"].to_list() == pytest.approx([spread] * days.height)
+    assert days["limit_hi_998"].to_numpy() == pytest.approx(
+        limit_hi(pooled, days["chance"].to_numpy(), spread)
+    )
 
 
 def test_the_parts_of_a_page_add_up(con: duckdb.DuckDBPyConnection) -> None:

@@ -1,15 +1,23 @@
--- grain: measure: the ordinary rate of campaigns, and spread, how many times as far
--- from it as chance makes them they lie anyway: median of their distances in standard
--- errors / 0.6745 (of a normal distribution: its standard deviation), at least 1; both
--- of those that are final and not small; pooled_rate is that of the half of them in the
+-- grain: measure: the ordinary rate of campaigns, and spread, by how much they differ
+-- beyond chance anyway, as the standard deviation of their log-odds (Spiegelhalter's
+-- additive model, 2005; spread_of), 0 where chance makes as much; both of those that
+-- are final, not small, and large enough for five to be expected among those that did,
+-- and that did not (least_count); pooled_rate is that of the half of them in the
 -- middle, so that incidents move neither
--- with fewer than ten: pooled_rate of all, spread NULL; pooled_rate of all, too, where
+-- with fewer than five: pooled_rate of all, spread NULL; pooled_rate of all, too, where
 -- none or all of the middle half did
 create or replace view campaign_spread as
 with judged as materialized (
     select
         *,
-        is_final and not is_small as is_telling,
+        rate(
+            sum(numerator) over (partition by measure),
+            sum(denominator) over (partition by measure)
+        ) as every_rate,
+        is_final
+        and not is_small
+        and denominator * least(every_rate, 1 - every_rate) >= threshold('least_count')
+            as is_telling,
     from judged_rate
 ),
 
@@ -45,9 +53,9 @@ pooled as (
 spread as (
     select
         judged.measure,
-        greatest(1.0, median(
-            abs(standard_score(judged.rate, pooled.pooled_rate, judged.denominator))
-        ) / 0.6745) as spread,
+        spread_of(excess_variance(
+            judged.rate - pooled.pooled_rate, pooled.pooled_rate, judged.denominator
+        )) as spread,
     from judged
     inner join pooled on judged.measure = pooled.measure
     where judged.is_telling and pooled.low is not null

@@ -1,10 +1,9 @@
 -- grain: day with a delivery or a bounce: its bounce rate with 99.8 % control limits
 -- around the pooled rate (of the days whose rates are not among the highest or the
--- lowest tenth, so that no single day moves it) for its size, widened by how much days
--- differ beyond chance anyway (Laney's p' chart, 2002: moving range of the z values of
--- the days that are not small, its median / 0.954, so that no single day widens them,
--- at least 1): a large sender's ordinary day is not an alarm; nor is a small sender's,
--- of which chance alone makes more (chance_hi)
+-- lowest tenth, so that no single day moves it) for its size, wider by how much days
+-- differ beyond chance anyway (spread_of, of the moves from one day that is not small
+-- to the next, as on Laney's p' chart, 2002): a large sender's ordinary day is not an
+-- alarm; nor is a small sender's, of which chance alone makes more (chance_hi)
 -- a day on which nothing was delivered is not judged: all of its mail bounced by
 -- definition; one whose later bounces may still come (is_final) is not too good
 create or replace view daily_bounce_limit as
@@ -50,31 +49,30 @@ pooled as (
     cross join ordinary
 ),
 
-scored as (
-    select
-        day,
-        standard_score(bounce_rate, pooled_rate, attempted) as z,
-    from pooled
-    where not is_small and delivered > 0
-),
-
 moved as (
-    select abs(z - lag(z) over (order by day)) as moving_range
-    from scored
+    select
+        pooled_rate,
+        bounce_rate - lag(bounce_rate) over by_day as move,
+        1 / (1.0 / attempted + 1.0 / lag(attempted) over by_day) as trials,
+    from pooled
+    where not is_small
+        and delivered > 0
+        and attempted * pooled_rate >= threshold('least_count')
+    window by_day as (order by day)
 ),
 
 spread as (
-    select greatest(1.0, coalesce(median(moving_range) / 0.954, 1.0)) as factor
+    select spread_of(excess_variance(move, pooled_rate, trials) / 2) as spread
     from moved
 ),
 
 limited as (
     select
         pooled.*,
-        spread.factor as spread,
-        limit_lo(pooled.pooled_rate, pooled.attempted, normal_z_998(), spread.factor)
+        spread.spread,
+        limit_lo(pooled.pooled_rate, pooled.attempted, normal_z_998(), spread.spread)
             as limit_lo_998,
-        limit_hi(pooled.pooled_rate, pooled.attempted, normal_z_998(), spread.factor)
+        limit_hi(pooled.pooled_rate, pooled.attempted, normal_z_998(), spread.spread)
             as limit_hi_998,
     from pooled
     cross join spread

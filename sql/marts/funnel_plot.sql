@@ -1,7 +1,7 @@
 -- grain: campaign × measure, where its rate can be judged (judged_rate): rate against
 -- size beside the limits around their ordinary rate, as wide as chance makes them, or,
--- of ten campaigns and more that are not small, as they differ anyway (spread); outside
--- says beyond which limits it lies: no, 95, 998; unsure: beyond 95 %, but not if
+-- of five campaigns and more that tell it, as they differ anyway (spread); outside says
+-- beyond which limits it lies: no, 95, 998; unsure: beyond 95 %, but not if
 -- unattributed bounces of its time are its own (up to extreme_rate), or if later
 -- bounces come that mail of its age may still have
 create or replace view funnel_plot as
@@ -10,7 +10,7 @@ with wide as (
         judged_rate.*,
         judged_rate.denominator as size,
         campaign_spread.pooled_rate,
-        coalesce(campaign_spread.spread, 1.0) as spread,
+        coalesce(campaign_spread.spread, 0.0) as spread,
         case
             when is_final then extreme_rate
             when judged_rate.measure = 'bounce' then 1.0

@@ -7,8 +7,8 @@
 -- ripe_rate = the rate of the days that are final (is_final), fresh = the messages of
 -- the others; difference = ripe_rate − compared_rate, with its Newcombe interval
 -- stands_out: neither side is small, counts suffice, and the interval leaves out 0 even
--- when widened by how much campaigns differ anyway (campaign_spread; without that
--- nothing does)
+-- when widened by how much campaigns differ anyway (campaign_spread), the more the
+-- fewer make up the mail of either side; without campaigns to tell that nothing does
 create or replace view period_measure as
 with daily as materialized (
     select *
@@ -79,6 +79,29 @@ compared as (
     from summed
 ),
 
+sent as (
+    select
+        measure,
+        pow(denominator, 2) as square,
+        denominator,
+        cast(report_time(last_delivered_at) as date) > last_day - 30 as is_now,
+        cast(report_time(first_delivered_at) as date) <= last_day - 30 as is_before,
+    from judged_rate
+    cross join newest
+    where is_final and cast(report_time(last_delivered_at) as date) > last_day - 60
+),
+
+-- 1 / the number of campaigns, were those of each side of one size
+clump as (
+    select
+        measure,
+        sum(square) filter (is_now) / pow(sum(denominator) filter (is_now), 2)
+            + sum(square) filter (is_before)
+            / pow(sum(denominator) filter (is_before), 2) as clumped,
+    from sent
+    group by measure
+),
+
 nameless as (
     select cast(coalesce(sum(bounces), 0) as bigint) as unattributed
     from (
@@ -123,14 +146,22 @@ select
             compared.ripe_denominator,
             compared.compared_rate
         )
-        and abs(compared.difference) > campaign_spread.spread * if(
-            compared.difference > 0,
-            compared.difference - compared.difference_lo,
-            compared.difference_hi - compared.difference
+        and abs(compared.difference) > sqrt(
+            pow(if(
+                compared.difference > 0,
+                compared.difference - compared.difference_lo,
+                compared.difference_hi - compared.difference
+            ), 2)
+            + clump.clumped * pow(
+                normal_z() * campaign_spread.spread
+                * campaign_spread.pooled_rate * (1 - campaign_spread.pooled_rate),
+                2
+            )
         ),
         false
     ) as stands_out,
 from compared
 cross join newest
 cross join nameless
+left join clump on compared.measure = clump.measure
 left join campaign_spread on compared.measure = campaign_spread.measure;

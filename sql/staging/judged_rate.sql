@@ -23,6 +23,7 @@ select
     campaign_id,
     campaign_name,
     first_delivered_at,
+    last_delivered_at,
     measure,
     numerator,
     denominator,

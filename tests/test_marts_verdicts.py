@@ -254,6 +254,21 @@ def test_a_provider_that_bounces_less_than_ever_is_not_named(
     assert unusual(con, "A") == told
 
 
+@pytest.mark.parametrize(("bounced", "told"), [(50, set()), (120, {"yahoo"})])
+def test_a_provider_that_bounces_as_it_does_anyway_is_not_named(
+    con: Con, bounced: int, told: set[str]
+) -> None:
+    """More than on average is not enough where campaigns differ by as much at this provider."""
+    for day, usual in enumerate((30, 20, 45, 25, 38, 16), start=1):
+        by_provider(con, f"c{day}", day, {"gmail.com": usual // 10, "yahoo.com": usual})
+    by_provider(con, "A", 9, {"gmail.com": 5, "yahoo.com": bounced})
+    refresh(con)
+    before = stats.chi2_contingency([[bounced, 300 - bounced], [174, 1626]], correction=False)
+
+    assert before.pvalue < 0.05 / 2
+    assert unusual(con, "A") == told
+
+
 # ── days, stages, freshness ──────────────────────────────────────────────────────────────────
 
 

@@ -4,8 +4,9 @@
 -- least 5 messages, seen or expected, tell it; never by opens of one that prefetches
 -- bounce_is_unusual = more bounced here than at the campaign's other providers, and
 -- than here in the campaigns before it (campaign_peer) where there are any: pooled z
--- tests at 5 %, the first divided by the number of providers (Bonferroni), for they are
--- all looked at
+-- tests at 5 %, divided by the number of providers (Bonferroni), for they are all
+-- looked at; and more than campaigns differ by here anyway: above the 99 % prediction
+-- interval of the rates here of those before
 create or replace view provider_report as
 with report as materialized (
     select * from outcome_rates('provider_counts')
@@ -17,6 +18,9 @@ usual as (
         peer.provider,
         sum(peer.attempted) as attempted,
         sum(peer.bounced) as bounced,
+        avg(peer.bounce_rate) as mean,
+        student_t_99(count(*) - 1) * stddev_samp(peer.bounce_rate)
+            * sqrt(1 + 1.0 / count(*)) as reach,
     from campaign_peer
     inner join report as peer on campaign_peer.peer_id = peer.campaign_id
     group by campaign_peer.campaign_id, peer.provider
@@ -56,7 +60,8 @@ marked as (
             whole.attempted - report.attempted
         ) * whole.providers as p_against_others,
         two_rates_p(report.bounced, report.attempted, usual.bounced, usual.attempted)
-            as p_against_usual,
+            * whole.providers as p_against_usual,
+        report.bounce_rate - usual.mean > usual.reach as is_beyond_usual,
     from report
     inner join whole on report.campaign_id is not distinct from whole.campaign_id
     left join usual
@@ -64,7 +69,7 @@ marked as (
 )
 
 select
-    * exclude (rated, p_against_others, p_against_usual),
+    * exclude (rated, p_against_others, p_against_usual, is_beyond_usual),
     differs_from(bounced, attempted, campaign_bounce_rate) as bounce_stands_out,
     not prefetches(provider)
     and differs_from(opened_human, rated, campaign_open_human_rate) as open_stands_out,
@@ -73,7 +78,8 @@ select
         seen_enough(bounced, attempted, campaign_bounce_rate)
         and bounce_rate > greatest(campaign_bounce_rate, usual_bounce_rate)
         and p_against_others < threshold('significance')
-        and coalesce(p_against_usual < threshold('significance'), true),
+        and coalesce(p_against_usual < threshold('significance'), true)
+        and coalesce(is_beyond_usual, true),
         false
     ) as bounce_is_unusual,
 from marked;

@@ -930,6 +930,32 @@ def test_a_gap_is_told(con: duckdb.DuckDBPyConnection) -> None:
     assert "2026-03-01 17:15 UTC" in sentence
 
 
+@pytest.mark.parametrize(("lost", "told"), [((), []), ((17,), ["of 36.3 hours"])])
+def test_a_night_is_no_gap(
+    con: duckdb.DuckDBPyConnection, lost: tuple[int, ...], told: list[str]
+) -> None:
+    """A silence that comes every night, or every other week, is the sender's; a lost day is not."""
+    con.execute(
+        """
+        insert into delivered by name
+        select
+            md5(cast(moment as varchar))::uuid as message_key,
+            moment as occurred_at,
+            'p@web.de' as recipient,
+        from range(timestamp '2026-03-02', timestamp '2026-03-30', interval 15 minutes)
+            as r (moment)
+        where hour(moment) between 8 and 19
+            and isodow(moment) < 6
+            and not list_contains(cast($1 as bigint[]), day(moment))
+        """,
+        [list(lost)],
+    )
+    refresh(con)
+    query = "select regexp_extract(sentence, 'of [0-9.]+ hours') from warnings where topic = 'gap'"
+
+    assert [length for (length,) in con.execute(query).fetchall()] == told
+
+
 def test_warnings_of_one_kind_are_few(con: duckdb.DuckDBPyConnection) -> None:
     """Of words nobody knows the five commonest are named, and how many more there are is said."""
     for number in range(9):

@@ -1,5 +1,7 @@
 -- grain: one row per silence of the whole event stream that is longer than gap_hours
--- and than gap_factor × the distance that 9 of 10 quarter hours with events keep
+-- and than gap_factor × the distance that 9 of 10 quarter hours with events keep, and
+-- of a length that does not come every other week anyway, as those of nights and
+-- weekends do: alike are silences that differ by less than gap_alike times
 create or replace view event_gap as
 with active as (
     select
@@ -9,18 +11,41 @@ with active as (
     group by quarter_hour
 ),
 
-usual as (
-    select quantile_cont(hours_between(before_at, quarter_hour), 0.9) as usual_hours,
+silence as materialized (
+    select
+        before_at,
+        quarter_hour,
+        hours_between(before_at, quarter_hour) as hours,
     from active
+    where before_at is not null
+),
+
+usual as (
+    select
+        quantile_cont(hours, 0.9) as usual_hours,
+        hours_between(min(before_at), max(quarter_hour)) / 168 as weeks,
+    from silence
+),
+
+long as materialized (
+    select
+        silence.*,
+        usual.usual_hours,
+        usual.weeks,
+    from silence
+    cross join usual
+    where silence.hours >= threshold('gap_hours')
 )
 
 select
-    active.before_at as silent_from,
-    active.quarter_hour as silent_until,
-    hours_between(active.before_at, active.quarter_hour) as hours,
-    usual.usual_hours,
-from active
-cross join usual
-where hours_between(active.before_at, active.quarter_hour) >= threshold('gap_hours')
-    and hours_between(active.before_at, active.quarter_hour)
-    >= threshold('gap_factor') * usual.usual_hours;
+    long.before_at as silent_from,
+    long.quarter_hour as silent_until,
+    long.hours,
+    long.usual_hours,
+from long
+inner join long as alike
+    on alike.hours > long.hours / threshold('gap_alike')
+    and alike.hours < long.hours * threshold('gap_alike')
+where long.hours >= threshold('gap_factor') * long.usual_hours
+group by all
+having count(*) < greatest(2, any_value(long.weeks) / 2);

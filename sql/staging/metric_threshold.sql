@@ -35,6 +35,8 @@ from (
         ('late_hours', 24.0, 'hours', 'received this long after it occurred is late'),
         ('gap_hours', 6.0, 'hours', 'least silence of the event stream that is a gap'),
         ('gap_factor', 20.0, 'ratio', 'silence against the usual distance of events'),
+        ('gap_alike', 1.5, 'ratio',
+            'silences that differ by less are alike, as those of nights are'),
         ('async_volume', 1000.0, 'messages',
             'accepted messages from which no async bounce ever is suspicious'),
         ('match_rate_low', 0.95, 'share',

@@ -918,6 +918,18 @@ def test_hours_until_a_person_reacts(reacted: duckdb.DuckDBPyConnection) -> None
     ]
 
 
+@pytest.mark.parametrize(("sent", "told"), [("2026-03-29 13:00:00", 0), ("2026-03-29 11:00:00", 1)])
+def test_mail_of_today_is_no_silent_sender(
+    con: duckdb.DuckDBPyConnection, sent: str, told: int
+) -> None:
+    """Later bounces are missed only once they would have come, 72 h after the delivery."""
+    at(con, "2026-04-01 12:00:00")
+    bulk(con, "delivered", "A", 1000, sent)
+    refresh(con)
+
+    assert one(con, "select count(*) from warnings where topic = 'no async bounce'") == told
+
+
 def test_a_gap_is_told(con: duckdb.DuckDBPyConnection) -> None:
     """Silence far beyond the usual is a warning with its length and beginning."""
     for number in range(60):

@@ -1,4 +1,5 @@
--- P(Z > z) of the standard normal for z ≥ 0, to 14 digits (Hart 1968, as in West 2005)
+-- P(Z > z) of the standard normal for z ≥ 0, a DOUBLE, to 14 decimals (Hart 1968, as
+-- in West 2005)
 create or replace macro normal_tail(z) as (
     case
         when z > 37 then 0.0

@@ -1,11 +1,12 @@
--- grain: sender domain (NULL: none given) with mail enough (async_volume) to have had
--- an async bounce, and never one
+-- grain: sender domain (NULL: none given) with mail enough (async_volume), old enough
+-- (is_final), to have had an async bounce, and never one
 create or replace view silent_sender as
 with by_sender as (
     select
         sender,
         count(*) as delivered_events,
     from delivered
+    where is_final(occurred_at)
     group by sender
 ),
 

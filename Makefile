@@ -6,7 +6,7 @@ PIP := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 SOURCES := pyproject.toml constraints.txt
 
 .PHONY: demo test test-duckdb2 lint format torture clean wheel \
-	bench-receiver bench-loader bench-marts bench-notebooks bench-lake
+	bench-receiver bench-loader bench-marts bench-notebooks bench-lake bench-calibration
 
 demo: .venv/.run
 	$(BIN)/loader demo

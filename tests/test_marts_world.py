@@ -327,6 +327,25 @@ def test_what_is_asked_with_yes_or_no_is_answered(world: Any) -> None:
         assert rows(world, f"select * from {view} where {unknown}") == [], view
 
 
+def test_every_interval_holds_its_rate(world: Any) -> None:
+    """Wherever a rate is known its interval is and holds it; where it is not, neither is that."""
+    text = """
+        select low.table_name, string_agg(
+            format('not ({0}_lo <= {0} and {0} <= {0}_hi) or ({0} is null) <> ({0}_lo is null) '
+            'or ({0} is null) <> ({0}_hi is null)', rate.column_name), ' or '), count(*)
+        from duckdb_columns() as low
+        inner join duckdb_columns() as rate
+            on low.table_name = rate.table_name and low.column_name = rate.column_name || '_lo'
+        where not low.internal
+        group by low.table_name
+    """
+    intervals = rows(world, text)
+
+    assert sum(number for _, _, number in intervals) > 90
+    for view, wrong, _ in intervals:
+        assert rows(world, f"select * from {view} where {wrong}") == [], view
+
+
 def test_identities(world: Any) -> None:
     """Classes sum to bounced, accepted ≤ delivered ≤ attempted, and all cuts to one total."""
     broken = """

@@ -469,6 +469,15 @@ def test_what_is_to_be_known_of_a_campaign(one_of_each: Con) -> None:
     ]  # fmt: skip
 
 
+def test_where_every_id_is_known_all_is_matched() -> None:
+    """A campaign of which no event is lost has a match rate of 1 and no orphan."""
+    con = database()
+    clean(con)
+    refresh(con)
+
+    assert con.sql("select match_rate, orphans from campaign_limit").fetchall() == [(1.0, 0)]
+
+
 def test_what_was_checked_of_all(one_of_each: Con) -> None:
     """Every check counts what it says, of what it says, and asks for attention where it must."""
     found = one_of_each.sql(

@@ -28,6 +28,9 @@ sys.path[0] = str(ROOT)  # else this file would be taken for a module of the sam
 from bench.spools import environment_of  # noqa: E402
 from loader import warehouse  # noqa: E402
 from loader.ingest import ingest  # noqa: E402
+from loader.objects import apply_sql  # noqa: E402
+from loader.refresh import refresh as run_refresh  # noqa: E402
+from loader.refresh import refresh_steps  # noqa: E402
 from loader.settings import Settings, load_settings  # noqa: E402
 from loader.simulate import Plan, to_spool  # noqa: E402
 from loader.target import REFRESHING  # noqa: E402
@@ -215,7 +218,7 @@ def synthesise(path: Path, events: int) -> float:
     say(f"synthesising {events:,} events")
     with duckdb.connect(str(path), config={"threads": "2", "memory_limit": "8GB"}) as con:
         con.execute("set TimeZone = 'UTC'")
-        warehouse.apply_sql(con, "UTC")
+        apply_sql(con, "UTC")
         con.execute(f"set variable messages = {round(events / 1.58)}")
         con.execute((ROOT / "bench" / "marts.sql").read_text("utf-8"))
         con.execute("checkpoint")
@@ -231,7 +234,7 @@ def refresh(con: duckdb.DuckDBPyConnection) -> None:
     """Refresh as the loader does, in the memory that the loader has."""
     con.execute(REFRESHING)
     con.begin()
-    warehouse.refresh(con, warehouse.refresh_steps())
+    run_refresh(con, refresh_steps())
     con.commit()
 
 

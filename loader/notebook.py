@@ -15,9 +15,9 @@ import duckdb
 import polars as pl
 
 from loader import charts, query, wording
+from loader.objects import apply_sql
 from loader.page import Html, note
 from loader.settings import Settings, load_settings
-from loader.warehouse import apply_sql
 from loader.whole import written
 
 OFFERED = 1000

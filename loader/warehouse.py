@@ -1,26 +1,25 @@
 """Typed frames → DuckDB tables, in one transaction with the ledger; the only writer of DuckDB."""
 
-import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise, takewhile
-from pathlib import Path
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import duckdb
 import numpy as np
 import polars as pl
 
-from loader.assets import asset
 from loader.batch import PLACES, TIME, Block, Parsed, as_text, count_by_block, schema, without
 from loader.dedupe import Decision, decide, net, replaced
-from loader.definitions import applied, definitions, digest, fingerprint
-from loader.errors import LacksMemory, SettingsError, WarehouseError
+from loader.definitions import applied
+from loader.errors import LacksMemory, WarehouseError
 from loader.events import SPECIFIC, TABLES, own_lines
 from loader.ledger import loaded_offsets
 from loader.memory import default_memory
+from loader.objects import apply_sql
+from loader.refresh import LESS_EVENTS, PART_EVENTS, refresh, refresh_steps
 from loader.spool import Segment
 from loader.target import Target
 
@@ -38,12 +37,7 @@ KEPT = ("duplicate_tally", "refresh_state", "refresh_touched")
 """Tables that loads write beside the events, and by which a refresh knows what is to be done."""
 _VIEWS = pl.CompatLevel.newest()
 """Texts go to DuckDB as they stand, not copied together first."""
-RefreshStep = tuple[str | None, list[str]]
-"""The column of the plan that says how often a step is done, else once, and its statements."""
 _EVENT = ["message_key", "occurred_at"]
-_HOW_OFTEN = {"by_part": "parts", "if_full": "fulls"}
-PART_EVENTS, LESS_EVENTS = 16_000_000, 4_000_000
-"""As many usually fit into the memory that a refresh has; and nearly always."""
 _FAR, _MOST_GAPS = timedelta(days=1), 7
 """Between two events so far apart a look for duplicates is two, up to so many times."""
 _MOST_TOUCHED = 0.1
@@ -639,181 +633,9 @@ def _except(rows: pl.DataFrame, again: pl.DataFrame) -> pl.DataFrame:
     return rows.join(again, on=["line", "element"], how="anti", maintain_order="left")
 
 
-def apply_sql(con: duckdb.DuckDBPyConnection, timezone: str, *, shared: bool = False) -> None:
-    """Apply every file of ``sql/``, in any order, unless this very state was applied before.
-
-    What earlier versions made goes, except where the database is ``shared`` with what others made.
-    """
-    files = definitions()
-    wanted = fingerprint(files, timezone)
-    if applied(con) == wanted:
-        return
-    _refuse_unknown(con, timezone)
-    _apply_in_any_order(con, files)
-    texts = {file.stem: text for file, text in files.items()}
-    if not shared:
-        _drop_retired(con, texts)
-    _describe(con, texts, shared=shared)
-    _put(con, "report_settings", timezone)
-    _put(con, "schema_state", wanted)
-
-
-def _drop_retired(con: duckdb.DuckDBPyConnection, names: Collection[str]) -> None:
-    """Drop the views and macros of earlier versions: they would go on answering, wrongly."""
-    for kind, name in _objects(con):
-        if kind != "table" and name not in names:
-            con.execute(f"drop {kind} {_identifier(name)}")
-
-
-def _describe(con: duckdb.DuckDBPyConnection, texts: Mapping[str, str], *, shared: bool) -> None:
-    """Give each object that a file of ``texts`` made the comment at the head of that file.
-
-    In a lake, which is ``shared``, macros have none.
-    """
-    described = [
-        _comment_on(kind, name, _head(texts[name]))
-        for kind, name in _objects(con)
-        if name in texts and not (shared and "macro" in kind)
-    ]
-    statements = "; ".join(described)
-    # Each would be synced to disk by itself; what is shared is in a transaction by now.
-    con.execute(statements if shared else f"begin; {statements}; commit")
-
-
-def _objects(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
-    """Return kind and name of every table, view and macro, as statements about them say it."""
-    query = """
-        select 'table' as kind, table_name as name
-        from duckdb_tables()
-        where not internal and database_name = current_database()
-        union
-        select 'view', view_name
-        from duckdb_views()
-        where not internal and database_name = current_database()
-        union
-        select replace(function_type, 'table_macro', 'macro table'), function_name
-        from duckdb_functions()
-        where not internal and database_name = current_database()
-            and function_type in ('macro', 'table_macro')
-        order by all
-    """
-    return con.execute(query).fetchall()
-
-
-def _comment_on(kind: str, name: str, comment: str) -> str:
-    quoted = comment.replace("'", "''")
-    return f"comment on {kind} {_identifier(name)} is '{quoted}'"
-
-
-def _head(text: str) -> str:
-    """Return the comment that an SQL file begins with, a line each, without its dashes."""
-    lines = takewhile(lambda line: line.startswith("--"), text.splitlines())
-    return "\n".join(line.removeprefix("--").strip() for line in lines)
-
-
-def _identifier(name: str) -> str:
-    quoted = name.replace('"', '""')
-    return f'"{quoted}"'
-
-
-def refresh_steps() -> list[RefreshStep]:
-    """Return the steps of ``sql/refresh``, a directory each, in their order."""
-    return [
-        (
-            next((column for end, column in _HOW_OFTEN.items() if step.name.endswith(end)), None),
-            [file.read_text("utf-8") for file in sorted(step.glob("*.sql"))],
-        )
-        for step in sorted((asset("sql") / "refresh").glob("*_*"))
-    ]
-
-
-def refresh(
-    con: duckdb.DuckDBPyConnection, steps: Sequence[RefreshStep], part_events: int = PART_EVENTS
-) -> None:
-    """Bring up to date what the marts keep; whoever calls makes one transaction of it.
-
-    Where everything is made anew, that is done in parts of about ``part_events`` events.
-    """
-    rules = digest(text for _how_often, texts in steps for text in texts)
-    con.execute(f"set variable refresh_rules = '{rules}'")
-    con.execute(f"set variable refresh_part_events = {part_events}")
-    said = _comments(con)
-    for how_often, texts in steps:
-        query = f"select {how_often} from refresh_plan"
-        times = con.execute(query).fetchall()[0][0] if how_often else 1
-        for part in range(times):
-            con.execute(f"set variable refresh_part = {part if times > 1 else 'null'}")
-            for text in texts:
-                con.execute(text)
-    for table, comment in said.items() - _comments(con).items():  # it was replaced
-        con.execute(_comment_on("table", table, comment))
-
-
-def _comments(con: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """Return table → its comment, of those that have one."""
-    query = """
-        select table_name, comment
-        from duckdb_tables()
-        where not internal and database_name = current_database() and comment is not null
-    """
-    return dict(con.execute(query).fetchall())
-
-
 def _state(con: duckdb.DuckDBPyConnection) -> tuple[object, ...]:
     rows = con.execute("select count(*), max(finished_at) from ingest_ledger").fetchall()
     return (applied(con), *rows[0])
-
-
-def _apply_in_any_order(con: duckdb.DuckDBPyConnection, files: Mapping[Path, str]) -> None:
-    waiting = _after_what_they_name(files)
-    while waiting:
-        failed: dict[Path, Exception] = {}
-        for file, text in waiting.items():
-            try:
-                con.execute(text)
-            except duckdb.Error as error:
-                failed[file] = error
-        if len(failed) == len(waiting):
-            file, problem = next(iter(failed.items()))
-            raise WarehouseError(
-                f"{file} cannot be applied to this warehouse ({str(problem).splitlines()[0]}): "
-                "loader ingest --rebuild makes it anew from the spool."
-            )
-        waiting = {file: waiting[file] for file in failed}
-
-
-def _after_what_they_name(files: Mapping[Path, str]) -> dict[Path, str]:
-    """Return the files, those that others name first: a failed attempt costs a binding too."""
-    named = {file.stem: file for file in files}
-    words = {file: re.findall(r"\w+", re.sub(r"--.*", "", text)) for file, text in files.items()}
-    seen: set[Path] = set()
-    ordered: dict[Path, str] = {}
-
-    def visit(file: Path) -> None:
-        if file in seen:
-            return
-        seen.add(file)
-        for word in sorted(named.keys() & words[file]):
-            visit(named[word])
-        ordered[file] = files[file]
-
-    for file in files:
-        visit(file)
-    return ordered
-
-
-def _refuse_unknown(con: duckdb.DuckDBPyConnection, timezone: str) -> None:
-    query = "select count(*) from pg_timezone_names() where name = ?"
-    if con.execute(query, [timezone]).fetchall()[0][0] == 0:
-        raise SettingsError(
-            f"LOADER_TIMEZONE is {timezone!r}, which DuckDB does not know; an IANA zone such as "
-            "Europe/Berlin is wanted."
-        )
-
-
-def _put(con: duckdb.DuckDBPyConnection, table: str, value: str) -> None:
-    con.execute(f"delete from {table}")
-    con.execute(f"insert into {table} values (?)", [value])
 
 
 def _ledger(parsed: Parsed, decisions: Mapping[str, Decision], started: datetime) -> pl.DataFrame:

@@ -10,8 +10,9 @@ from typing import Any
 import duckdb
 
 from loader.events import dsn_code, message_key
-from loader.warehouse import PART_EVENTS, apply_sql, refresh_steps
-from loader.warehouse import refresh as run_refresh
+from loader.objects import apply_sql
+from loader.refresh import PART_EVENTS, refresh_steps
+from loader.refresh import refresh as run_refresh
 
 KEPT = (
     "message_dense", "click_moment", "event_fallback", "message_reaction", "campaign",

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from loader.events import message_key
-from loader.warehouse import refresh as run_refresh
-from loader.warehouse import refresh_steps
+from loader.refresh import refresh as run_refresh
+from loader.refresh import refresh_steps
 from tests.marts import KEPT, database, put, refresh, rows
 
 KEYS = [f"<{digit}35026fa-0b4d-4fb3-a92c-8193ac2636b8@mail.example>" for digit in range(4)]

@@ -441,17 +441,18 @@ def test_a_curve_has_a_horizon(
 
 
 def test_every_hour_of_the_week_has_a_share(con: duckdb.DuckDBPyConnection) -> None:
-    """Once anybody opened, each of the 168 hours says its share, and the shares make one."""
+    """Once anybody opened, each of the 168 hours says its share, and they add up to the whole."""
     delivered(con, 2, campaign_id="A", at="2026-03-30 08:00:00")
     put(con, "open", id="m0", to="p0@gmail.com", campaign_id="A", at="2026-03-30 21:00:00")
     refresh(con)
     found = one(
         con,
         "select count(*), count(open_human_share), sum(open_human_share), "
-        "count(click_human_share) from weekday_hour_report",
+        "count(click_human_share), sum(delivered), sum(opens), sum(opens_human), sum(clicks), "
+        "sum(clicks_human) from weekday_hour_report",
     )
 
-    assert found == (168, 168, 1.0, 0)
+    assert found == (168, 168, 1.0, 0, 2, 1, 1, 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -424,7 +424,7 @@ def test_a_disk_that_takes_no_more_is_told(tmp_path: Path, arguments: str) -> No
     done = subprocess.run(
         ["sh", "-c", f"ulimit -f 1; exec {sys.executable} -m loader {arguments}"],
         cwd=tmp_path,
-        env={**os.environ, "LOADER_HOME": str(tmp_path)},
+        env={**os.environ, "LOADER_HOME": str(tmp_path), "LOADER_SECRETS": SECRET},
         capture_output=True,
         text=True,
         check=False,

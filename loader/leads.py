@@ -71,11 +71,12 @@ def _bounced(row: Mapping[str, Any], providers: pl.DataFrame, stands_out: bool) 
     odd = providers.filter("bounce_is_unusual").sort("bounce_rate", descending=True)
     if (row["unattributed_nearby"] or 0) > row["bounced"]:
         known = f"{wording.percent(row['bounce_rate'])} are" if row["bounced"] else "none is"
+        theirs = "is" if row["unattributed_nearby"] == 1 else "are"
         return (
             f"{known} known to have bounced, up to "
             f"{wording.percent(row['bounce_rate_upper'])} if the "
-            f"{wording.plural(row['unattributed_nearby'], 'unattributed bounce')} of its time are "
-            f"its own{f'; more than ordinary at {_places(odd)}' if odd.height else ''}"
+            f"{wording.plural(row['unattributed_nearby'], 'unattributed bounce')} of its time "
+            f"{theirs} its own{f'; more than ordinary at {_places(odd)}' if odd.height else ''}"
         )
     if not row["bounced"]:
         return "nothing bounced"
@@ -89,7 +90,7 @@ def _bounced(row: Mapping[str, Any], providers: pl.DataFrame, stands_out: bool) 
             f"{wording.percent(row['bounce_rate'])} bounced, too few to tell mailbox "
             "providers apart"
         )
-    return f"{wording.percent(row['bounce_rate'])} bounced, unusually many at no provider"
+    return f"{wording.percent(row['bounce_rate'])} bounced, and no mailbox provider stands out"
 
 
 def _places(odd: pl.DataFrame) -> str:

@@ -157,7 +157,7 @@ def _tile(row: Mapping[str, Any]) -> str:
         _extreme(row),
         _counted(row),
         machines,
-        f"{wording.count(row['fresh'])} of these still maturing" if row.get("fresh") else "",
+        f"{wording.count(row['fresh'])} of these not comparable yet" if row.get("fresh") else "",
         "too few to tell" if few else "",
     ]
     return (

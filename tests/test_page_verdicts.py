@@ -67,7 +67,7 @@ def test_a_campaign_of_today_is_no_decline(fresh: duckdb.DuckDBPyConnection) -> 
     assert opened["rate"] < 0.12
     assert opened["ripe_rate"] > 0.19
     assert abs(opened["difference"]) < 0.01
-    assert "3,000 of these still maturing" in markup
+    assert "3,000 of these not comparable yet" in markup
     assert f"{wording.percent(opened['ripe_rate'])} without those" in markup
     assert rows(fresh, "funnel_plot", "new")["measure"].sort().to_list() == ["bounce", "delivery"]
 

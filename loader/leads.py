@@ -11,7 +11,7 @@ from loader.page import Html
 
 _NOTHING = "Nothing has been loaded yet: point a webhook at loader serve, then run loader ingest."
 _NO_CAMPAIGN = "no message that was delivered or bounced names one."
-_NAMELESS = "no event names a campaign, so none is told apart"
+_NAMELESS = "no message names a campaign, so none is told apart"
 _NO_DELIVERY = (
     "No delivered event has ever come: see that the webhook sends them. Without them nothing "
     "counts as accepted, and opens and clicks reach no message."
@@ -535,10 +535,10 @@ def clicked(links: pl.DataFrame, limits: pl.DataFrame) -> Html:
     if links.is_empty():
         return page.note("No click has been recorded for this campaign.")
     top = links.row(0, named=True)
-    if limits.height and limits["urls"][0] == 1:
+    if limits["urls"][0] == 1:
         return page.head(_campaign(top), _one_followed(top), meta="links of one campaign")
     lead = _followed(links.filter(pl.col("clicked_human") > 0), links, limits)
-    machine = limits["machine_click_rate"][0] if limits.height else None
+    machine = limits["machine_click_rate"][0]
     if machine is not None:
         lead += (
             f" Of the messages with a click, {wording.percent(machine)} were clicked by machines "
@@ -562,7 +562,7 @@ def _followed(by_people: pl.DataFrame, links: pl.DataFrame, limits: pl.DataFrame
     if by_people.is_empty():
         return "No link was followed by a person, as far as timing shows machines."
     top = by_people.row(0, named=True)
-    cut = by_people.height == links.height and limits.height and limits["urls"][0] > links.height
+    cut = by_people.height == links.height and limits["urls"][0] > links.height
     return (
         f"People followed {'at least ' if cut else ''}"
         f"{wording.plural(by_people.height, 'link')}; the first, clicked by "

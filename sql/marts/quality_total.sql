@@ -28,7 +28,7 @@ with volume as (
         cast(coalesce(sum(unknown_words), 0) as bigint) as unknown_words,
         cast(coalesce(sum(late_events), 0) as bigint) as late_events,
         sum(delivered_events) > 0
-            and not exists (from campaign where campaign_id is not null)
+            and not exists (from delivered where campaign_id is not null)
             as is_nameless,
     from data_quality
 ),

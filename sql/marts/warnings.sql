@@ -87,7 +87,7 @@ warning as (
         || counted(of_all, 'bounce names', 'bounces name') || ' no campaign and '
         || if(of_all = 1, 'has', 'have')
         || ' no delivery that does: ' || if(
-            exists (from campaign where campaign_id is not null),
+            exists (from delivered where campaign_id is not null),
             'campaigns may have bounced more than their rates say '
             || '(see bounce_rate_upper).',
             'they count in all mail only.'

@@ -77,6 +77,7 @@ def _table(
     The first column names its row.
     """
     rows = list(frame.iter_rows(named=True))
+    sorts = sortable and len(rows) > 1
     cells = pl.DataFrame(
         {key: [cell(row) for row in rows] for key, (_, cell) in columns.items()},
         schema=dict.fromkeys(columns, pl.String),
@@ -104,14 +105,18 @@ def _table(
         )
         .as_raw_html()
     )
+    kind, hint = ("ld-table ld-sortable", _HINT + SORT) if sorts else ("ld-table", "")
+    markup = f'<div class="{kind}">{_STYLE}{_read_out(built, name, sorts)}</div>{hint}'
+    return Html(markup, f"<table of {wording.plural(len(rows), 'row')}>")
+
+
+def _read_out(built: str, name: str, sorts: bool) -> str:
+    """Return a table's markup with its name for a screen reader, and in reach of the keyboard."""
     named = name.replace("-", ", ")
     built = built.replace("<table ", f'<table aria-label="{named}" ', 1)
-    if not sortable:  # whose headings lead the keyboard into what scrolls
-        built = built.replace("<div ", f'<div tabindex="0" role="group" aria-label="{named}" ', 1)
-    kind = "ld-table ld-sortable" if sortable else "ld-table"
-    hint = _HINT + SORT if sortable and len(rows) > 1 else ""
-    markup = f'<div class="{kind}">{_STYLE}{built}</div>{hint}'
-    return Html(markup, f"<table of {wording.plural(len(rows), 'row')}>")
+    if sorts:  # its headings lead the keyboard into what scrolls
+        return built
+    return built.replace("<div ", f'<div tabindex="0" role="group" aria-label="{named}" ', 1)
 
 
 _HINT = '<p class="ld-hint">A click on a heading, or Enter, sorts.</p>'

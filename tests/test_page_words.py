@@ -232,6 +232,16 @@ def test_gross_and_people_stand_side_by_side(sample: duckdb.DuckDBPyConnection) 
     assert "with machines" in table
 
 
+def test_one_row_is_not_sorted(sample: duckdb.DuckDBPyConnection) -> None:
+    """A table of one row has no heading to sort by, and the keyboard reaches it all the same."""
+    listed = rows(sample, "campaign_list")
+    several, one = tables.campaigns(listed).markup, tables.campaigns(listed.head(1)).markup
+
+    assert 'class="ld-table ld-sortable"' in several
+    assert 'class="ld-table"' in one
+    assert ('tabindex="0"' in several, 'tabindex="0"' in one) == (False, True)
+
+
 def test_few_events_do_not_stand_out(tmp_path: Path) -> None:
     """Two of 900 against none do not stand out, sixty do; nor bounces that others may join."""
     events = [line for n in range(4) for line in sent(f"c{n}", 900, n * 24, bounced=18)]

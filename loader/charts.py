@@ -412,7 +412,7 @@ def _reason(reasons: pl.DataFrame) -> str:
 
 def _without_campaign(categories: pl.DataFrame) -> str:
     lost = int(categories["unattributed"].sum()) if "unattributed" in categories.columns else 0
-    return f"{wording.plural(lost, 'bounce')} without a known campaign" if lost else ""
+    return f"{wording.plural(lost, 'bounce')} without a campaign" if lost else ""
 
 
 _NEARBY = "unattributed, in its time"

@@ -19,7 +19,7 @@ from loader.errors import LoaderError
 from loader.run import stop_with_parent
 
 CAMPAIGN_TABLE = """
-select coalesce(campaign_name, campaign_id, '(bounces that name no campaign)') as campaign,
+select coalesce(campaign_name, campaign_id, '(bounces without a campaign)') as campaign,
     attempted, accepted,
     round(100 * delivery_rate, 1) as "delivery %", round(100 * bounce_rate, 1) as "bounce %",
     round(100 * open_rate, 1) as "open %", round(100 * open_human_rate, 1) as "human open %",

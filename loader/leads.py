@@ -446,7 +446,7 @@ def _nameless(bounces: int, whole: int) -> str:
     if not bounces:
         return ""
     some = "" if bounces == whole else f"{wording.count(bounces)} of them "
-    return f", {some}without a known campaign"
+    return f", {some}without a campaign"
 
 
 def _commonest(top: Mapping[str, Any]) -> str:

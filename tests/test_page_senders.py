@@ -69,7 +69,7 @@ def test_bounces_of_mail_without_campaigns_are_no_fault(
     assert checks.select("found", "of_all", "needs_attention").row(0) == (6, 6, False)
     assert warning["severity"] == "note"
     assert warning["sentence"].endswith("no delivery that does: they count in all mail only.")
-    assert "6 bounces of 300 messages, without a known campaign." in said
+    assert "6 bounces of 300 messages, without a campaign." in said
 
 
 def test_no_campaign_has_no_tick(nameless: duckdb.DuckDBPyConnection) -> None:

@@ -269,6 +269,17 @@ def test_a_provider_that_bounces_as_it_does_anyway_is_not_named(
     assert unusual(con, "A") == told
 
 
+@pytest.mark.parametrize("before", [1, 2, 3])
+def test_a_provider_is_named_however_few_campaigns_went_before(con: Con, before: int) -> None:
+    """What bounces ten times as much as ever is named after one, two and three campaigns alike."""
+    for day in range(1, before + 1):
+        by_provider(con, f"c{day}", day, {"gmail.com": 6, "yahoo.com": 4 + day})
+    by_provider(con, "A", 9, {"gmail.com": 6, "yahoo.com": 60})
+    refresh(con)
+
+    assert unusual(con, "A") == {"yahoo"}
+
+
 # ── days, stages, freshness ──────────────────────────────────────────────────────────────────
 
 

@@ -6,7 +6,8 @@
 -- than here in the campaigns before it (campaign_peer) where there are any: pooled z
 -- tests at 5 %, divided by the number of providers (Bonferroni), for they are all
 -- looked at; and more than campaigns differ by here anyway: above the 99 % prediction
--- interval of the rates here of those before
+-- interval of the rates here of those before, where they are at least 3 (of two it
+-- spans nearly everything)
 create or replace view provider_report as
 with report as materialized (
     select * from outcome_rates('provider_counts')
@@ -19,8 +20,12 @@ usual as (
         sum(peer.attempted) as attempted,
         sum(peer.bounced) as bounced,
         avg(peer.bounce_rate) as mean,
-        student_t_99(count(*) - 1) * stddev_samp(peer.bounce_rate)
-            * sqrt(1 + 1.0 / count(*)) as reach,
+        if(
+            count(*) >= 3,
+            student_t_99(count(*) - 1) * stddev_samp(peer.bounce_rate)
+            * sqrt(1 + 1.0 / count(*)),
+            null
+        ) as reach,
     from campaign_peer
     inner join report as peer on campaign_peer.peer_id = peer.campaign_id
     group by campaign_peer.campaign_id, peer.provider

@@ -925,7 +925,9 @@ def control(days: pl.DataFrame) -> Drawn:
     base = alt.Chart(days).encode(
         alt.X("day:T", title=None, axis=_day_axis(days["day"])), tooltip=_tips(days, *tips)
     )
-    y = alt.Y("bounce_rate:Q", title="bounced", axis=alt.Axis(format="~%", tickCount=5))
+    scale = alt.Scale(domain=[0, _highest_day(days)], clamp=True)
+    axis = alt.Axis(format="~%", tickCount=5)
+    y = alt.Y("bounce_rate:Q", title="bounced", scale=scale, axis=axis)
     limits = base.mark_rule(color=COLOUR["accepted"], opacity=0.3, strokeWidth=6).encode(
         y="limit_lo_998:Q", y2="limit_hi_998:Q"
     )
@@ -936,6 +938,12 @@ def control(days: pl.DataFrame) -> Drawn:
     middle = base.mark_line(color=MUTED, strokeWidth=1).encode(y="pooled_rate:Q")
     layers = alt.layer(limits, middle, dots, title=title)
     return _whole(layers.properties(width=WIDTH - 60, height=220))
+
+
+def _highest_day(days: pl.DataFrame) -> float:
+    """The top of the axis: where limits are far above every day they are cut, not the days."""
+    day, limit = days.select(pl.col("bounce_rate").max(), pl.col("limit_hi_998").max()).row(0)
+    return max(1.1 * day, min(1.05, limit, 3 * day) or limit)
 
 
 def _left_out(alone: pl.DataFrame) -> str:

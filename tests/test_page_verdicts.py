@@ -253,6 +253,19 @@ def test_one_bad_day_hides_no_other(bouncing: duckdb.DuckDBPyConnection) -> None
     assert "2 of 30 days unusual" in finding(charts.control(days))
 
 
+@pytest.mark.parametrize(("limit", "top"), [(0.8, 0.21), (0.1, 0.1), (0.05, 0.077)])
+def test_limits_far_above_every_day_do_not_press_the_days_down(limit: float, top: float) -> None:
+    """The axis of the days ends at their limits, but nowhere above three times the highest day."""
+    row = {"attempted": 1000, "delivered": 900, "bounced": 70, "bounce_rate": 0.07}
+    judged = {"pooled_rate": 0.04, "limit_lo_998": 0.0, "limit_hi_998": limit}
+    flags = {"is_small": False, "is_out_of_control": False}
+    day = {"day": date(2026, 3, 1), **row, **judged, **flags}
+    drawn = charts.control(pl.DataFrame([day, day | {"bounce_rate": 0.02}])).to_dict()
+    scales = [layer["encoding"]["y"].get("scale") for layer in drawn["layer"]]
+
+    assert [scale["domain"] for scale in scales if scale] == [[0, pytest.approx(top)]]
+
+
 def test_a_day_of_bounces_alone_is_no_rate(bouncing: duckdb.DuckDBPyConnection) -> None:
     """Days without a delivery widen and judge nothing, and are counted where they are left out."""
     days = rows(bouncing, "daily_bounce_limit").sort("day")

@@ -177,7 +177,9 @@ def _words(name: str) -> str:
 
 
 def _best(frame: pl.DataFrame, column: str) -> dict[str, Any]:
-    return frame.sort(column, descending=True, nulls_last=True).row(0, named=True)
+    return frame.sort(column, descending=True, nulls_last=True, maintain_order=True).row(
+        0, named=True
+    )
 
 
 _STAGE_COLOUR = {
@@ -498,7 +500,7 @@ def volume(days: pl.DataFrame, campaigns: pl.DataFrame) -> Drawn:
     """
     if days.is_empty():
         return note("No message has been delivered or bounced, so there is no volume to draw.")
-    totals = days.group_by("day").agg(pl.col("messages").sum())
+    totals = days.group_by("day", maintain_order=True).agg(pl.col("messages").sum())
     busiest = _best(totals, "messages")
     title = _title(
         f"{wording.plural(int(days['messages'].sum()), 'message')} on "

@@ -266,6 +266,16 @@ def test_limits_far_above_every_day_do_not_press_the_days_down(limit: float, top
     assert [scale["domain"] for scale in scales if scale] == [[0, pytest.approx(top)]]
 
 
+def test_of_days_alike_the_first_is_the_busiest() -> None:
+    """The same days make the same title each time."""
+    days = [
+        {"day": date(2026, 3, day), "outcome": "accepted", "messages": 9} for day in range(1, 31)
+    ]
+    drawn = charts.volume(pl.DataFrame(days).with_columns(outcome_share=1.0), pl.DataFrame())
+
+    assert "most on Sun 01 Mar 2026: 9" in finding(drawn)
+
+
 def test_a_day_of_bounces_alone_is_no_rate(bouncing: duckdb.DuckDBPyConnection) -> None:
     """Days without a delivery widen and judge nothing, and are counted where they are left out."""
     days = rows(bouncing, "daily_bounce_limit").sort("day")

@@ -315,7 +315,7 @@ def _curve(own: pl.DataFrame, peers: pl.DataFrame, measure: str) -> Any:
     )
     grey = alt.Chart(peers).mark_line(color=FAINT, strokeWidth=1).encode(x, y, detail="campaign_id")
     colour, counted = _REACTION[measure], f"{_WORD[measure]}_human"
-    tips = _tips(own, "campaign_name", "age_hours", counted, "accepted", *_bounds(rate))
+    tips = _tips(own, "age_hours", counted, "accepted", *_bounds(rate))
     here = alt.Chart(own).encode(x, y, tooltip=tips)
     band = here.mark_area(color=colour, opacity=0.2).encode(y=f"{rate}_lo:Q", y2=f"{rate}_hi:Q")
     line = here.mark_line(color=colour, strokeWidth=3)
@@ -524,7 +524,8 @@ def _from_to(days: pl.DataFrame) -> str:
 
 def _days(days: pl.DataFrame) -> alt.Chart:
     order = {name: number for number, name in enumerate(_OUTCOMES)}
-    ranked = days.with_columns(rank=pl.col("outcome").replace_strict(order, default=len(order)))
+    rank = pl.col("outcome").replace_strict(order, default=len(order))
+    ranked = days.with_columns(rank=rank).sort("day", "rank")
     span = (days["day"].max() - days["day"].min()).days + 1  # type: ignore[operator, union-attr]
     wide = max(1.5, min(26.0, 0.72 * WIDTH / span))
     colours = {name: COLOUR[name] for name in _OUTCOMES if name in set(days["outcome"])}
@@ -753,7 +754,8 @@ def _dots(named: pl.DataFrame, x: alt.X, word: str, top: float) -> alt.Chart:
     shown = {*named["band"], *(_BAND[name] for name in ("no", "95", "998"))}
     colours = {_BAND[name]: colour for name, colour in _OUTSIDE.items()} | {_FEW: FAINT}
     colours = {band: colour for band, colour in colours.items() if band in shown}
-    told = ["campaign_name", "rate", "rate_lo", "rate_hi", "extreme_rate", "size", "band"]
+    extreme = [] if named["extreme_rate"].is_null().all() else ["extreme_rate"]
+    told = ["campaign_name", "rate", "rate_lo", "rate_hi", *extreme, "size", "band"]
     dots: alt.Chart = (
         alt.Chart(named.select(told))
         .mark_circle(size=64, opacity=0.85, stroke="white", strokeWidth=0.6)

@@ -167,6 +167,31 @@ def test_the_numbers_of_every_chart_stand_in_a_table(sample: Ran) -> None:
     assert re.findall(r"</th><td>([\d,]+)</td>", numbers.table(stages, "")) == counted
 
 
+def test_the_numbers_of_a_chart_are_in_order_and_tell_something(sample: Ran) -> None:
+    """Outcomes of a day stand as they are stacked, rows begin with their age, no column is empty."""
+    tables_of = {
+        name: [_table(one) for spec in specs(ran) for one in _bodies(spec)]
+        for name, ran in sample.items()
+    }
+    stacked = [(day, charts._OUTCOMES.index(outcome))
+               for day, outcome, *_ in tables_of["01_overview"][0]]  # fmt: skip
+
+    assert stacked == sorted(stacked)
+    assert tables_of["02_campaign"][1][0][0] == "0.12"
+    for name, found in tables_of.items():
+        assert not [rows for rows in found for column in zip(*rows, strict=True)
+                    if set(column) == {wording.MISSING}], name  # fmt: skip
+
+
+def _bodies(spec: dict[str, Any]) -> list[str]:
+    return re.findall(r"<tbody>(.*?)</tbody>", numbers.table(spec, ""))
+
+
+def _table(body: str) -> list[list[str]]:
+    """The texts of the cells of a table's rows."""
+    return [re.findall(r"<t[hd][^>]*>([^<]*)<", row) for row in body.split("</tr>")[:-1]]
+
+
 def _rows(spec: dict[str, Any]) -> list[dict[str, Any]]:
     """The rows of a chart that has one set of data."""
     (rows,) = spec["datasets"].values()

@@ -2,7 +2,7 @@
 -- that cannot be its own, as their sender domain delivers mail, and none of the
 -- campaign's; one that delivers nothing, as a bounce domain's, may be anyone's
 create or replace view foreign_nearby as
-with mailing as materialized (
+with mailing as (
     select
         campaign_id,
         sender,
@@ -15,7 +15,7 @@ with mailing as materialized (
 
 domain as (
     select distinct address_domain(sender) as sender_domain
-    from mailing
+    from (select distinct sender from delivered)
 ),
 
 bounced as materialized (

@@ -947,7 +947,7 @@ def control(days: pl.DataFrame) -> Drawn:
 def _highest_day(days: pl.DataFrame) -> float:
     """The top of the axis: where limits are far above every day they are cut, not the days."""
     day, limit = days.select(pl.col("bounce_rate").max(), pl.col("limit_hi_998").max()).row(0)
-    return max(1.1 * day, min(1.05, limit, 3 * day) or limit)
+    return float(max(1.1 * day, min(1.05, limit, 3 * day) or limit))
 
 
 def _left_out(alone: pl.DataFrame) -> str:

@@ -168,7 +168,7 @@ def test_the_numbers_of_every_chart_stand_in_a_table(sample: Ran) -> None:
 
 
 def test_the_numbers_of_a_chart_are_in_order_and_tell_something(sample: Ran) -> None:
-    """Outcomes of a day stand as they are stacked, rows begin with their age, no column is empty."""
+    """Outcomes of a day stand as they are stacked, a curve by its age, and no column is empty."""
     tables_of = {
         name: [_table(one) for spec in specs(ran) for one in _bodies(spec)]
         for name, ran in sample.items()

@@ -90,7 +90,8 @@ def _bounced(row: Mapping[str, Any], providers: pl.DataFrame, stands_out: bool) 
             f"{wording.percent(row['bounce_rate'])} bounced, too few to tell mailbox "
             "providers apart"
         )
-    return f"{wording.percent(row['bounce_rate'])} bounced, and no mailbox provider stands out"
+    rate = wording.percent(row["bounce_rate"])
+    return f"{rate} bounced, no more than usual at any mailbox provider"
 
 
 def _places(odd: pl.DataFrame) -> str:

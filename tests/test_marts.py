@@ -973,6 +973,26 @@ def test_a_night_is_no_gap(
     assert [length for (length,) in con.execute(query).fetchall()] == told
 
 
+def test_twice_is_no_habit(con: duckdb.DuckDBPyConnection) -> None:
+    """Two silences as long as each other, in the first weeks of a steady stream, are two gaps."""
+    con.execute(
+        """
+        insert into delivered by name
+        select
+            md5(cast(moment as varchar))::uuid as message_key,
+            moment as occurred_at,
+            'p@web.de' as recipient,
+        from range(timestamp '2026-03-02', timestamp '2026-03-16', interval 15 minutes)
+            as r (moment)
+        where not (day(moment) in (5, 10) and hour(moment) between 9 and 18)
+        """
+    )
+    refresh(con)
+    sentence = one(con, "select sentence from warnings where topic = 'gap'")
+
+    assert sentence.startswith("2 gaps in the event stream; the longest, of 10.3 hours")
+
+
 def test_warnings_of_one_kind_are_few(con: duckdb.DuckDBPyConnection) -> None:
     """Of words nobody knows the five commonest are named, and how many more there are is said."""
     for number in range(9):

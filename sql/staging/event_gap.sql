@@ -1,7 +1,8 @@
 -- grain: one row per silence of the whole event stream that is longer than gap_hours
 -- and than gap_factor × the distance that 9 of 10 quarter hours with events keep, and
--- of a length that does not come every other week anyway, as those of nights and
--- weekends do: alike are silences that differ by less than gap_alike times
+-- of a length that does not come every other week anyway, and three times at least, as
+-- those of nights and weekends do: alike are silences that differ by less than
+-- gap_alike times
 create or replace view event_gap as
 with active as (
     select
@@ -48,4 +49,4 @@ inner join long as alike
     and alike.hours < long.hours * threshold('gap_alike')
 where long.hours >= threshold('gap_factor') * long.usual_hours
 group by all
-having count(*) < greatest(2, any_value(long.weeks) / 2);
+having count(*) < greatest(3, any_value(long.weeks) / 2);

@@ -184,6 +184,16 @@ def test_ordinary_days_of_any_size_are_ordinary(con: Con) -> None:
     assert odd <= 1
 
 
+def test_a_bad_day_is_found_where_two_brands_take_turns(con: Con) -> None:
+    """Days of a brand that bounces more are ordinary, and one on which far more did is not."""
+    bounced = np.tile([50, 250], 20)
+    bounced[11] = 3000
+    counted(con, np.full(40, 5000), bounced)
+
+    odd = "select bounced from daily_bounce_limit where is_out_of_control"
+    assert con.execute(odd).fetchall() == [(3000,)]
+
+
 @pytest.mark.parametrize(
     ("largest", "everywhere", "told"),
     [(300_000, 1, set()), (10_000, 1, set()), (10_000, 2, {"delivery", "bounce"})],

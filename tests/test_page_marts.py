@@ -147,7 +147,7 @@ def test_campaigns_are_judged_by_how_much_campaigns_differ(con: duckdb.DuckDBPyC
 
 
 def test_days_are_judged_by_how_much_days_differ(con: duckdb.DuckDBPyConnection) -> None:
-    """Control limits are a binomial's, widened by the median move of the bounces of the days."""
+    """Control limits are a binomial's, widened by how far days lie from their rate anyway."""
     query = "select *, chance_hi(pooled_rate, attempted, normal_z_998()) as chance "
     days = con.sql(f"{query} from daily_bounce_limit where delivered > 0 order by day").pl()
     large = days.filter(~pl.col("is_small"))
@@ -155,9 +155,9 @@ def test_days_are_judged_by_how_much_days_differ(con: duckdb.DuckDBPyConnection)
     middle = large.filter(pl.col("bounce_rate").is_between(*ends))
     pooled = middle["bounced"].sum() / middle["attempted"].sum()
     told = large.filter(pl.col("attempted") * pooled >= 5)
-    moves, inverse = told["bounce_rate"].diff().to_numpy()[1:], 1 / told["attempted"].to_numpy()
-    # Two days differ by twice the variance of one.
-    spread = spread_of(moves, pooled, 1 / (inverse[1:] + inverse[:-1])) / math.sqrt(2)
+    spread = spread_of(
+        (told["bounce_rate"] - pooled).to_numpy(), pooled, told["attempted"].to_numpy()
+    )
 
     assert days["pooled_rate"][0] == pytest.approx(pooled)
     assert days["spread"].to_list() == pytest.approx([spread] * days.height)

@@ -1,9 +1,9 @@
 -- grain: day with a delivery or a bounce: its bounce rate with 99.8 % control limits
 -- around the pooled rate (of the days whose rates are not among the highest or the
 -- lowest tenth, so that no single day moves it) for its size, wider by how much days
--- differ beyond chance anyway (spread_of, of the moves from one day that is not small
--- to the next, as on Laney's p' chart, 2002): a large sender's ordinary day is not an
--- alarm; nor is a small sender's, of which chance alone makes more (chance_hi)
+-- that are not small differ beyond chance anyway (spread_of), as Laney's p' chart
+-- (2002) is: a large sender's ordinary day is not an alarm; nor is a small sender's, of
+-- which chance alone makes more (chance_hi)
 -- a day on which nothing was delivered is not judged: all of its mail bounced by
 -- definition; one whose later bounces may still come (is_final) is not too good
 create or replace view daily_bounce_limit as
@@ -49,21 +49,14 @@ pooled as (
     cross join ordinary
 ),
 
-moved as (
+spread as (
     select
-        pooled_rate,
-        bounce_rate - lag(bounce_rate) over by_day as move,
-        1 / (1.0 / attempted + 1.0 / lag(attempted) over by_day) as trials,
+        spread_of(excess_variance(bounce_rate - pooled_rate, pooled_rate, attempted))
+            as spread,
     from pooled
     where not is_small
         and delivered > 0
         and attempted * pooled_rate >= threshold('least_count')
-    window by_day as (order by day)
-),
-
-spread as (
-    select spread_of(excess_variance(move, pooled_rate, trials) / 2) as spread
-    from moved
 ),
 
 limited as (

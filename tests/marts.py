@@ -1,6 +1,7 @@
 """A small world for tests of the marts: a database with all of ``sql/``, and events put in it."""
 
 import shutil
+from collections.abc import Sequence
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any
 
 import duckdb
 
+from loader import query
 from loader.events import dsn_code, message_key
 from loader.objects import apply_sql
 from loader.refresh import PART_EVENTS, refresh_steps
 from loader.refresh import refresh as run_refresh
+from loader.settings import Settings
 
 KEPT = (
     "message_dense", "click_moment", "event_fallback", "message_reaction", "campaign",
@@ -109,3 +112,14 @@ def bulk(
         from range($first, $first + $number) as r (n)
     """
     con.execute(query, {"campaign": campaign, "number": number, "at": at, "first": first, **row})
+
+
+def comments(
+    settings: Settings, kinds: Sequence[str] = ("table", "view", "function")
+) -> dict[str, str | None]:
+    """Return the comment of every object of some kinds, as readers see them."""
+    listed = " union all ".join(
+        f"select {kind}_name, comment from duckdb_{kind}s() where not internal" for kind in kinds
+    )
+    with query.connect(settings) as con:
+        return dict(con.execute(listed).fetchall())

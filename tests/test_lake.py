@@ -42,6 +42,7 @@ from tests.lake import (
     settings_of,
     start_loader,
 )
+from tests.marts import comments
 from tests.ports import free_port
 from tests.provider import DELIVERED, large, line
 
@@ -95,26 +96,15 @@ def test_a_lake_says_what_its_tables_and_views_are(
     in_file = file_settings(tmp_path)
     load(in_lake, "a", lines[:200])
     ingest(in_file)
-    wanted = comments(in_file)
-    first = comments(in_lake)
+    wanted = comments(in_file, ("table", "view"))
+    first = comments(in_lake, ("table", "view"))
     outdated(in_lake)
     load(in_lake, "b", lines[200:400])
 
     assert len(wanted) > 90
     assert None not in wanted.values()
     assert first == wanted
-    assert comments(in_lake) == wanted
-
-
-def comments(settings: Settings) -> dict[str, str | None]:
-    """Return the comment of every table and view."""
-    listed = """
-        select table_name, comment from duckdb_tables() where not internal
-        union all
-        select view_name, comment from duckdb_views() where not internal
-    """
-    with query.connect(settings) as con:
-        return dict(con.execute(listed).fetchall())
+    assert comments(in_lake, ("table", "view")) == wanted
 
 
 def outdated(in_lake: Settings) -> None:

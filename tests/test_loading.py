@@ -39,6 +39,7 @@ from loader.settings import LARGEST_BODY, Settings
 from loader.spool import BEGINNING, LONGEST_LINE, Segment, frame
 from loader.status import published_offsets, sentences, status
 from loader.verify import verify
+from tests.marts import comments
 from tests.provider import CLICK, DELIVERED, OPEN, bare, drop, home, large, line
 
 loading = sys.modules["loader.ingest"]  # the name loader.ingest is also its function's
@@ -660,19 +661,6 @@ def test_every_object_says_what_it_is(tmp_path: Path) -> None:
     heads = {name: re.findall(r"\A(?:--.*\n)+", text)[0] for name, text in texts.items()}
     assert first == {name: head.replace("-- ", "").rstrip() for name, head in heads.items()}
     assert comments(where) == first
-
-
-def comments(where: Settings) -> dict[str, str | None]:
-    """Return the comment of every table, view and macro that readers see."""
-    listed = """
-        select table_name, comment from duckdb_tables() where not internal
-        union all
-        select view_name, comment from duckdb_views() where not internal
-        union all
-        select function_name, comment from duckdb_functions() where not internal
-    """
-    with query.connect(where) as con:
-        return dict(con.execute(listed).fetchall())
 
 
 def test_a_warehouse_of_another_version_is_told(tmp_path: Path) -> None:

@@ -264,13 +264,17 @@ class _Run:
                 self._warn(str(error))
 
     def rebuild(self) -> None:
-        """Build the database anew, out of readers' sight."""
-        self._refuse_to_forget()
-        self._warehouse.rebuild(self._load_all)
+        """Build the database anew, out of readers' sight, unless that would lose events."""
+        spool = self._settings.spool
+        had = self._warehouse.known(expired(spool))
+        self._refuse_to_forget(had, {one.name: _end(one) for one in list_segments(spool)})
+        self._warehouse.rebuild(lambda: self._load_all(had))
 
-    def _load_all(self) -> None:
+    def _load_all(self, had: Mapping[str, int]) -> None:
         self._loaded, self._bytes = Loaded(), 0
         self.once()
+        if not self._warehouse.takes_turns:  # else another loader may be at a segment still
+            self._refuse_to_forget(had, self._warehouse.offsets())  # what no length tells: damage
         settle_ties(self._warehouse, self._settings.spool)
 
     def _warn_of_what_is_unread(self) -> None:
@@ -286,15 +290,14 @@ class _Run:
         for sentence in lacking(spool, expired(spool), self._warehouse.offsets()):
             self._warn(sentence)
 
-    def _refuse_to_forget(self) -> None:
-        """Raise where events have been loaded that are in this spool no more."""
-        spool = self._settings.spool
-        present = [segment.name for segment in list_segments(spool)]
-        if gone := self._warehouse.elsewhere(present, expired(spool)):
+    def _refuse_to_forget(self, had: Mapping[str, int], held: Mapping[str, int]) -> None:
+        """Raise where more was ``had`` of a segment than is ``held`` of it, both in bytes."""
+        if lost := self._warehouse.elsewhere(had, held):
             raise WarehouseError(
-                f"this spool lacks {plural(gone, 'segment')} of what was loaded, and what is "
-                "rebuilt would lack the events: restore what is missing; or, to go on, begin a new "
-                "warehouse without --rebuild (of a file: delete it and the private one beside it)."
+                f"this spool lacks {plural(lost, 'segment')} of what was loaded, or a part of it, "
+                "and what is rebuilt would lack the events: restore what is missing; or, to go on, "
+                "begin a new warehouse without --rebuild (of a file: delete it and the private one "
+                "beside it)."
             )
 
     def _batches(self, segments: Iterable[Segment]) -> Iterator[list[Block]]:
@@ -333,6 +336,14 @@ def _more(segment: Segment, offset: int) -> int:
         return segment_end(segment) - offset
     except SpoolError:
         return 1  # why, is told when it is read
+
+
+def _end(segment: Segment) -> int:
+    """Return how many bytes can be read of a segment, as far as looking at it tells."""
+    try:
+        return segment_end(segment)
+    except SpoolError:
+        return 0
 
 
 def _rest(seconds: float, stop: Callable[[], bool]) -> None:

@@ -103,25 +103,29 @@ class Warehouse:
     def _ask_offsets(self) -> dict[str, int]:
         return self._target.ask(lambda con: loaded_offsets(con, self._target.prefix))
 
-    def elsewhere(self, present: Iterable[str], expired: Iterable[str]) -> int:
-        """Return how many segments have been loaded that are not ``present`` in this spool.
+    def known(self, expired: Mapping[str, int]) -> dict[str, int]:
+        """Return how many bytes have been loaded of each segment, by its name in the ledger.
 
         What has ``expired`` was loaded, whatever is known of it. The rest the warehouse tells: it
         is opened for that, and closed; where it does not open, what readers see tells.
         """
 
-        def loaded(con: duckdb.DuckDBPyConnection) -> set[str]:
-            query = "select distinct segment from ingest_ledger"
-            return {name for (name,) in con.execute(query).fetchall()}
+        def loaded(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+            return loaded_offsets(con, "")
 
         try:
             self.open()
             found = self._target.ask(loaded)
         except WarehouseError:
-            found = self._target.ask_shown(loaded) or set()  # it may be older than receipts
+            found = self._target.ask_shown(loaded) or {}  # it may be older than receipts
         finally:
             self.close()
-        return len(found.union(map(self._named, expired)).difference(map(self._named, present)))
+        return found | {self._named(name): size for name, size in expired.items()}
+
+    def elsewhere(self, known: Mapping[str, int], held: Mapping[str, int]) -> int:
+        """Return of how many segments more is ``known`` than is ``held`` of them in this spool."""
+        here = {self._named(name): size for name, size in held.items()}
+        return sum(size > here.get(name, 0) for name, size in known.items())
 
     def new(self, segments: Iterable[Segment]) -> Iterator[tuple[Segment, int]]:
         """Yield the segments that are this loader's to load, and from which offset on.

@@ -493,16 +493,25 @@ def test_an_empty_spool_in_the_place_of_a_disk_is_told(tmp_path: Path) -> None:
     assert not [sentence for sentence in status(where)["warnings"] if "lacks" in sentence]
 
 
-def test_rebuild_refuses_to_forget(tmp_path: Path) -> None:
-    """A rebuild that would lose events of a segment that is gone does not happen."""
+@pytest.mark.parametrize("lost", ["gone", "cut", "damaged", "cut and compressed"])
+def test_rebuild_refuses_to_forget(lost: str, tmp_path: Path) -> None:
+    """A rebuild that would lose events of a segment that is not whole any more does not happen."""
     where = home(tmp_path)
-    path = drop(where, "a.jsonl", line(moment(1)))
+    path = drop(where, "a.jsonl", line(moment(1)), line(moment(2)))
     ingest(where)
+    packed = bytearray(zstandard.ZstdCompressor(write_checksum=True).compress(path.read_bytes()))
     path.unlink()
+    if lost == "cut":
+        drop(where, "a.jsonl", line(moment(1)))
+    elif lost == "damaged":
+        packed[-1] ^= 1
+        drop(where, "a.jsonl.zst", bytes(packed))
+    elif lost == "cut and compressed":
+        drop(where, "a.jsonl.zst", bytes(packed[:-8]))
 
     with pytest.raises(WarehouseError, match="lack the events"):
         ingest(where, rebuild=True)
-    assert count(where) == 1
+    assert count(where) == 2
 
 
 @pytest.mark.parametrize("lost", ["missing", "broken"])

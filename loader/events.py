@@ -76,7 +76,7 @@ REASONS: Mapping[str, str] = {
     "missing:<field>": "kind, recipient, message_id or timestamp is absent or null",
     "empty:<field>": "kind, recipient or message_id holds nothing but spaces",
     "wrong_type:<field>": "the field holds another JSON type than declared",
-    "not_a_time:<field>": "the text is not an ISO-8601 time",
+    "not_a_time:<field>": "the text is not a time of the form 2026-11-23T07:00:00Z",
     "not_zoned:<field>": "the time has no zone, so its moment is unknown",
 }
 """Every reason of the quarantine, with its meaning; ``<field>`` is the path in the event."""

@@ -1060,6 +1060,23 @@ def test_every_mart_is_documented() -> None:
     assert missing == []
 
 
+def test_every_grain_is_documented() -> None:
+    """docs/marts.md says of each view what stands at the head of its file, but for punctuation."""
+    sections = re.findall(r"^### `(\w+)`\n\n(.*)$", DOCUMENT.read_text("utf-8"), re.MULTILINE)
+    heads = {view: (asset("sql") / "marts" / f"{view}.sql").read_text() for view, _ in sections}
+    differ = [
+        view
+        for view, said in sections
+        if _words(said) != _words(heads[view].partition("\ncreate ")[0])
+    ]
+
+    assert differ == []
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
+
+
 def test_every_column_is_documented(empty: duckdb.DuckDBPyConnection) -> None:
     """docs/marts.md lists the columns of each view, all of them, in their order."""
     document = DOCUMENT.read_text("utf-8")

@@ -982,6 +982,16 @@ def test_twice_is_no_habit(con: duckdb.DuckDBPyConnection) -> None:
     assert sentence.startswith("2 gaps in the event stream; the longest, of 10.3 hours")
 
 
+@pytest.mark.parametrize("wrong", ["1970-01-01 00:00:00", "2099-01-01 00:00:00"])
+def test_one_wrong_clock_makes_no_night_a_gap(con: duckdb.DuckDBPyConnection, wrong: str) -> None:
+    """An event far back is one gap, one ahead of the clock is none; nights stay what they were."""
+    put(con, "delivered", id="wrong", at=wrong)
+    arriving(con, "2026-03-30", "hour(moment) between 8 and 19 and isodow(moment) < 6")
+    gaps = con.sql("select cast(silent_from as varchar) from event_gap").fetchall()
+
+    assert gaps == [(wrong,)] * (wrong < "2026")
+
+
 def test_warnings_of_one_kind_are_few(con: duckdb.DuckDBPyConnection) -> None:
     """Of words nobody knows the five commonest are named, and how many more there are is said."""
     for number in range(9):

@@ -2,13 +2,15 @@
 -- and than gap_factor × the distance that 9 of 10 quarter hours with events keep, and
 -- of a length that does not come every other week anyway, and three times at least, as
 -- those of nights and weekends do: alike are silences that differ by less than
--- gap_alike times
+-- gap_alike times, and weeks are those with events, so that one event far back makes
+-- no habit rare; what lies ahead of the clock ends no silence
 create or replace view event_gap as
 with active as (
     select
         quarter_hour,
         lag(quarter_hour) over (order by quarter_hour) as before_at,
     from event_volume
+    where quarter_hour <= report_now() + interval 1 hour
     group by quarter_hour
 ),
 
@@ -24,7 +26,7 @@ silence as materialized (
 usual as (
     select
         quantile_cont(hours, 0.9) as usual_hours,
-        hours_between(min(before_at), max(quarter_hour)) / 168 as weeks,
+        count(distinct time_bucket(interval 7 days, quarter_hour)) as weeks,
     from silence
 ),
 

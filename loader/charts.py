@@ -678,8 +678,8 @@ def outside(campaigns: pl.DataFrame, measure: str) -> pl.DataFrame:
 
 
 def since(campaigns: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
-    """Return the campaigns sent on or after the first of the days drawn."""
-    return campaigns.filter(pl.col("sent_date") >= days["day"].min())
+    """Return the campaigns sent on the days drawn, or between them."""
+    return campaigns.filter(pl.col("sent_date").is_between(days["day"].min(), days["day"].max()))
 
 
 def _size(known: pl.DataFrame, unit: str) -> alt.X:

@@ -94,6 +94,19 @@ def test_every_notebook_says_a_sentence_on_no_warehouse(tmp_path: Path) -> None:
         assert not specs(ran), name
 
 
+def test_an_event_ahead_of_the_clock_hides_no_day(tmp_path: Path) -> None:
+    """Charts by day end no later than tomorrow, whatever one event claims of its time."""
+    mail = [event("delivered", n, 24 * (n // 300), "c") for n in range(600)]
+    odd = event("delivered", 999, 0, "late", timestamp="9999-12-31T23:59:59Z")
+    ran = run_all(loaded_home(tmp_path, [*mail, odd]))
+    daily = [specs(ran[name])[0] for name in ("00_start_here", "01_overview", "04_bounces")]
+
+    assert [charts.said(spec["title"])[0][:22] for spec in daily] == [
+        "600 events on 2 days f", "600 messages on 2 days", "None of 2 days was unu",
+    ]  # fmt: skip
+    assert "9999-" not in json.dumps([*daily, specs(ran["08_data_quality"])[0]])
+
+
 def test_every_notebook_draws_the_sample(sample: Ran) -> None:
     """On the sample every notebook has a head, and each but none shows its finding."""
     heads = {name: [data for data in outputs(ran) if "<h1 " in data.get("text/html", "")]

@@ -2,7 +2,7 @@
 -- match_rate = opens and clicks whose message id and recipient a delivered or bounce
 -- event has / opens and clicks; orphans reached no message; unattributed_bounces =
 -- bounce events of messages without campaign; late = received over 24 h after it
--- occurred;
+-- occurred; ahead = over an hour in the future by this machine's clock;
 -- duplicates were counted, not stored; async_bounce_seen = ever, for this sender domain
 create or replace view data_quality as
 with volume as (
@@ -14,6 +14,10 @@ with volume as (
         cast(sum(events) filter (kind = 'bounce') as bigint) as bounce_events,
         cast(sum(events) filter (kind in ('open', 'click')) as bigint) as opens_clicks,
         cast(sum(late_events) as bigint) as late_events,
+        cast(
+            sum(events) filter (quarter_hour > report_now() + interval 1 hour)
+            as bigint
+        ) as ahead_events,
     from event_volume
     group by sender_domain, quarter_hour
 ),
@@ -77,6 +81,7 @@ by_quarter_hour as (
         sum(unattributed_bounces) as unattributed_bounces,
         sum(unknown_words) as unknown_words,
         sum(late_events) as late_events,
+        sum(ahead_events) as ahead_events,
     from part
     group by sender_domain, quarter_hour
 ),
@@ -99,6 +104,7 @@ by_day as (
         cast(coalesce(sum(unattributed_bounces), 0) as bigint) as unattributed_bounces,
         cast(coalesce(sum(unknown_words), 0) as bigint) as unknown_words,
         cast(coalesce(sum(late_events), 0) as bigint) as late_events,
+        cast(coalesce(sum(ahead_events), 0) as bigint) as ahead_events,
     from by_quarter_hour
     group by all
 )

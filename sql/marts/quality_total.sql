@@ -27,6 +27,7 @@ with volume as (
         cast(coalesce(sum(unattributed_bounces), 0) as bigint) as unattributed_bounces,
         cast(coalesce(sum(unknown_words), 0) as bigint) as unknown_words,
         cast(coalesce(sum(late_events), 0) as bigint) as late_events,
+        cast(coalesce(sum(ahead_events), 0) as bigint) as ahead_events,
         sum(delivered_events) > 0
             and not exists (from delivered where campaign_id is not null)
             as is_nameless,
@@ -108,6 +109,12 @@ checked as (
             'of': events + (select count(*) from quarantine),
             'low': null, 'high': 'any',
             'meaning': 'signed, but not readable as an event: kept whole',
+        },
+        {
+            'n': 11, 'name': 'events ahead of the clock', 'k': ahead_events,
+            'of': events, 'low': null, 'high': 'any',
+            'meaning':
+                'over an hour in the future: one clock is wrong, and ages with it',
         },
     ]) as part
     from volume

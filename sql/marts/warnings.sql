@@ -37,7 +37,6 @@ latest as (
     select
         hours_between(max(quarter_hour), report_now()) as silent_hours,
         max(quarter_hour) as last_at,
-        sum(events) filter (quarter_hour > report_now() + interval 1 hour) as ahead,
         sum(events) filter (kind <> 'other') as known_events,
         count(*) filter (kind = 'delivered') > 0 as has_deliveries,
     from event_volume
@@ -260,15 +259,17 @@ warning as (
     union all
     select
         15 as number,
-        'warning' as severity,
+        quality.severity,
         'future events' as topic,
-        counted(ahead, 'event lies', 'events lie')
+        counted(quality.found, 'event lies', 'events lie')
         || ' in the future by this machine''s clock, up to '
-        || strftime(report_time(last_at), '%Y-%m-%d %H:%M') || ' ' || report_timezone()
+        || strftime(report_time(latest.last_at), '%Y-%m-%d %H:%M') || ' '
+        || report_timezone()
         || ': one of the clocks is wrong, and so are the ages of what they touch.'
             as sentence,
-    from latest
-    where ahead > 0
+    from quality
+    cross join latest
+    where quality.check_name = 'events ahead of the clock' and quality.found > 0
     union all
     select
         16 as number,

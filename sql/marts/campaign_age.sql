@@ -43,45 +43,29 @@ sent as (
     group by campaign_id
 ),
 
-at_age as (
+reached as (
     select
         sent.campaign_id,
+        campaign.campaign_name,
         age.age_hours,
-        age.age_number,
         sent.accepted,
         coalesce(sent.campaign_age_hours >= age.age_hours, false) as is_reached,
-        by_age.opened,
-        by_age.opened_human,
-        by_age.clicked,
-        by_age.clicked_human,
-        by_age.confirmed_opened,
-        by_age.unsubscribed,
+        campaign.is_tracked,
+        if(is_reached, coalesce(by_age.opened[age.n], 0), null) as opened,
+        if(is_reached, coalesce(by_age.opened_human[age.n], 0), null) as opened_human,
+        if(is_reached, coalesce(by_age.clicked[age.n], 0), null) as clicked,
+        if(is_reached, coalesce(by_age.clicked_human[age.n], 0), null) as clicked_human,
+        if(is_reached, coalesce(by_age.confirmed_opened[age.n], 0), null)
+            as confirmed_opened,
+        if(is_reached, coalesce(by_age.unsubscribed[age.n], 0), null) as unsubscribed,
     from sent
     cross join (
         select
-            unnest([1, 2, 3, 4, 5]) as age_number,
+            unnest([1, 2, 3, 4, 5]) as n,
             unnest(compared_ages()) as age_hours,
     ) as age
+    inner join campaign on sent.campaign_id = campaign.campaign_id
     left join by_age on sent.campaign_id = by_age.campaign_id
-),
-
-reached as (
-    select
-        at_age.campaign_id,
-        campaign.campaign_name,
-        at_age.age_hours,
-        at_age.accepted,
-        at_age.is_reached,
-        campaign.is_tracked,
-        if(is_reached, coalesce(opened[age_number], 0), null) as opened,
-        if(is_reached, coalesce(opened_human[age_number], 0), null) as opened_human,
-        if(is_reached, coalesce(clicked[age_number], 0), null) as clicked,
-        if(is_reached, coalesce(clicked_human[age_number], 0), null) as clicked_human,
-        if(is_reached, coalesce(confirmed_opened[age_number], 0), null)
-            as confirmed_opened,
-        if(is_reached, coalesce(unsubscribed[age_number], 0), null) as unsubscribed,
-    from at_age
-    inner join campaign on at_age.campaign_id = campaign.campaign_id
 )
 
 select

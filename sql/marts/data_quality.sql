@@ -66,26 +66,6 @@ part as (
     from duplicate_tally
 ),
 
-by_quarter_hour as (
-    select
-        sender_domain,
-        quarter_hour,
-        sum(events) as events,
-        sum(delivered_events) as delivered_events,
-        sum(bounce_events) as bounce_events,
-        sum(duplicates) as duplicates,
-        sum(opens_clicks) as opens_clicks,
-        sum(unmatched_by_message_id) as unmatched_by_message_id,
-        sum(matched_by_campaign) as matched_by_campaign,
-        sum(orphans) as orphans,
-        sum(unattributed_bounces) as unattributed_bounces,
-        sum(unknown_words) as unknown_words,
-        sum(late_events) as late_events,
-        sum(ahead_events) as ahead_events,
-    from part
-    group by sender_domain, quarter_hour
-),
-
 by_day as (
     select
         cast(report_time(quarter_hour) as date) as day,
@@ -105,7 +85,7 @@ by_day as (
         cast(coalesce(sum(unknown_words), 0) as bigint) as unknown_words,
         cast(coalesce(sum(late_events), 0) as bigint) as late_events,
         cast(coalesce(sum(ahead_events), 0) as bigint) as ahead_events,
-    from by_quarter_hour
+    from part
     group by all
 )
 

@@ -5,23 +5,15 @@
 -- reaction logged before the delivery counts with negative hours
 create or replace view reaction_report as
 with reaction as (
-    select campaign_id, 'open' as kind, delivered_at, first_opened_at as reacted_at
-    from message_reaction
-    union all
-    select campaign_id, 'click' as kind, delivered_at, first_clicked_at as reacted_at
-    from message_reaction
-    union all
     select
         campaign_id,
-        'unsubscribe' as kind,
         delivered_at,
-        unsubscribed_at as reacted_at,
+        unnest(['open', 'click', 'unsubscribe', 'complaint']) as kind,
+        unnest([first_opened_at, first_clicked_at, unsubscribed_at, complained_at])
+            as reacted_at,
     from message_reaction
-    union all
-    select campaign_id, 'complaint' as kind, delivered_at, complained_at as reacted_at
-    from message_reaction
-    union all
-    select campaign_id, 'bounce' as kind, delivered_at, async_bounced_at as reacted_at
+    union all by name
+    select campaign_id, delivered_at, 'bounce' as kind, async_bounced_at as reacted_at
     from message_base
 ),
 

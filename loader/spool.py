@@ -631,7 +631,8 @@ def _sentence(what: str, error: OSError) -> str:
     return f"{what} cannot be read ({error.strerror}): {remedy}."
 
 
-def _shorter(segment: Segment, size: int, offset: int) -> SpoolError:
+def shorter(segment: Segment, size: int, offset: int) -> SpoolError:
+    """Return what is to be told of a segment that holds less than was read from it."""
     return SpoolError(
         f"segment {segment.name} holds {size} bytes, but {offset} have been read from it: "
         "it was cut after it was loaded, so restore it from a backup."
@@ -685,7 +686,7 @@ def _adopt(path: Path, fd: int) -> None:
 def _read_plain(segment: Segment, path: Path, fd: int, offset: int, limit: int) -> bytes:
     durable = _durable(path, fd)
     if offset > os.fstat(fd).st_size:
-        raise _shorter(segment, durable, offset)
+        raise shorter(segment, durable, offset)
     end = _last_newline(fd, offset, min(offset + limit, durable))
     if end == offset:
         end = _next_newline(fd, offset, durable)
@@ -809,7 +810,7 @@ def _stream_at(segment: Segment, path: Path, fd: int, offset: int) -> _Stream:
         stream = _Stream(identity, source, reader)
     while stream.offset < offset:
         if not stream.take(min(_SCAN, offset - stream.offset)):
-            raise _shorter(segment, stream.offset, offset)
+            raise shorter(segment, stream.offset, offset)
     return stream
 
 

@@ -14,7 +14,7 @@ from loader.ledger import loaded_offsets
 from loader.query import published_at, reading
 from loader.retention import expired, gone, lacking, overdue, was_put_away
 from loader.settings import Settings
-from loader.spool import list_segments, segment_end, vanished
+from loader.spool import list_segments, segment_end, shorter, vanished
 from loader.wording import percent, plural
 
 
@@ -28,38 +28,32 @@ def status(settings: Settings) -> dict[str, Any]:
     ``warnings`` and ``notes``: sentences. Works without a warehouse too.
     """
     receipts, published = expired(settings.spool), published_at(settings)
+    found: dict[str, Any] = {
+        "home": str(settings.home.absolute()),
+        "warehouse": described(settings),
+        **dict.fromkeys(("spool", "published_at", "last_load", "match_rate")),
+        **{name: {} for name in ("tables", "events", "quarantine")},
+        "notes": [],
+    }
     if published is None:
+        spool, alarms = _spool(settings, {})
         nothing = "nothing has been loaded yet: run loader ingest."
-        return {
-            "home": str(settings.home.absolute()),
-            "warehouse": described(settings),
-            "spool": _spool(settings, {}),
-            **dict.fromkeys(("published_at", "last_load", "match_rate")),
-            "tables": {},
-            "events": {},
-            "quarantine": {},
-            "warnings": [
-                nothing,
-                *_alarms(settings, {}),
-                *lacking(settings.spool, receipts, {}),
-            ],
-            "notes": [],
-        }
+        lost = lacking(settings.spool, receipts, {})
+        return found | {"spool": spool, "warnings": [nothing, *alarms, *lost]}
     with reading(settings) as con, of_this_version():
         offsets = loaded_offsets(con, segment_prefix(settings))
-        return {
-            "home": str(settings.home.absolute()),
-            "warehouse": described(settings),
-            "spool": _spool(settings, offsets),
+        spool, alarms = _spool(settings, offsets)
+        return found | {
+            "spool": spool,
             "published_at": published,
-            "last_load": _last_load(con),
+            "last_load": _row(con, _LAST_LOAD),
             "match_rate": _match_rate(con),
             "tables": {table: _value(con, f"select count(*) from {table}") for table in TABLES},
-            "events": _sums(con),
+            "events": _row(con, f"select {_COUNTS} from ingest_ledger"),
             "quarantine": _reasons(con),
             "warnings": [
                 *other_version(con),
-                *_alarms(settings, offsets),
+                *alarms,
                 *lacking(settings.spool, receipts, offsets),
                 *_overdue(settings, offsets),
                 *_zone(settings, con),
@@ -112,20 +106,10 @@ def _row(con: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any] | None:
     return dict(zip(names, rows[0], strict=True)) if rows else None
 
 
-def _spool(settings: Settings, offsets: dict[str, int]) -> dict[str, int]:
-    ends = {}
-    for segment in list_segments(settings.spool, []):
-        try:
-            ends[segment.name] = segment_end(segment)
-        except SpoolError:
-            continue  # told among the warnings
-    behind = sum(max(end - offsets.get(name, 0), 0) for name, end in ends.items())
-    return {"segments": len(ends), "bytes": sum(ends.values()), "lag_bytes": behind}
-
-
-def _alarms(settings: Settings, offsets: dict[str, int]) -> list[str]:
+def _spool(settings: Settings, offsets: dict[str, int]) -> tuple[dict[str, int], list[str]]:
+    """Return how much the spool holds, and a sentence about each thing that is wrong with it."""
     unread: list[SpoolError] = []
-    segments = list_segments(settings.spool, unread)
+    segments, ends = list_segments(settings.spool, unread), {}
     alarms = list(map(str, [*vanished(settings.spool, offsets), *unread]))
     if not alarms:  # else what is not listed may be there all the same
         alarms += _missing(settings, {segment.name for segment in segments}, offsets)
@@ -135,12 +119,11 @@ def _alarms(settings: Settings, offsets: dict[str, int]) -> list[str]:
         except SpoolError as error:
             alarms.append(str(error))
             continue
+        ends[segment.name] = end
         if end < offset and not was_put_away(settings.spool, segment):
-            alarms.append(
-                f"segment {segment.name} holds {end} bytes, but {offset} were loaded from it: "
-                "restore it from a backup."
-            )
-    return alarms
+            alarms.append(str(shorter(segment, end, offset)))
+    behind = sum(max(end - offsets.get(name, 0), 0) for name, end in ends.items())
+    return {"segments": len(ends), "bytes": sum(ends.values()), "lag_bytes": behind}, alarms
 
 
 def _missing(settings: Settings, present: set[str], offsets: dict[str, int]) -> Iterator[str]:
@@ -166,28 +149,17 @@ def _zone(settings: Settings, con: duckdb.DuckDBPyConnection) -> list[str]:
     ]
 
 
-def _last_load(con: duckdb.DuckDBPyConnection) -> dict[str, Any] | None:
-    return _row(
-        con,
-        """
-        select
-            max(finished_at) as finished_at,
-            cast(sum(read) as bigint) as read,
-            cast(sum(inserted) as bigint) as inserted,
-            cast(sum(duplicates) as bigint) as duplicates,
-            cast(sum(quarantined) as bigint) as quarantined,
-        from ingest_ledger
-        group by started_at
-        order by started_at desc
-        limit 1
-        """,
-    )
-
-
-def _sums(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
-    names = ("read", "inserted", "duplicates", "quarantined")
-    columns = ", ".join(f"cast(coalesce(sum({name}), 0) as bigint) as {name}" for name in names)
-    return _row(con, f"select {columns} from ingest_ledger") or {}
+_COUNTS = ", ".join(
+    f"cast(coalesce(sum({name}), 0) as bigint) as {name}"
+    for name in ("read", "inserted", "duplicates", "quarantined")
+)
+_LAST_LOAD = f"""
+    select max(finished_at) as finished_at, {_COUNTS}
+    from ingest_ledger
+    group by started_at
+    order by started_at desc
+    limit 1
+"""
 
 
 def _reasons(con: duckdb.DuckDBPyConnection) -> dict[str, int]:

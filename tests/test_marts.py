@@ -202,6 +202,18 @@ def test_untracked_is_not_zero(con: duckdb.DuckDBPyConnection) -> None:
     assert one(con, query) == (1.0, None, None, None, None, None, None, "comparable")
 
 
+def test_every_kind_of_event_is_counted(con: duckdb.DuckDBPyConnection) -> None:
+    """An event of each table counts, is seen in data quality and names its campaign."""
+    for table in TABLES:
+        put(con, table, id=table, at="2026-03-01", campaign_id=table, campaign_name=table)
+    refresh(con)
+    counted = one(con, "select event_count(), (select sum(events) from data_quality)")
+    named = con.execute("select campaign_id, campaign_name from campaign").fetchall()
+
+    assert counted == (len(TABLES), len(TABLES))
+    assert set(named) == {(None, None), *zip(TABLES, TABLES, strict=True)}
+
+
 def test_complaints(con: duckdb.DuckDBPyConnection) -> None:
     """Once complaint events come, every campaign has a complaint rate."""
     delivered(con, 4, at="2026-03-01 10:00:00", campaign_id="A")

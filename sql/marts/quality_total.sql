@@ -16,10 +16,7 @@ with volume as (
         (select cast(coalesce(sum(duplicates), 0) as bigint) from ingest_ledger)
             as duplicates,
         cast(coalesce(sum(opens_clicks), 0) as bigint) as opens_clicks,
-        cast(coalesce(sum(opens_clicks), 0) as bigint)
-            + (select count(*) from subscription_changed)
-            + (select count(*) from other_event where word_key(kind) = 'complaint')
-            as reactions,
+        (select count(*) from reaction_event) as reactions,
         cast(coalesce(sum(matched_by_message_id), 0) as bigint)
             as matched_by_message_id,
         cast(coalesce(sum(matched_by_campaign), 0) as bigint) as matched_by_campaign,

@@ -1,22 +1,7 @@
 -- grain: kind × sender domain × quarter hour of the event, and how many came late
 create or replace view event_volume as
-with event as (
-    select 'delivered' as kind, sender, occurred_at, received_at from delivered
-    union all
-    select 'bounce' as kind, sender, occurred_at, received_at from bounce
-    union all
-    select 'open' as kind, sender, occurred_at, received_at from open
-    union all
-    select 'click' as kind, sender, occurred_at, received_at from click
-    union all
-    select 'subscription_changed' as kind, sender, occurred_at, received_at
-    from subscription_changed
-    union all
-    select 'other' as kind, sender, occurred_at, received_at from other_event
-),
-
 -- by the whole sender first: its domain is then cut out once for many events
-by_sender as (
+with by_sender as (
     select
         kind,
         sender,
@@ -24,7 +9,7 @@ by_sender as (
         count(*) as events,
         count(*) filter (received_at > occurred_at + threshold_time('late_hours'))
             as late_events,
-    from event
+    from every_event
     group by kind, sender, quarter_hour
 )
 

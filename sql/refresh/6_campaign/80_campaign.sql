@@ -1,19 +1,5 @@
 -- Campaigns: latest name (of equally late ones the last in the alphabet), distinct
 -- URLs, tracked or not: of all, or of those touched. NULL stands for what is of none.
-create or replace temp view refresh_named as
-select campaign_id, campaign_name, occurred_at, false as is_reaction from delivered
-union all
-select campaign_id, campaign_name, occurred_at, false as is_reaction from bounce
-union all
-select campaign_id, campaign_name, occurred_at, true as is_reaction from open
-union all
-select campaign_id, campaign_name, occurred_at, true as is_reaction from click
-union all
-select campaign_id, campaign_name, occurred_at, true as is_reaction
-from subscription_changed
-union all
-select campaign_id, campaign_name, occurred_at, false as is_reaction from other_event;
-
 create or replace temp table refresh_urls as
 select
     campaign_id,
@@ -26,12 +12,12 @@ where campaign_id is null
 
 insert into campaign by name
 with named as (
-    select refresh_named.*
-    from refresh_named
+    select every_event.*
+    from every_event
     cross join (select 1 from refresh_plan where is_full) as gate
     union all
     select *
-    from refresh_named
+    from every_event
     where campaign_id in (select campaign_id from refresh_campaign)
 ),
 
@@ -40,7 +26,7 @@ named_at as (
         campaign_id,
         campaign_name,
         max(occurred_at) as occurred_at,
-        bool_or(is_reaction) as is_tracked,
+        bool_or(kind in ('open', 'click', 'subscription_changed')) as is_tracked,
     from named
     where campaign_id is not null
     group by campaign_id, campaign_name

@@ -15,7 +15,6 @@ drop macro table refresh_rows;
 drop macro refresh_is_here;
 drop macro temp.threshold;
 drop macro temp.threshold_time;
-drop view refresh_named;
 drop view refresh_event;
 drop view refresh_reachable;
 drop view refresh_bounce;

@@ -44,7 +44,11 @@ KINDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "contact_list_name": ("contact_list", "name"),
     },
 }
-"""Kind → column → path, of the optional text fields of that kind alone."""
+"""Kind → column → path, of the optional text fields of that kind alone.
+
+What was loaded before a kind or a field was added here stands as it was read then, and its
+duplicates would not be known again: a version that adds one asks for ``loader ingest --rebuild``.
+"""
 
 OTHER = "other_event"
 """The table of every kind that is not in ``KINDS``."""

@@ -133,6 +133,19 @@ def test_two_rates(empty: duckdb.DuckDBPyConnection) -> None:
         assert p == pytest.approx(expected, rel=1e-6, abs=1e-12), (a, n, b, m)
 
 
+@pytest.mark.parametrize("level", [95, 99])
+def test_prediction_reach(empty: duckdb.DuckDBPyConnection, level: int) -> None:
+    """How far one more value may lie is told by scipy's Student's t, of two to twelve values."""
+    query = "select prediction_reach(n * n, $level) from range($values) as values (n)"
+    for values in range(2, 13):
+        spread = stats.tstd([n * n for n in range(values)]) * sqrt(1 + 1 / values)
+        reach = stats.t.ppf(0.5 + level / 200, values - 1) * spread
+        found = empty.execute(query, {"level": level, "values": values}).fetchall()
+
+        assert found == [(pytest.approx(reach, rel=3e-4),)]
+    assert one(empty, "select prediction_reach(1, 95), prediction_reach(null, 99)") == (None, None)
+
+
 @pytest.mark.parametrize("rates", [(0.5, 0.75), (0.02, 0.025), (0.2, 0.1), (0.0, 0.01), (1.0, 0.9)])
 def test_sample_size(empty: duckdb.DuckDBPyConnection, rates: tuple[float, float]) -> None:
     """As many messages are needed as Fleiss says for 5 % and 80 % power; for no difference none."""

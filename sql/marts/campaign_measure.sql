@@ -34,12 +34,10 @@ median_of_peers as (
         count(peer_rate.rate) as peers,
         median(peer_rate.rate) as compared_rate,
         avg(peer_rate.rate) as peers_mean,
-        student_t(peers - 1) * stddev_samp(peer_rate.rate)
-            * sqrt(1 + 1.0 / nullif(peers, 0)) as peers_reach,
+        prediction_reach(peer_rate.rate, 95) as peers_reach,
         median(peer_rate.machine_rate) as usual_machine_rate,
         avg(peer_rate.machine_rate) as peers_machine_mean,
-        student_t(peers - 1) * stddev_samp(peer_rate.machine_rate)
-            * sqrt(1 + 1.0 / nullif(peers, 0)) as peers_machine_reach,
+        prediction_reach(peer_rate.machine_rate, 95) as peers_machine_reach,
         sum(peer_rate.machine_numerator) as peers_machine_numerator,
         sum(peer_rate.numerator) as peers_numerator,
         sum(peer_rate.denominator) filter (peer_rate.rate is not null)

@@ -20,12 +20,7 @@ usual as (
         sum(peer.attempted) as attempted,
         sum(peer.bounced) as bounced,
         avg(peer.bounce_rate) as mean,
-        if(
-            count(*) >= 3,
-            student_t_99(count(*) - 1) * stddev_samp(peer.bounce_rate)
-            * sqrt(1 + 1.0 / count(*)),
-            null
-        ) as reach,
+        if(count(*) >= 3, prediction_reach(peer.bounce_rate, 99), null) as reach,
     from campaign_peer
     inner join report as peer on campaign_peer.peer_id = peer.campaign_id
     group by campaign_peer.campaign_id, peer.provider

@@ -1,7 +1,9 @@
--- grain: campaign with such: unattributed bounces of its time (campaign_nearby_counts)
--- that cannot be its own, as their sender domain delivers mail, and none of the
--- campaign's; one that delivers nothing, as a bounce domain's, may be anyone's
-create or replace view foreign_nearby as
+-- grain: campaign of which something was delivered: the unattributed bounces of its
+-- time, which is from unattributed_before_hours before its first delivery to
+-- unattributed_after_hours after its last, but those that cannot be its own, as their
+-- sender domain delivers mail, and none of the campaign's; one that delivers nothing,
+-- as a bounce domain's, may be anyone's
+create or replace view unattributed_nearby as
 with mailing as (
     select
         campaign_id,
@@ -55,19 +57,33 @@ other as (
     cross join (select distinct sender_domain from bounced) as bouncing
     where not list_contains(campaign_time.sender_domains, bouncing.sender_domain)
         and not list_contains(campaign_time.sender_domains, '')
+),
+
+elsewhere as (
+    select
+        other.campaign_id,
+        sum(coalesce(late.bounced_until, 0) - coalesce(early.bounced_until, 0))
+            as bounces,
+    from other
+    asof left join bounced as late
+        on other.sender_domain = late.sender_domain
+        and other.time_until >= late.bounced_at
+    asof left join bounced as early
+        on other.sender_domain = early.sender_domain
+        and other.time_from > early.bounced_at
+    group by other.campaign_id
 )
 
 select
-    other.campaign_id,
+    campaign_time.campaign_id,
     cast(
-        sum(coalesce(late.bounced_until, 0) - coalesce(early.bounced_until, 0))
+        coalesce(late.bounced_until, 0) - coalesce(early.bounced_until, 0)
+        - coalesce(elsewhere.bounces, 0)
         as bigint
-    ) as foreign_bounces,
-from other
-asof left join bounced as late
-    on other.sender_domain = late.sender_domain
-    and other.time_until >= late.bounced_at
-asof left join bounced as early
-    on other.sender_domain = early.sender_domain
-    and other.time_from > early.bounced_at
-group by other.campaign_id;
+    ) as unattributed_nearby,
+from campaign_time
+left join elsewhere on campaign_time.campaign_id = elsewhere.campaign_id
+asof left join unattributed_until as late
+    on campaign_time.time_until >= late.bounced_at
+asof left join unattributed_until as early
+    on campaign_time.time_from > early.bounced_at;

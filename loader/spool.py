@@ -425,16 +425,16 @@ def _create(path: Path, opened: float) -> _Open:
     """Create a segment and, before it, its companion; both vanish again if that fails."""
     flags = os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
     companion = os.open(_companion(path), flags | os.O_RDWR, 0o600)
-    made = [companion]
+    made = {companion: _companion(path)}  # never what stood there before
     try:
         fcntl.flock(companion, fcntl.LOCK_EX)
         fd = os.open(path, flags | os.O_WRONLY | os.O_APPEND, 0o600)
-        made.append(fd)
+        made[fd] = path
         segment = _Open(path, fd, companion, opened)
         os.pwrite(companion, b"%020d %020d\n" % (0, 0), 0)
         sync_directory(path.parent)
     except OSError:
-        for name in (path, _companion(path)):
+        for name in made.values():
             with suppress(OSError):
                 name.unlink()
         _close(*made)

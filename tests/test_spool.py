@@ -6,7 +6,7 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -170,6 +170,16 @@ def test_each_life_has_its_own_segment(tmp_path: Path) -> None:
         b"one\n",
         b"two\n",
     ]
+
+
+def test_a_segment_of_an_earlier_life_is_never_taken(tmp_path: Path) -> None:
+    """Where a new segment would have the name of an earlier one, that stands, and it is refused."""
+    for line in (b"one\n", b"two\n"):
+        with Writer(tmp_path, clock=lambda: 0.0, token=lambda: "same") as writer:
+            refused = line == b"two\n"
+            with pytest.raises(SpoolError, match="exists") if refused else nullcontext():
+                writer.append(line)
+    assert everything(tmp_path) == b"one\n"
 
 
 def test_segments_rotate_by_size_and_age(tmp_path: Path) -> None:

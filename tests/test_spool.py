@@ -1,12 +1,14 @@
 """The spool: what was appended is there, once, and readers are given only what stays."""
 
 import errno
+import fcntl
 import os
 import stat
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -161,6 +163,44 @@ def test_threads_share_syncs(tmp_path: Path) -> None:
     assert len(syncs) < 80
 
 
+def test_who_joins_a_batch_is_stored_with_it(tmp_path: Path) -> None:
+    """A batch is closed before it is stored, also when a line is just joining it."""
+    joining = threading.Event()
+
+    class Slow(bytes):
+        def __len__(self) -> int:
+            joining.set()
+            time.sleep(0.05)
+            return super().__len__()
+
+    with Writer(tmp_path) as writer, ThreadPoolExecutor(2) as pool:
+        with writer._disk:  # so that the second line finds a batch to join
+            appended = [pool.submit(writer.append, b"one\n")]
+            while writer._forming is None:
+                time.sleep(0.01)
+            appended.append(pool.submit(writer.append, Slow(b"two\n")))
+            joining.wait()
+        for one in appended:
+            one.result()
+    assert everything(tmp_path) == b"one\ntwo\n"
+
+
+def test_writers_that_begin_a_day_together_all_store(tmp_path: Path) -> None:
+    """Where several make the directories at the same moment, no event is refused for it."""
+    together = threading.Barrier(4)
+
+    def begin(home: Path) -> None:
+        with Writer(home) as writer:
+            together.wait()
+            writer.append(b"x\n")
+
+    with ThreadPoolExecutor(4) as pool:
+        for number in range(15):
+            home = tmp_path / str(number)
+            list(pool.map(begin, [home] * 4))
+            assert everything(home) == b"x\n" * 4
+
+
 def test_each_life_has_its_own_segment(tmp_path: Path) -> None:
     """A second writer never appends to a segment of an earlier one."""
     for line in (b"one\n", b"two\n"):
@@ -226,7 +266,7 @@ def test_short_write_is_cut(tmp_path: Path) -> None:
         assert everything(tmp_path) == b"fits\n"
 
 
-@pytest.mark.parametrize("call", ["write", "open"])
+@pytest.mark.parametrize("call", ["write", "open", "pwrite"])
 def test_failing_disk_is_left_alone_for_a_while(tmp_path: Path, call: str) -> None:
     """After a failure appends are refused without touching the disk until the back-off is over."""
     now = [0.0]
@@ -245,7 +285,7 @@ def test_failing_disk_is_left_alone_for_a_while(tmp_path: Path, call: str) -> No
 
 
 def test_cut_that_fails_is_never_written_behind(tmp_path: Path) -> None:
-    """When even the cut fails, readers keep to the last good byte and nothing more is stored."""
+    """While even the cut fails, readers keep to the last good byte and nothing more is stored."""
     now = [0.0]
     with Writer(tmp_path, monotonic=lambda: now[0]) as writer:
         writer.append(b"good\n")
@@ -258,6 +298,8 @@ def test_cut_that_fails_is_never_written_behind(tmp_path: Path) -> None:
         assert everything(tmp_path) == b"good\n"
         writer.append(b"later\n")
         assert everything(tmp_path) == b"good\nlater\n"
+    left = [path.read_bytes() for path in sorted(tmp_path.glob("*/*"))]
+    assert left == [b"good\n", b"later\n"]  # the cut was made up for, and both are sealed
 
 
 def test_full_disk_is_refused_before_it_is_full(tmp_path: Path) -> None:
@@ -300,6 +342,14 @@ def test_meddling_is_noticed(tmp_path: Path, deed: str) -> None:
         assert list_segments(tmp_path)[-1].path != path
 
 
+def test_what_somebody_else_wrote_stays(tmp_path: Path) -> None:
+    """A segment without a line of its writer's is not removed when it holds somebody else's."""
+    with Writer(tmp_path) as writer:
+        writer.ready()
+        list_segments(tmp_path)[0].path.write_bytes(b"foreign\n")
+    assert everything(tmp_path) == b"foreign\n"
+
+
 @pytest.mark.parametrize("open_before", [False, True])
 def test_a_day_that_is_a_link_is_refused(tmp_path: Path, open_before: bool) -> None:
     """Nothing is acknowledged that stands behind a link: readers do not look there."""
@@ -319,6 +369,30 @@ def test_a_day_that_is_a_link_is_refused(tmp_path: Path, open_before: bool) -> N
         now[0] = 10
         writer.append(b"after\n")
         assert everything(tmp_path / "spool") == b"after\n"
+
+
+def test_nothing_stays_open(tmp_path: Path) -> None:
+    """However a segment ends, and whether or not one could be made, no descriptor of it is left."""
+    now, before = [0.0], open_descriptors()
+    with Writer(tmp_path, rotate_bytes=1, monotonic=lambda: now[0]) as writer:
+        for _ in range(3):
+            writer.append(b"line\n")
+        with failing("pwrite", errno.ENOSPC), pytest.raises(SpoolError):
+            writer.append(b"refused\n")
+        now[0] = 10
+        writer.append(b"line\n")
+        assert everything(tmp_path) == b"line\n" * 4
+    assert open_descriptors() <= before
+
+
+def open_descriptors() -> set[int]:
+    """Return the descriptors that this process has open."""
+    found = set()
+    for descriptor in range(1000):
+        with suppress(OSError):
+            os.fstat(descriptor)
+            found.add(descriptor)
+    return found
 
 
 def test_surprise_is_cut_off_too(tmp_path: Path) -> None:
@@ -472,19 +546,39 @@ def test_reader_stops_at_the_watermark(tmp_path: Path) -> None:
     assert seen == [b"", b"one\n"]
 
 
-def test_orphan_is_adopted(tmp_path: Path) -> None:
-    """What a dead writer left is synced by the first reader, given out, and sealed."""
+def test_a_watermark_that_is_being_written_is_read_again(tmp_path: Path) -> None:
+    """A reader that comes in the middle of the writing of the watermark waits for its end."""
+    segment = _drop(tmp_path / "x.jsonl", b"one\ntwo\n")
+    with Path(f"{segment.path}.active").open("wb", buffering=0) as companion:
+        fcntl.flock(companion, fcntl.LOCK_EX)
+        os.pwrite(companion.fileno(), b"%020d %020d\n" % (8, 4), 0)
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(read_block, segment, 0, 100)
+            with pytest.raises(TimeoutError):
+                reading.result(0.05)
+            os.pwrite(companion.fileno(), b"%020d %020d\n" % (4, 4), 0)
+            assert reading.result(10) == b"one\n"
+
+
+@pytest.mark.parametrize("left", [b"left behind\n", b""])
+def test_orphan_is_adopted(tmp_path: Path, left: bytes) -> None:
+    """What a dead writer left is synced by the first reader, given out, and sealed.
+
+    Also where it was read to its end before; of a segment without a line nothing is left.
+    """
     child = os.fork()
     if child == 0:
-        Writer(tmp_path).append(b"left behind\n")
+        writer = Writer(tmp_path)
+        writer.append(left) if left else writer.ready()
         os._exit(0)
     os.waitpid(child, 0)
     segment = list_segments(tmp_path)[0]
+    assert holds_more(segment, len(left))
     synced: list[int] = []
     with mock.patch.object(spool.os, "fsync", side_effect=synced.append):
-        assert read_block(segment, 0, 100) == b"left behind\n"
+        assert read_block(segment, 0, 100) == left
     assert len(synced) == 2  # the segment and its directory
-    assert [path.name for path in segment.path.parent.iterdir()] == [segment.path.name]
+    assert list(segment.path.parent.iterdir()) == ([segment.path] if left else [])
 
 
 def test_listing(tmp_path: Path) -> None:

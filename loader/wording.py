@@ -115,7 +115,18 @@ def plural(number: float, noun: str) -> str:
     return f"{count(number)} {noun}{'' if number == 1 else 's'}"
 
 
-_PROVIDERS = {"icloud": "iCloud", "gmx": "GMX", "other": "other domains"}
+_PROVIDERS = {
+    "bt": "BT",
+    "gmx": "GMX",
+    "icloud": "iCloud",
+    "laposte": "La Poste",
+    "netease": "NetEase",
+    "other": "other domains",
+    "qq": "QQ",
+    "sfr": "SFR",
+    "t-online": "T-Online",
+    "wp": "WP",
+}
 
 
 def provider(name: str | None) -> str:

@@ -8,7 +8,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from loader import charts, leads, notebook, page, query, tables
+from loader import charts, leads, notebook, page, query, tables, wording
 from loader.kernel import kernel_environment
 from tests.pages import event, loaded_home, rows
 from tests.test_page_words import finding, sent
@@ -295,6 +295,8 @@ def test_a_provider_keeps_its_name() -> None:
         "iCloud stands out: 20.0% of 900 bounced",
         "Other domains stand out: 20.0% of 900 bounced",
     ]
+    written = [wording.provider(name) for name in ("laposte", "qq", "free", None)]
+    assert written == ["La Poste", "QQ", "Free", wording.MISSING]
 
 
 def test_a_name_from_right_to_left_is_set_so() -> None:

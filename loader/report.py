@@ -62,11 +62,12 @@ def report(
     ``ReportError``; a file appears whole or not at all.
     """
     warehouse = notebook.open_warehouse(kernel_environment(settings, os.environ))
-    if warehouse.frame("select from_offset from ingest_ledger limit 1").is_empty():
-        progress(f"nothing has been loaded in {settings.home.absolute()}: run loader ingest first.")
-    for sentence in other_version(warehouse.connection):
-        progress(sentence)
     with of_this_version():
+        if warehouse.frame("select from_offset from ingest_ledger limit 1").is_empty():
+            where = settings.home.absolute()
+            progress(f"nothing has been loaded in {where}: run loader ingest first.")
+        for sentence in other_version(warehouse.connection):
+            progress(sentence)
         pages = _pages(settings, warehouse, campaign, output, all_campaigns, progress)
     _make_folder(pages[0].output)
     with kernel(settings) as client, bundle.made_ahead() as script:

@@ -5,9 +5,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
-from loader.errors import ReportError
+from loader.errors import ReportError, WarehouseError
 from loader.report import report
 from loader.settings import Settings
 from tests.conftest import require
@@ -197,6 +198,16 @@ def test_what_cannot_be_made_is_one_sentence(
 
     assert word in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_another_database_is_one_sentence(tmp_path: Path) -> None:
+    """Where LOADER_WAREHOUSE names a database that is none of this version's, that is said."""
+    settings = settings_of(tmp_path)
+    with duckdb.connect(settings.warehouse) as con:
+        con.execute("create table ours as select 1 as one")
+
+    with pytest.raises(WarehouseError, match="another version"):
+        report(settings, None, tmp_path / "o.html")
 
 
 def test_a_page_that_fails_leaves_the_older_one(home: Settings, tmp_path: Path) -> None:

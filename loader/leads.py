@@ -1,7 +1,7 @@
 """Frames of marts → the head of each page: its title, and the answer in one sentence."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
@@ -141,7 +141,8 @@ def _meta(row: Mapping[str, Any]) -> str:
     if sent is None:
         return f"nothing delivered · id {row['campaign_id']}"
     when = f"sent {sent:%a %d %b %Y %H:%M}"
-    if last is not None and (last - sent).total_seconds() > 3600:
+    # Not by local times: where clocks are put back, an hour of sending takes none of them.
+    if row["last_delivered_at"] - row["first_delivered_at"] > timedelta(hours=1):
         when += f" to {last:%H:%M}" if last.date() == sent.date() else f" to {last:%a %d %b %H:%M}"
     old = f"last delivered {wording.ago(row['age_hours'])}"
     return " · ".join((f"{when} {row['timezone']}", old, f"id {row['campaign_id']}"))

@@ -12,6 +12,7 @@ from loader import charts, leads, notebook, page, query, tables, wording
 from loader.demo import CAMPAIGN_TABLE
 from loader.kernel import kernel_environment
 from loader.settings import Settings
+from tests.marts import database, put, refresh
 from tests.pages import event, head, loaded_home, rows
 
 Events = list[dict[str, Any]]
@@ -89,6 +90,25 @@ def test_a_wholly_bounced_campaign_is_told_as_one(con: duckdb.DuckDBPyConnection
     assert "nobody could open" in known
     assert "5 bounces of all mail came without a campaign" in known
     assert "–" not in said + known  # noqa: RUF001
+
+
+@pytest.mark.parametrize(
+    ("moments", "said"),
+    [
+        (("2026-10-25 00:30", "2026-10-25 01:40"), "sent Sun 25 Oct 2026 02:30 to 02:40 Eur"),
+        (("2026-10-25 00:50", "2026-10-25 01:10"), "sent Sun 25 Oct 2026 02:50 Eur"),
+        (("2026-03-29 00:50", "2026-03-29 01:10"), "sent Sun 29 Mar 2026 01:50 Eur"),
+    ],
+)
+def test_a_change_of_clocks_makes_no_sending_longer(moments: tuple[str, str], said: str) -> None:
+    """That sending took over an hour is told by the hours that passed, not by the clock's."""
+    con = database("Europe/Amsterdam")
+    for number, moment in enumerate(moments):
+        put(con, "delivered", id=f"m{number}", to=f"p{number}@web.de", at=moment, campaign_id="A")
+    refresh(con)
+    frames = ("campaign_list", "campaign_measure", "provider_report")
+
+    assert said in leads.campaign(*(rows(con, view, "A") for view in frames)).markup
 
 
 def test_the_interval_decides_which_provider_stands_out(con: duckdb.DuckDBPyConnection) -> None:

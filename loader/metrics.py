@@ -41,14 +41,10 @@ class Metrics:
             buckets=_SYNC_BUCKETS,
             registry=self._registry,
         )
-        self._by_answer: dict[int, Counter] = {}
 
     def answered(self, status: int) -> None:
         """Count one answer to a webhook request."""
-        counter = self._by_answer.get(status)
-        if counter is None:
-            counter = self._by_answer[status] = self._answers.labels(str(status))
-        counter.inc()
+        self._answers.labels(str(status)).inc()
 
     def accepted(self, events: int) -> None:
         """Count events that are on disk and about to be acknowledged."""

@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -131,8 +132,9 @@ def serve(host: str, port: int, as_json: bool) -> None:
 def ingest(follow: bool, rebuild: bool, as_json: bool) -> None:
     """Load what is new in the spool into the warehouse. Safe to run twice, or to kill."""
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's matrices; a thread of them spins
-    from loader.ingest import ingest, until_told
+    from loader.ingest import ingest
     from loader.progress import shown
+    from loader.run import until_told
 
     settings = _settings()
     with shown("Loading") as report:
@@ -149,7 +151,7 @@ def ingest(follow: bool, rebuild: bool, as_json: bool) -> None:
         f"{plural(result.duplicates, 'duplicate')}, {result.quarantined:,} quarantined, "
         f"in {result.seconds:.1f} s"
     )
-    _answer(as_json, result.as_dict(), sentence)
+    _answer(as_json, asdict(result), sentence)
     if not settings.spool.exists():
         _note(
             f"there is no spool at {settings.spool.absolute()} yet: receive with loader serve, or "

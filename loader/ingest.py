@@ -1,6 +1,5 @@
 """Spool → events → warehouse: every segment from the ledger's offsets, in batches."""
 
-import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -8,8 +7,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from types import FrameType
-from typing import Any
 
 from loader.batch import Block, Parsed, parse
 from loader.errors import LacksMemory, SpoolError, WarehouseError
@@ -65,10 +62,6 @@ class IngestResult:
     published: bool
     """Whether a new warehouse was published; not when nothing was new."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields by name."""
-        return asdict(self)
-
 
 def ingest(
     settings: Settings,
@@ -107,18 +100,6 @@ def ingest(
             run.publish(anyway=rebuild)
         run.retain()
     return run.result()
-
-
-def until_told() -> Callable[[], bool]:
-    """Return a function that says whether SIGTERM or SIGINT has come since; for ``stop``."""
-    told: list[int] = []
-
-    def tell(number: int, _frame: FrameType | None) -> None:
-        told.append(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, tell)
-    return lambda: bool(told)
 
 
 class _Run:

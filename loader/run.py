@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import FrameType
 from typing import IO
@@ -30,18 +30,12 @@ def run(serve_arguments: Sequence[str], output: IO[str] | None = None) -> None:
         command = [sys.executable, "-m", "loader", *arguments]
         return subprocess.Popen(command, stdout=output, preexec_fn=stop_with_parent)  # noqa: PLW1509
 
-    stopping: list[int] = []
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        stopping.append(number)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
+    stopping = until_told()
     receiver = start("serve", *serve_arguments)
     loader = start("ingest", "--follow")
     retry_at = 0.0
     try:
-        while not stopping and receiver.poll() is None:
+        while not stopping() and receiver.poll() is None:
             if loader.poll() is not None:
                 retry_at = retry_at or time.monotonic() + _RETRY_SECONDS
                 if time.monotonic() >= retry_at:
@@ -49,8 +43,20 @@ def run(serve_arguments: Sequence[str], output: IO[str] | None = None) -> None:
             time.sleep(_WATCH_SECONDS)
     finally:
         _stop(receiver, loader)
-    if not stopping:
+    if not stopping():
         raise LoaderError(_ended(receiver.returncode))
+
+
+def until_told() -> Callable[[], bool]:
+    """Return a function that says whether SIGTERM or SIGINT has come since."""
+    told: list[int] = []
+
+    def tell(number: int, _frame: FrameType | None) -> None:
+        told.append(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, tell)
+    return lambda: bool(told)
 
 
 def _ended(code: int) -> str:

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import io
-import math
 import os
 import re
 from collections.abc import Iterator
@@ -261,8 +260,6 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, Decimal):
         value = int(value) if value == value.to_integral_value() else float(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
     if isinstance(value, int) and not -(2**63) <= value < 2**64:
         return str(value)  # orjson writes 64 bits
     return value if not isinstance(value, bytes) else value.hex()

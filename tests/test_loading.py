@@ -89,6 +89,14 @@ def command(where: Settings, *arguments: str) -> subprocess.Popen[bytes]:
     )
 
 
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home whose warehouse has been published and holds nothing: for what only asks."""
+    where = home(tmp_path_factory.mktemp("empty"))
+    ingest(where)
+    return where
+
+
 def test_loading_twice_changes_nothing(tmp_path: Path) -> None:
     """What has been loaded is not read again, nor published again."""
     where = home(tmp_path)
@@ -125,19 +133,14 @@ def test_a_torn_line_is_loaded_once_it_is_whole(tmp_path: Path) -> None:
     assert ingest(where).inserted == 1
 
 
-def test_an_empty_spool_is_published(tmp_path: Path) -> None:
+def test_an_empty_spool_is_published(empty: Settings) -> None:
     """Reports find every view before the first event has come."""
-    where = home(tmp_path)
-    ingest(where)
-
-    assert query.ask(where, "select count(*) as n from campaign_report")["n"].to_list() == [0]
+    assert query.ask(empty, "select count(*) as n from campaign_report")["n"].to_list() == [0]
 
 
-def test_files_are_for_their_owner(tmp_path: Path) -> None:
+def test_files_are_for_their_owner(empty: Settings) -> None:
     """The private file is its owner's alone; the published one can only be read."""
-    where = home(tmp_path)
-    ingest(where)
-    published = Path(where.warehouse)
+    published = Path(empty.warehouse)
 
     assert stat.S_IMODE(private_path(published).stat().st_mode) == 0o600
     assert stat.S_IMODE(published.stat().st_mode) == 0o444
@@ -810,13 +813,11 @@ def test_status_says_how_things_stand(tmp_path: Path) -> None:
         "import database 'http://127.0.0.1:1'",
     ],
 )
-def test_queries_can_only_read(statement: str, tmp_path: Path) -> None:
+def test_queries_can_only_read(statement: str, empty: Settings) -> None:
     """Nothing but the warehouse can be read, nothing be written; the error is one sentence."""
-    where = home(tmp_path)
-    ingest(where)
     with pytest.raises(LoaderError, match="the query does not run"):
-        query.ask(where, statement.format(warehouse=where.warehouse))
-    assert not Path("out.csv").exists() and not Path(f"{where.warehouse}.wal").exists()
+        query.ask(empty, statement.format(warehouse=empty.warehouse))
+    assert not Path("out.csv").exists() and not Path(f"{empty.warehouse}.wal").exists()
 
 
 @pytest.mark.parametrize(
@@ -831,44 +832,36 @@ def test_queries_can_only_read(statement: str, tmp_path: Path) -> None:
         ("-- of nothing\nselect 1 where false;", 0),
     ],
 )
-def test_whatever_reads_is_answered(statement: str, rows: int | None, tmp_path: Path) -> None:
+def test_whatever_reads_is_answered(statement: str, rows: int | None, empty: Settings) -> None:
     """Every statement that only reads is run, and every type of DuckDB has a form to show."""
-    where = home(tmp_path)
-    ingest(where)
-    found = query.ask(where, statement)
+    found = query.ask(empty, statement)
 
     assert rows is None or found.height == rows
     assert query.to_table(found) and query.to_json(found) and query.to_csv(found)
 
 
-def test_a_query_that_is_refused_has_read_nothing(tmp_path: Path) -> None:
+def test_a_query_that_is_refused_has_read_nothing(empty: Settings, tmp_path: Path) -> None:
     """Of files that a statement would read, not even its error shows a word."""
-    where = home(tmp_path)
-    ingest(where)
     for name in ("schema.sql", "load.sql"):
         (tmp_path / name).write_text("hidden words")
     with pytest.raises(LoaderError, match="the query does not run") as caught:
-        query.ask(where, f"import database '{tmp_path}'")
+        query.ask(empty, f"import database '{tmp_path}'")
 
     assert "hidden" not in str(caught.value)
 
 
-def test_an_error_of_a_query_shows_no_address(tmp_path: Path) -> None:
+def test_an_error_of_a_query_shows_no_address(empty: Settings) -> None:
     """What DuckDB quotes of a row that cannot be converted is shown without the address."""
-    where = home(tmp_path)
-    ingest(where)
     with pytest.raises(LoaderError, match="convert") as caught:
-        query.ask(where, "select 'someone@example.com'::int")
+        query.ask(empty, "select 'someone@example.com'::int")
 
     assert "example.com" not in str(caught.value)
 
 
-def test_a_time_beyond_what_can_be_shown_is_told(tmp_path: Path) -> None:
+def test_a_time_beyond_what_can_be_shown_is_told(empty: Settings) -> None:
     """An answer with a year beyond 9999 gets a sentence in every form that cannot show it."""
-    where = home(tmp_path)
-    ingest(where)
     for value in ("[timestamp '12000-01-01']", "timestamp 'infinity'", "date '290000-01-01'"):
-        found = query.ask(where, f"select {value} as beyond")
+        found = query.ask(empty, f"select {value} as beyond")
         for form in (query.to_table, query.to_json, query.to_csv):
             with pytest.raises(LoaderError, match="years 1 to 9999"):
                 form(found)
@@ -885,11 +878,9 @@ def test_a_time_beyond_what_can_be_shown_is_told(tmp_path: Path) -> None:
         ("date '9999-12-31'", '"9999-12-31"'),
     ],
 )  # fmt: skip
-def test_every_value_has_a_form(value: str, written: str, tmp_path: Path) -> None:
+def test_every_value_has_a_form(value: str, written: str, empty: Settings) -> None:
     """What JSON or a spreadsheet has no number or form for is written as text, and is not lost."""
-    where = home(tmp_path)
-    ingest(where)
-    found = query.ask(where, f"select {value} as v")
+    found = query.ask(empty, f"select {value} as v")
 
     assert query.to_json(found) == f'{{"columns":["v"],"rows":[{{"v":{written}}}]}}'
     assert json.loads(written) in (*query.to_csv(found).splitlines(), {"1": "a"})

@@ -56,20 +56,26 @@ def differing() -> Con:
 
 
 def test_tied_differences_have_scipys_q(differing: Con) -> None:
-    """Of campaigns that differ as much each has Benjamini and Hochberg's q, and its verdict."""
+    """Each has its corrected p, and those that differ as much Benjamini and Hochberg's q."""
     found = differing.sql(
         "select campaign_id, p_value, q_value, is_significant, is_small, size, reference_size "
         "from campaign_difference('reference', 24) where measure = 'open' order by all"
     ).fetchall()
     told = [row for row in found if row[0] != "tiny"]
+    tables = [[[people, 1000 - people], [300, 700]] for _, people in sorted(OPENED.items())]
     q = stats.false_discovery_control([row[1] for row in told])
 
+    assert [row[1] for row in told] == pytest.approx(
+        [stats.chi2_contingency(table, correction=True).pvalue for table in tables]
+    )
     assert [row[2] for row in told] == pytest.approx(list(q))
     assert {name: verdict for name, _, _, verdict, *_ in found} == {
         name: people in (250, 360) for name, people in (OPENED | {"tiny": 2}).items()
     }
     assert len({row[1] for row in told}) == 4
     assert found[-1] == ("tiny", None, None, False, True, 4, 1000)
+    within = "bool_and(difference between difference_lo and difference_hi)"
+    assert one(differing, f"select {within} from campaign_difference('reference', 24)")
 
 
 def test_so_many_are_needed_to_see_a_difference(differing: Con) -> None:
@@ -91,13 +97,19 @@ def needed(first: float, second: float) -> int:
     return ceil(((z * sqrt(2 * mean * (1 - mean)) + power * spread) / (first - second)) ** 2)
 
 
+@pytest.mark.parametrize(
+    "rates", [(0.5, 0.75), (0.2, 0.1), (0.0, 0.01), (1.0, 0.9), (0.1, 0.1 + 1e-6)]
+)
+def test_as_many_are_needed_as_fleiss_says(con: Con, rates: tuple[float, float]) -> None:
+    """Whichever rate is the higher, and however close they are."""
+    found = one(con, "select sample_size($1, $2)", *rates)
+
+    assert found == pytest.approx(needed(*rates), rel=1e-6)
+
+
 def test_hardly_different_rates_stop_no_page(con: Con) -> None:
     """Where more messages are needed than can be counted the number is unknown, not an error."""
-    query = "select sample_size(0.1, 0.1 + 1e-12), sample_size(0.1, 0.1 + 1e-6)"
-    unknown, many = one(con, query)
-
-    assert unknown is None
-    assert many == pytest.approx(needed(0.1, 0.1 + 1e-6), rel=1e-6)
+    assert one(con, "select sample_size(0.1, 0.1 + 1e-12), sample_size(0.1, 0.1)") == (None, None)
 
 
 # ── what campaigns differ by anyway ──────────────────────────────────────────────────────────

@@ -356,6 +356,10 @@ def test_identities(world: Any) -> None:
     totals = "sum(attempted), sum(accepted), sum(bounced), sum(opens), sum(clicked_human)"
 
     assert rows(world, broken) == []
-    for view in ("campaign_report", "provider_report", "daily_report"):
+    for view in ("campaign_report", "provider_report", "provider_total", "daily_report"):
         assert rows(world, f"select {totals} from {view}") == [(8, 5, 4, 5, 3)], view
+    for view in ("bounce_category", "bounce_total"):
+        assert rows(world, f"select sum(bounced) from {view}") == [(4,)], view
+    assert rows(world, "select sum(messages) from daily_outcome_report") == [(8,)]
+    assert rows(world, "select sum(messages) from campaign_funnel where stage_number = 1") == [(7,)]
     assert rows(world, "select count(*), sum(clicks) from messages") == [(8, 6)]

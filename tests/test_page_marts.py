@@ -54,29 +54,6 @@ def test_tiles_compare_at_equal_age(con: duckdb.DuckDBPyConnection) -> None:
         assert row["difference"] == pytest.approx(mine - known.median(), abs=1e-12)
 
 
-def test_differences_carry_scipys_p_and_q(con: duckdb.DuckDBPyConnection) -> None:
-    """p is the corrected z test's, q Benjamini and Hochberg's over the campaigns of a measure."""
-    reference = con.sql("select campaign_id from campaign_list where recency = 4").fetchall()[0]
-    assert reference
-    found = con.sql("from campaign_difference($id, 24)", params={"id": reference[0]}).pl()
-    for (_measure,), group in found.group_by("measure"):
-        wanted = stats.false_discovery_control(group["p_value"].to_numpy())
-        for row in group.iter_rows(named=True):
-            assert row["p_value"] == pytest.approx(_p_value(row), abs=1e-9)
-            assert row["difference_lo"] <= row["difference"] <= row["difference_hi"]
-
-        assert group["q_value"].to_list() == pytest.approx(wanted.tolist(), abs=1e-12)
-    assert set(found["measure"]) == {"open", "click"}
-
-
-def _p_value(row: dict[str, float]) -> float:
-    first, second = row["size"], row["reference_size"]
-    pooled = (row["rate"] * first + row["reference_rate"] * second) / (first + second)
-    error = math.sqrt(pooled * (1 - pooled) * (1 / first + 1 / second))
-    beyond = max(0.0, abs(row["difference"]) - 0.5 / first - 0.5 / second)
-    return float(2 * stats.norm.sf(beyond / error)) if error else 1.0
-
-
 RATES = [0.0001, 0.0005, 0.003, 0.022, 0.1, 0.3, 0.5, 0.7, 0.9, 0.98, 0.9995]
 SIZES = sorted({round(10 ** (step / 40)) for step in range(220)})
 
@@ -164,22 +141,6 @@ def test_days_are_judged_by_how_much_days_differ(con: duckdb.DuckDBPyConnection)
     assert days["limit_hi_998"].to_numpy() == pytest.approx(
         limit_hi(pooled, days["chance"].to_numpy(), spread)
     )
-
-
-def test_the_parts_of_a_page_add_up(con: duckdb.DuckDBPyConnection) -> None:
-    """Funnel, categories, providers and days count the same messages as the campaign table."""
-    sums = con.sql(
-        "select (select sum(attempted) from campaign_report), (select sum(bounced) from "
-        "campaign_report), (select sum(attempted) from provider_total), (select sum(bounced) from "
-        "bounce_total), (select sum(messages) from daily_outcome_report), (select sum(bounced) "
-        "from bounce_category), (select sum(messages) from campaign_funnel where stage_number = 1)"
-        " + (select attempted from campaign_report where campaign_id is null)"
-    ).fetchall()[0]
-
-    assert sums is not None
-    attempted, bounced, by_provider, by_category, by_day, by_campaign, by_stage = sums
-    assert attempted == by_provider == by_day == by_stage
-    assert bounced == by_category == by_campaign
 
 
 # Machado, Oliveira and Fernandes (2009), severity 1, on linear RGB.

@@ -293,18 +293,6 @@ def test_sql_agrees_with_the_reference(parts: list[list[bytes]], empty_home: Pat
             assert not counted, f"{view} counts {counted} in a row {key} that should not be"
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
-@given(hours=st.floats(min_value=-24, max_value=200))
-@example(hours=24.0)
-@example(hours=72.0)
-def test_badge_agrees_with_the_reference(hours: float, empty_home: Path) -> None:
-    """A campaign's badge follows from its age as the reference says, at the borders too."""
-    with query.connect(settings_of(empty_home)) as con:
-        ((badge,),) = con.execute("select maturity(?::double)", [hours]).fetchall()
-
-    assert badge == reference.maturity(hours)
-
-
 def same(seen: object, expected: object) -> bool:
     """Counts and NULL exactly, rates to the last digits of a double."""
     if isinstance(expected, float):

@@ -2,10 +2,12 @@
 
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from loader.settings import Settings, load_settings
+from loader.spool import list_segments, read_block
 
 MESSAGE = "335026fa-0b4d-4fb3-a92c-8193ac2636b8"
 CAMPAIGN = {"id": "9d76d4b4-660f-422b-9437-282c31506f7f", "name": "September campaign"}
@@ -90,6 +92,16 @@ def drop(settings: Settings, name: str, *lines: bytes) -> Path:
     with path.open("ab") as file:
         file.write(b"".join(lines))
     return path
+
+
+def lines_of(spool: Path) -> Iterator[bytes]:
+    """The lines of a spool, each with its newline, as a reader is given them."""
+    for segment in list_segments(spool):
+        offset = 0
+        while block := read_block(segment, offset, 8 << 20):
+            offset += len(block)
+            # Not splitlines: a JSON line ends at a newline only.
+            yield from (line + b"\n" for line in block.split(b"\n")[:-1])
 
 
 def large(number: int) -> dict[str, Any]:

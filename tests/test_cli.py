@@ -78,9 +78,6 @@ def test_wrong_usage_is_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "environ"),
     [
-        (("serve", "--port", "0"), {"LOADER_SECRETS": ""}),
-        (("serve", "--port", "0"), {"LOADER_SECRETS": "short"}),
-        (("serve", "--port", "0"), {"LOADER_HOME": "/proc/nowhere"}),
         (("ingest",), {"LOADER_TIMEZONE": "Mars/Olympus"}),
         (("ingest",), {"LOADER_HOME": "/proc/nowhere"}),
         (("sql", "select 1"), {}),

@@ -20,7 +20,8 @@ from loader.metrics import Metrics
 from loader.receiver import create_app
 from loader.settings import Settings, load_settings
 from loader.signature import sign
-from loader.spool import Writer, list_segments, read_block, unframe
+from loader.spool import Writer, unframe
+from tests.provider import lines_of
 
 SECRET, OTHER = "a-secret-for-tests", "another-secret"
 CONFIG = f"""
@@ -75,9 +76,7 @@ def post(
 
 def lines(settings: Settings) -> list[bytes]:
     """Return the lines of the spool."""
-    blocks = (read_block(segment, 0, 1 << 24) for segment in list_segments(settings.spool))
-    # Not splitlines: a JSON line ends at a newline only.
-    return [line + b"\n" for line in b"".join(blocks).split(b"\n")[:-1]]
+    return list(lines_of(settings.spool))
 
 
 def refused(answer: TestResponse, status: int) -> None:

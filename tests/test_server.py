@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from urllib.request import urlopen
@@ -376,20 +375,6 @@ def _counts(pid: int) -> list[Path]:
     memory = Path("/dev/shm")  # noqa: S108
     place = memory if memory.is_dir() else Path(tempfile.gettempdir())
     return list(place.glob(f"loader-metrics-{pid}-*"))
-
-
-def test_a_day_that_is_a_link_is_refused(tmp_path: Path) -> None:
-    """An event that the loader would not find is no 2xx, and the log says what to mend."""
-    spool, elsewhere = tmp_path / "home" / "spool", tmp_path / "elsewhere"
-    spool.mkdir(parents=True)
-    elsewhere.mkdir()
-    today = datetime.now(UTC)
-    for day in (today, today + timedelta(days=1)):
-        (spool / f"{day:%Y-%m-%d}").symlink_to(elsewhere)
-    with Receiver(tmp_path / "home") as receiver:
-        assert answers(receiver.port) == 503
-        assert "in the spool is a link, behind which" in receiver.log.read_text()
-    assert stored(receiver.home) == {}
 
 
 def test_listens_on_ipv6_too(tmp_path: Path) -> None:

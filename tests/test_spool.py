@@ -32,19 +32,14 @@ from loader.spool import (
     unframe,
 )
 from loader.strict_json import form
+from tests.provider import lines_of
 
 NOW = datetime(2026, 11, 23, 7, 0, 0, 123456, UTC)
 
 
-def everything(home: Path, limit: int = 1 << 20) -> bytes:
-    """Return all lines of a spool, read block by block."""
-    found = b""
-    for segment in list_segments(home):
-        offset = 0
-        while block := read_block(segment, offset, limit):
-            offset += len(block)
-            found += block
-    return found
+def everything(home: Path) -> bytes:
+    """Return all lines of a spool."""
+    return b"".join(lines_of(home))
 
 
 @contextmanager

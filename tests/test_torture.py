@@ -80,15 +80,10 @@ def test_named_probes(tmp_path: Path) -> None:
     """Each hostile request is answered as it may be; none hides another; the log keeps quiet."""
     with Receiver(tmp_path / "home") as receiver:
         probed = probes.probe_named(probes.plain(receiver.port))
-        kept = stored_names(receiver)
+        kept = set(server.stored(receiver.home))
         mutated = probes.probe_mutated(probes.plain(receiver.port), 5, 1500)
         said = receiver.log.read_text()
     assert probed.asked >= 60
     assert (probed.unexpected, mutated.unexpected) == ([], [])
     assert kept == {probes.OUTSIDE}
     assert "Traceback" not in said and "@" not in said
-
-
-def stored_names(receiver: Receiver) -> set[str]:
-    """Return the names of what a receiver has stored."""
-    return set(server.stored(receiver.home))

@@ -58,10 +58,6 @@ class Tally:
     """Appends that were answered with an error."""
     by_action: Counter[str] = field(default_factory=Counter)
 
-    def as_dict(self) -> dict[str, object]:
-        """Return the numbers by name."""
-        return dict(vars(self))
-
 
 def build_shim(directory: Path) -> Path:
     """Compile ``shim.c`` into ``directory``."""
@@ -337,21 +333,21 @@ _SWAPS: dict[str | None, list[tuple[object, str, Callable[..., object]]]] = {
 }
 
 
-def main() -> None:
-    """Run lives as asked on the command line; print the tally as JSON."""
-    asked = json.loads(sys.argv[1])
-    print(json.dumps(run(**asked).as_dict()))
-
-
 def spawn(lives: int, seed: int, *, power: bool, control: str | None = None) -> dict[str, int]:
     """Run lives in a process of their own that has the shim; return the tally."""
+    asked = {"lives": lives, "seed": seed, "power": power, "control": control}
+    return with_shim("tests.torture.crash", asked)
+
+
+def with_shim(module: str, asked: dict[str, object], **variables: str) -> dict[str, int]:
+    """Let a module run the lives that are asked for, with the shim; return the tally."""
     with tempfile.TemporaryDirectory() as directory:
-        environment = {**os.environ, "LD_PRELOAD": str(build_shim(Path(directory)))}
-        asked = {"lives": lives, "seed": seed, "power": power, "control": control}
-        command = [sys.executable, "-m", "tests.torture.crash", json.dumps(asked)]
-        done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
+        shim = {"LD_PRELOAD": str(build_shim(Path(directory)))}
+        command = [sys.executable, "-m", module, json.dumps(asked)]
+        environ = {**os.environ, **shim, **variables}
+        done = subprocess.run(command, env=environ, check=True, stdout=subprocess.PIPE)
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 
 if __name__ == "__main__":
-    main()
+    print(json.dumps(vars(run(**json.loads(sys.argv[1])))))

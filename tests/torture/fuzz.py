@@ -21,8 +21,9 @@ from loader.events import Refused, read_line
 from loader.receiver import create_app
 from loader.settings import load_settings
 from loader.signature import sign
-from loader.spool import Writer, list_segments, read_block, unframe
+from loader.spool import Writer, unframe
 from loader.strict_json import form
+from tests.provider import lines_of
 from tests.torture.client import SECRETS, event
 from tests.torture.crash import memory
 
@@ -145,7 +146,7 @@ def _post(made: Iterator[tuple[bytes, dict[str, str]]]) -> Fuzzed:
             logging.disable(logging.ERROR)  # it refuses a great deal here
             kept = [body for body, sent in made if _ask(app, body, sent, answers) == 200]
             logging.disable(logging.NOTSET)
-        lines = list(_lines(settings.spool))
+        lines = list(lines_of(settings.spool))
     framed = [unframe(line) for line in lines]
     vanished = sum(
         one is None or one.body != body for one, body in zip(framed, kept, strict=False)
@@ -184,14 +185,6 @@ def _ask(app: object, body: bytes, sent: dict[str, str], answers: Counter[int]) 
     assert isinstance(json.loads(answer), dict)
     answers[status[0]] += 1
     return status[0]
-
-
-def _lines(spool: Path) -> Iterator[bytes]:
-    for segment in list_segments(spool):
-        offset = 0
-        while block := read_block(segment, offset, 8 << 20):
-            offset += len(block)
-            yield from (line + b"\n" for line in block.split(b"\n")[:-1])
 
 
 def _reads_alike(line: bytes) -> bool:

@@ -13,7 +13,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import traceback
@@ -22,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.torture.crash import ACTIONS, build_shim
+from tests.torture.crash import ACTIONS, with_shim
 
 LIVES_PER_HOME = 8
 
@@ -41,10 +40,6 @@ class Tally:
     """Times that a line was loaded or set aside twice."""
     lost: int = 0
     """Times that a table was not what the lines say."""
-
-    def as_dict(self) -> dict[str, int]:
-        """Return the numbers by name."""
-        return dict(vars(self))
 
 
 def run(lives: int, seed: int, *, control: bool = False) -> Tally:
@@ -200,24 +195,11 @@ def _commit_offsets_apart() -> None:
     Warehouse._insert = insert  # type: ignore[method-assign]
 
 
-def main() -> None:
-    """Run lives as asked on the command line; print the tally as JSON."""
-    print(json.dumps(run(**json.loads(sys.argv[1])).as_dict()))
-
-
 def spawn(lives: int, seed: int, *, control: bool = False) -> dict[str, int]:
     """Run lives in a process of their own that has the shim; return the tally."""
-    with tempfile.TemporaryDirectory() as directory:
-        environment = {
-            **os.environ,
-            "LD_PRELOAD": str(build_shim(Path(directory))),
-            "POLARS_MAX_THREADS": "1",
-        }
-        asked = {"lives": lives, "seed": seed, "control": control}
-        command = [sys.executable, "-m", "tests.torture.loading", json.dumps(asked)]
-        done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE)
-    return json.loads(done.stdout)  # type: ignore[no-any-return]
+    asked = {"lives": lives, "seed": seed, "control": control}
+    return with_shim("tests.torture.loading", asked, POLARS_MAX_THREADS="1")
 
 
 if __name__ == "__main__":
-    main()
+    print(json.dumps(vars(run(**json.loads(sys.argv[1])))))

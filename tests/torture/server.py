@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
 
-from loader.spool import list_segments, read_block, unframe
+from loader.spool import unframe
+from tests.provider import lines_of
 from tests.torture.client import Driven, Receiver, drive, event, signed
 
 CONNECTIONS = 32
@@ -34,14 +35,8 @@ class Outcome:
 
 def stored(home: Path) -> Counter[str]:
     """Return the names of the events in a spool, each with how often it is there."""
-    names: Counter[str] = Counter()
-    for segment in list_segments(home / "spool"):
-        offset = 0
-        while block := read_block(segment, offset, 8 << 20):
-            offset += len(block)
-            framed = (unframe(line) for line in block.split(b"\n")[:-1])
-            names.update(_name(one.body) for one in framed if one is not None)
-    return names
+    framed = map(unframe, lines_of(home / "spool"))
+    return Counter(_name(one.body) for one in framed if one is not None)
 
 
 def _name(body: bytes) -> str:
@@ -61,81 +56,63 @@ def kill(home: Path, kills: int, seed: int, *, least: int = 0) -> Outcome:
     Goes on until there were ``kills`` and ``least`` acknowledged events.
     """
     random_ = random.Random(seed)
-    receiver = Receiver(home).start()
-    again = Receiver(home, port=receiver.port)
-    servers = [receiver]
-    done = [0]
 
-    def disturb() -> None:
+    def disturb(receiver: Receiver) -> None:
         time.sleep(random_.uniform(0.05, 0.6))
         if random_.random() < 0.3:
-            servers[-1].kill()
-            servers.append(again.start())
+            receiver.kill()
         else:
-            for pid in servers[-1].workers()[: random_.randint(1, 2)]:
+            for pid in receiver.workers()[: random_.randint(1, 2)]:
                 subprocess.run(["kill", "-9", str(pid)], check=False)
-        done[0] += 1
 
-    try:
-        return _disturbed(
-            home,
-            receiver.port,
-            disturb,
-            lambda acknowledged: done[0] < kills or acknowledged < least,
-            done,
-        )
-    finally:
-        servers[-1].stop()
+    return _disturbed(home, disturb, lambda done, told: done < kills or told < least)
 
 
 def drain(home: Path, restarts: int) -> Outcome:
     """Stop the server with SIGTERM and start it again while clients post."""
-    receiver = Receiver(home).start()
-    again = Receiver(home, port=receiver.port)
-    servers = [receiver]
-    done = [0]
 
-    def disturb() -> None:
+    def disturb(receiver: Receiver) -> None:
         time.sleep(0.3)
-        assert servers[-1].stop() == 0
-        servers.append(again.start())
-        done[0] += 1
+        assert receiver.stop() == 0
 
-    try:
-        return _disturbed(
-            home, receiver.port, disturb, lambda _acknowledged: done[0] < restarts, done
-        )
-    finally:
-        servers[-1].stop()
+    return _disturbed(home, disturb, lambda done, _told: done < restarts)
 
 
 def _disturbed(
-    home: Path,
-    port: int,
-    disturb: Callable[[], None],
-    goes_on: Callable[[int], bool],
-    done: list[int],
+    home: Path, disturb: Callable[[Receiver], None], goes_on: Callable[[int, int], bool]
 ) -> Outcome:
+    """Disturb a server, start it again where it ended, and hold what clients were told.
+
+    ``goes_on`` is asked with the disturbances and the acknowledged events so far.
+    """
+    servers = [Receiver(home).start()]
+    port, done = servers[0].port, [0]
     acknowledged: set[str] = set()
     failed: list[BaseException] = []
 
     def keep_disturbing() -> None:
         try:
-            while goes_on(len(acknowledged)):
-                disturb()
+            while goes_on(done[0], len(acknowledged)):
+                disturb(servers[-1])
+                if servers[-1].process.poll() is not None:
+                    servers.append(Receiver(home, port=port).start())
+                done[0] += 1
         except BaseException as error:
             failed.append(error)
 
     disturber = threading.Thread(target=keep_disturbing)
     disturber.start()
-    driven = drive(
-        lambda: port,
-        CONNECTIONS,
-        requests(),
-        answered=lambda name, status: acknowledged.add(name) if status == 200 else None,
-        meanwhile=disturber.is_alive,
-    )
-    disturber.join()
+    try:
+        driven = drive(
+            lambda: port,
+            CONNECTIONS,
+            requests(),
+            answered=lambda name, status: acknowledged.add(name) if status == 200 else None,
+            meanwhile=disturber.is_alive,
+        )
+        disturber.join()
+    finally:
+        servers[-1].stop()
     if failed:
         raise failed[0]
     there = stored(home)

@@ -3,7 +3,7 @@
 import re
 from datetime import date
 from itertools import product
-from math import hypot
+from math import hypot, sqrt
 from pathlib import Path
 from typing import Any
 

@@ -114,8 +114,11 @@ def _loader(environ: Mapping[str, str], output: IO[str] | None, *arguments: str)
 
 def _telling_campaign(environ: Mapping[str, str]) -> str:
     """The largest campaign that has earlier ones of its sender to be compared with, if any has."""
-    query = "select campaign_id from campaign_list order by campaign_id in (select campaign_id \
-from campaign_peer where peer_rank = 3) desc, attempted desc, campaign_id limit 1"
+    query = (
+        "select campaign_id from campaign_list order by campaign_id in (select campaign_id from "
+        "campaign_peer where peer_rank = threshold('least_peers')) desc, attempted desc, "
+        "campaign_id limit 1"
+    )
     done = subprocess.run(
         [sys.executable, "-m", "loader", "sql", query, "--csv"],
         env=environ,

@@ -2,8 +2,8 @@
 -- `at_hours` (1, 6, 24, 72, 168) after delivery: campaign_difference('<id>', 24)
 -- difference = campaign − reference with its Newcombe interval; q_value = Benjamini and
 -- Hochberg's (1995) over the campaigns of one measure, NULL where counts do not suffice
--- to tell (seen_enough); is_significant = q_value below 5 %; is_small = either of the
--- two; needed = messages a side that would show this difference with 80 % power
+-- to tell (seen_enough); is_significant = q_value below significance; is_small = either
+-- of the two; needed = messages a side that would show this difference with 80 % power
 create or replace macro campaign_difference(reference_id, at_hours) as table
 with reached as materialized (
     select *

@@ -2,11 +2,11 @@
 -- beside the median of its peers (campaign_peer) at that age; difference is NULL
 -- without peers; gross_rate = opens, clicks of machines included; extreme_rate = the
 -- rate, were the unattributed bounces of its time its own
--- is_judged: at least 3 peers, and not small; stands_out: judged, the median outside
--- the interval, that of extreme_rate too, at least 5 messages, seen or expected,
--- telling so, the campaign's count unlike that of all its peers (5 %, pooled z test),
--- and its rate outside the 95 % prediction interval of theirs, for campaigns differ
--- anyway: mean ± t · s · √(1 + 1 / peers)
+-- is_judged: peers enough (least_peers), and not small; stands_out: judged, the median
+-- outside the interval, that of extreme_rate too, enough messages telling so
+-- (seen_enough), the campaign's count unlike that of all its peers (pooled z test,
+-- significance), and its rate outside the 95 % prediction interval of theirs, for
+-- campaigns differ anyway (prediction_reach)
 -- machine_rate = gross_rate − rate at the age of the comparison: opens or clicks by
 -- machines alone; usual_machine_rate = the median of its peers; machines_stand_out:
 -- judged, more than that as its interval tells, and above their prediction interval
@@ -32,6 +32,7 @@ median_of_peers as (
         reached.campaign_id,
         peer_rate.measure,
         count(peer_rate.rate) as peers,
+        peers >= threshold('least_peers') as has_peers,
         median(peer_rate.rate) as compared_rate,
         avg(peer_rate.rate) as peers_mean,
         prediction_reach(peer_rate.rate, 95) as peers_reach,
@@ -77,7 +78,7 @@ select
     median_of_peers.compared_rate,
     same_age.rate - median_of_peers.compared_rate as difference,
     now_rate.is_small,
-    coalesce(median_of_peers.peers >= 3, false) and not now_rate.is_small as is_judged,
+    coalesce(median_of_peers.has_peers, false) and not now_rate.is_small as is_judged,
     same_age.machine_rate,
     median_of_peers.usual_machine_rate,
     coalesce(

@@ -1,8 +1,8 @@
 -- grain: campaign, plus one row with campaign_id NULL for the unattributed messages
 -- rates as in outcome_rates; bounce_rate_upper = (bounced + u) / (attempted + u), where
--- u = unattributed_nearby = unattributed bounces, but those of other senders, between
--- 24 h before the campaign's first and 168 h after its last delivery: the most that
--- could belong to it
+-- u = unattributed_nearby = unattributed bounces, but those of other senders, around
+-- the campaign's deliveries (unattributed_before_hours, unattributed_after_hours): the
+-- most that could belong to it
 create or replace view campaign_report as
 with report as (
     select

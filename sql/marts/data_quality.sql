@@ -1,7 +1,7 @@
 -- grain: day, in the report zone, of the event × sender domain (NULL: no sender given)
 -- match_rate = opens and clicks whose message id and recipient a delivered or bounce
 -- event has / opens and clicks; orphans reached no message; unattributed_bounces =
--- bounce events of messages without campaign; late = received over 24 h after it
+-- bounce events of messages without campaign; late = received over late_hours after it
 -- occurred; ahead = over an hour in the future by this machine's clock;
 -- duplicates were counted, not stored; async_bounce_seen = ever, for this sender domain
 create or replace view data_quality as

@@ -17,13 +17,15 @@ with daily as materialized (
 ),
 
 newest as (
-    select coalesce(max(day) filter (delivered > 0), max(day)) as last_day
+    select
+        coalesce(max(day) filter (delivered > 0), max(day)) as last_day,
+        30 as days,
     from daily
 ),
 
 long as (
     select
-        daily.day > newest.last_day - 30 as is_now,
+        daily.day > newest.last_day - newest.days as is_now,
         last_delivered_at,
         unnest([
             {'n': 1, 'measure': 'delivery', 'k': accepted, 'of': attempted, 'all': null,
@@ -43,7 +45,7 @@ long as (
         ]) as part,
     from daily
     cross join newest
-    where daily.day > newest.last_day - 60
+    where daily.day > newest.last_day - 2 * newest.days
 ),
 
 summed as (
@@ -84,11 +86,12 @@ sent as (
         measure,
         pow(denominator, 2) as square,
         denominator,
-        cast(report_time(last_delivered_at) as date) > last_day - 30 as is_now,
-        cast(report_time(first_delivered_at) as date) <= last_day - 30 as is_before,
+        cast(report_time(last_delivered_at) as date) > last_day - days as is_now,
+        cast(report_time(first_delivered_at) as date) <= last_day - days as is_before,
     from judged_rate
     cross join newest
-    where is_final and cast(report_time(last_delivered_at) as date) > last_day - 60
+    where is_final
+        and cast(report_time(last_delivered_at) as date) > last_day - 2 * days
 ),
 
 -- 1 / the number of campaigns, were those of each side of one size
@@ -114,14 +117,15 @@ nameless as (
     )
     cross join newest
     where cast(report_time(quarter_hour) as date)
-        between newest.last_day - 29 and cast(report_time(report_now()) as date) + 1
+        between newest.last_day - newest.days + 1
+        and cast(report_time(report_now()) as date) + 1
 )
 
 select
     compared.measure,
     compared.measure_number,
-    30 as days,
-    greatest(newest.last_day - 29, date '0001-01-01') as first_day,
+    newest.days,
+    greatest(newest.last_day - newest.days + 1, date '0001-01-01') as first_day,
     nameless.unattributed,
     compared.numerator,
     compared.denominator,

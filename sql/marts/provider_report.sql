@@ -1,13 +1,13 @@
 -- grain: campaign (NULL: unattributed) × mailbox provider
 -- counts as in outcome_counts, rates as in outcome_rates; stands_out = the campaign's
--- own rate (opens and clicks: by people) lies outside this provider's interval, and at
--- least 5 messages, seen or expected, tell it; never by opens of one that prefetches
+-- own rate (opens and clicks: by people) lies outside this provider's interval, and
+-- enough messages tell it (seen_enough); never by opens of one that prefetches
 -- bounce_is_unusual = more bounced here than at the campaign's other providers, and
 -- than here in the campaigns before it (campaign_peer) where there are any: pooled z
--- tests at 5 %, divided by the number of providers (Bonferroni), for they are all
--- looked at; and more than campaigns differ by here anyway: above the 99 % prediction
--- interval of the rates here of those before, where they are at least 3 (of two it
--- spans nearly everything)
+-- tests at significance, divided by the number of providers (Bonferroni), for they are
+-- all looked at; and more than campaigns differ by here anyway: above the 99 %
+-- prediction interval of the rates here of those before, where they are enough to be
+-- peers (least_peers; of two it spans nearly everything)
 create or replace view provider_report as
 with report as materialized (
     select * from outcome_rates('provider_counts')
@@ -20,7 +20,11 @@ usual as (
         sum(peer.attempted) as attempted,
         sum(peer.bounced) as bounced,
         avg(peer.bounce_rate) as mean,
-        if(count(*) >= 3, prediction_reach(peer.bounce_rate, 99), null) as reach,
+        if(
+            count(*) >= threshold('least_peers'),
+            prediction_reach(peer.bounce_rate, 99),
+            null
+        ) as reach,
     from campaign_peer
     inner join report as peer on campaign_peer.peer_id = peer.campaign_id
     group by campaign_peer.campaign_id, peer.provider

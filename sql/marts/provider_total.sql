@@ -1,8 +1,8 @@
 -- grain: mailbox provider, over all mail; counts as in outcome_counts, rates as in
 -- outcome_rates, but those of reactions are of tracked_accepted, the accepted messages
 -- of tracked campaigns; stands_out = the rate of all mail lies outside the provider's
--- interval, and at least 5 messages, seen or expected, tell it; never by opens of one
--- that prefetches
+-- interval, and enough messages tell it (seen_enough); never by opens of one that
+-- prefetches
 create or replace view provider_total as
 with report as materialized (
     select * from outcome_rates('provider_total_counts')

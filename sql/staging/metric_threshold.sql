@@ -26,6 +26,8 @@ from (
             'seen or expected: with fewer a difference is not told from chance'),
         ('least_campaigns', 5.0, 'campaigns',
             'with fewer nobody can say by how much campaigns differ anyway'),
+        ('least_peers', 3.0, 'campaigns',
+            'with fewer before it nobody can say what a campaign is usually like'),
         ('significance', 0.05, 'share',
             'p or q below which a difference is told from chance'),
         ('unattributed_before_hours', 24.0, 'hours',

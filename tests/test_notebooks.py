@@ -57,11 +57,17 @@ def code(path: Path) -> list[str]:
     return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
 
 
+def markdown(path: Path) -> list[str]:
+    """The cells of prose of a committed notebook."""
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_a_notebook_asks_one_question(path: Path) -> None:
     """A notebook opens with its question, has one parameters cell and ends with its limits."""
     cells = json.loads(path.read_text("utf-8"))["cells"]
-    words = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+    words = markdown(path)
     tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
 
     assert words[0].startswith("# ")
@@ -83,6 +89,26 @@ def test_a_notebook_holds_no_machinery_and_no_arithmetic(path: Path) -> None:
         assert len(source.splitlines()) <= 10
         assert not [node for node in nodes if isinstance(node, forbidden)]
         assert not re.search(r"\b(sum|count|avg|median|rate)\s*\(|/", asked), asked
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_prose_repeats_a_threshold(path: Path) -> None:
+    """What is too few, or old enough, a page asks of the thresholds in force: no words say it."""
+    prose = " ".join(markdown(path))
+
+    assert not re.findall(r"\d+ (?:h|hours|days|messages|seconds|URLs)\b|(?:below|from) \d+", prose)
+
+
+def test_the_first_page_has_every_page_and_threshold(sample: Ran) -> None:
+    """The page to start from lists each of the others by its question, and what rules go by."""
+    first, *others = NOTEBOOKS
+    questions = {path.stem: markdown(path)[0].splitlines()[0] for path in others}
+    listed = re.findall(r"^\| `(\w+)` \| (.*) \|$", "\n".join(markdown(first)), re.M)
+    shown = " ".join(data.get("text/html", "") for data in outputs(sample[first.stem]))
+
+    assert [(name, f"# {question}") for name, question in listed] == list(questions.items())
+    assert "age from which rates are comparable" in shown
+    assert ">72 hours<" in shown
 
 
 def test_every_notebook_says_a_sentence_on_no_warehouse(tmp_path: Path) -> None:

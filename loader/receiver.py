@@ -21,7 +21,7 @@ from loader.errors import SpoolError
 from loader.metrics import Metrics
 from loader.notices import Notices
 from loader.settings import Settings, Webhook, refuse_without_secrets
-from loader.signature import verify
+from loader.signature import HEADER, verify
 from loader.spool import Writer, frame
 from loader.strict_json import form
 
@@ -122,10 +122,9 @@ class _Door:
         webhook = self._webhooks.get(name)
         known = webhook.secrets if webhook else ()
         candidates = known + self._decoys[len(known) :]
-        offered = environ.get("HTTP_X_SIGNATURE", "")
-        signature = verify(body, [offered.encode("latin-1", "replace")], candidates)
+        signature = verify(body, [_header(environ, HEADER)], candidates)
         if signature is None or webhook is None:
-            raise Refusal(401, "X-Signature does not verify this body under an active secret.")
+            raise Refusal(401, f"{HEADER} does not verify this body under an active secret.")
         _check_api_key(webhook, environ)
         return body, signature
 
@@ -176,9 +175,14 @@ def _check_api_key(webhook: Webhook, environ: dict[str, Any]) -> None:
     if webhook.api_key is None:
         return
     header, expected = webhook.api_key
-    offered = environ.get("HTTP_" + header.upper().replace("-", "_"), "")
-    if not compare_digest(offered.encode("latin-1", "replace"), expected.encode()):
+    if not compare_digest(_header(environ, header), expected.encode()):
         raise Refusal(403, "the configured API key header is missing or wrong.")
+
+
+def _header(environ: dict[str, Any], name: str) -> bytes:
+    """Return the bytes of a header's value, several joined by commas; none where it is missing."""
+    value: str = environ.get("HTTP_" + name.upper().replace("-", "_"), "")
+    return value.encode("latin-1", "replace")
 
 
 def _is_local(environ: dict[str, Any]) -> bool:

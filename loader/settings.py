@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 from loader.errors import SettingsError
 
 SHORTEST_SECRET = 8
+FIRST_WEBHOOK = "inboxroad"
+"""The webhook that ``LOADER_SECRETS`` and the like are about."""
 WEBHOOK_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")
 """Without the underscore: servers drop such a header, for it may pass for another one."""
@@ -85,7 +87,7 @@ _WEBHOOK_KEYS = {
     "api_key": "LOADER_API_KEY",
     "retired_secrets": "LOADER_RETIRED_SECRETS",
 }
-"""Key of a webhook's table → the variable that says the same of the webhook ``inboxroad``."""
+"""Key of a webhook's table → the variable that says the same of ``FIRST_WEBHOOK``."""
 
 
 def names_lake(warehouse: str) -> bool:
@@ -193,7 +195,8 @@ def _webhooks(text: Mapping[str, str], document: Mapping[str, Any]) -> dict[str,
     found = {name: _webhook_table(name, table) for name, table in tables.items()}
     said = {name: text[key] for name, key in _WEBHOOK_KEYS.items() if text[key]}
     if said:  # each of them alone wins: a key that is asked for in one place stays asked for
-        found["inboxroad"] = _webhook_table("inboxroad", {**tables.get("inboxroad", {}), **said})
+        table = {**tables.get(FIRST_WEBHOOK, {}), **said}
+        found[FIRST_WEBHOOK] = _webhook_table(FIRST_WEBHOOK, table)
     return found
 
 
@@ -201,9 +204,7 @@ def _webhook_table(name: str, table: object) -> Webhook:
     if not WEBHOOK_NAME.fullmatch(name):
         raise SettingsError(f"webhook name {name!r}: use letters, digits, '-' and '_', at most 64.")
     if not isinstance(table, dict) or not set(table) <= set(_WEBHOOK_KEYS):
-        raise SettingsError(
-            f"[webhooks.{name}] takes the keys secrets, api_key and retired_secrets only."
-        )
+        raise SettingsError(f"[webhooks.{name}] takes these keys only: {', '.join(_WEBHOOK_KEYS)}.")
     text = {key: _text(key, {}, table) for key in _WEBHOOK_KEYS}
     secrets, retired = text["secrets"].split(), text["retired_secrets"].split()
     if any(len(secret) < SHORTEST_SECRET for secret in secrets):

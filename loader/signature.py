@@ -4,6 +4,8 @@ import base64
 import hmac
 from collections.abc import Sequence
 
+HEADER = "X-Signature"
+
 
 def sign(body: bytes, secret: str) -> str:
     """Return ``Base64(HMAC-SHA256(body, secret))``, the value of the ``X-Signature`` header."""

@@ -22,7 +22,7 @@ from loader import signature, spool
 from loader.errors import LoaderError, SettingsError
 from loader.progress import Report
 from loader.scenario import BOUNCES, LISTS, PROVIDERS, RENAMED, Campaign, Plan, campaigns
-from loader.settings import Settings
+from loader.settings import FIRST_WEBHOOK, Settings
 from loader.traffic import (
     BOUNCE,
     CHANGE,
@@ -37,7 +37,6 @@ from loader.traffic import (
 
 __all__ = ["Plan", "bodies", "to_spool", "to_url"]
 
-WEBHOOK = "inboxroad"
 CONNECTIONS = 16
 APPEND_BYTES = 4 * 1024 * 1024
 PATIENCE_SECONDS = 120.0
@@ -276,9 +275,9 @@ class _Clock:
 
 
 def _secret(settings: Settings) -> str:
-    webhook = settings.webhooks.get(WEBHOOK)
+    webhook = settings.webhooks.get(FIRST_WEBHOOK)
     if webhook is None or not webhook.secrets:
-        raise SettingsError("no secret is set for webhook inboxroad: set LOADER_SECRETS.")
+        raise SettingsError(f"no secret is set for webhook {FIRST_WEBHOOK}: set LOADER_SECRETS.")
     return webhook.secrets[0]
 
 
@@ -293,7 +292,7 @@ def _lines(arrived: pl.Series, texts: pl.Series, secret: str) -> Iterator[bytes]
     for micro, text in zip(arrived, texts, strict=True):
         body = text.encode()
         moment = _EPOCH + timedelta(microseconds=micro)
-        yield spool.frame(moment, WEBHOOK, signature.sign(body, secret), "event", body)
+        yield spool.frame(moment, FIRST_WEBHOOK, signature.sign(body, secret), "event", body)
 
 
 def _arrival(line: bytes) -> float:
@@ -406,7 +405,7 @@ class _Door:
 
     def _post(self, connection: http.client.HTTPConnection, body: bytes) -> None:
         """Post until it is answered 2xx; raise ``LoaderError`` when that will not be."""
-        headers = {**self._headers, "X-Signature": signature.sign(body, self._secret)}
+        headers = {**self._headers, signature.HEADER: signature.sign(body, self._secret)}
         started = time.monotonic()
         status, wait = self._ask(connection, body, headers)
         while not 200 <= status < 300:

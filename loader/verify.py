@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from loader import signature, wording
 from loader.errors import SpoolError
 from loader.retention import gone, is_ours, was_put_away
-from loader.settings import WEBHOOK_NAME, Settings
+from loader.settings import FIRST_WEBHOOK, WEBHOOK_NAME, Settings
 from loader.spool import LongLine, Segment, list_segments, read_block, segment_end, unframe
 
 PLACES = 10_000
@@ -102,7 +102,7 @@ def sentences(found: Verified) -> list[str]:
 
 def _none_verifies(webhook: str, lines: int) -> str:
     keys = "LOADER_SECRETS, or LOADER_RETIRED_SECRETS,"
-    if webhook != "inboxroad":
+    if webhook != FIRST_WEBHOOK:
         keys = f"secrets, or retired_secrets, of [webhooks.{webhook}] in loader.toml"
     if lines == 1:
         return (

@@ -1,11 +1,13 @@
 """What the settings promise."""
 
+import re
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
 
 from loader.errors import SettingsError
-from loader.settings import load_settings
+from loader.settings import _KEYS, LARGEST_BODY, load_settings
 
 
 def test_defaults(tmp_path: Path) -> None:
@@ -183,3 +185,18 @@ def test_a_wrong_setting_is_one_sentence(
     assert sentence.endswith(".")
     assert "\n" not in sentence
     assert "unclosed-secret-value" not in sentence
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    """The README's table has each setting there is, and no other, with its default."""
+    text = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    table = text.partition("## Settings")[2].partition("\n## ")[0]
+    said = {
+        name.strip("`"): value.strip("`")
+        for names, values in re.findall(r"^\| (`LOADER_.*?) \| .* \| (.*) \|$", table, re.MULTILINE)
+        for name, value in zip_longest(names.split(", "), values.split(", "), fillvalue="")
+    }
+
+    assert said.keys() == _KEYS.keys()
+    assert {name: value for name, value in _KEYS.items() if value}.items() <= said.items()
+    assert f"at most {LARGEST_BODY} " in table

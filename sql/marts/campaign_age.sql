@@ -61,7 +61,7 @@ reached as (
     from sent
     cross join (
         select
-            unnest([1, 2, 3, 4, 5]) as n,
+            generate_subscripts(compared_ages(), 1) as n,
             unnest(compared_ages()) as age_hours,
     ) as age
     inner join campaign on sent.campaign_id = campaign.campaign_id

@@ -1,8 +1,8 @@
--- an aggregate: how many rows have `hours` at most each of 1, 6, 24, 72 and 168
+-- an aggregate: how many rows have `hours` at most each of compared_ages
 create or replace macro count_by_age(hours) as [
-    count(*) filter (hours <= 1),
-    count(*) filter (hours <= 6),
-    count(*) filter (hours <= 24),
-    count(*) filter (hours <= 72),
-    count(*) filter (hours <= 168)
+    count(*) filter (hours <= compared_ages()[1]),
+    count(*) filter (hours <= compared_ages()[2]),
+    count(*) filter (hours <= compared_ages()[3]),
+    count(*) filter (hours <= compared_ages()[4]),
+    count(*) filter (hours <= compared_ages()[5])
 ];

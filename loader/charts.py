@@ -1186,26 +1186,29 @@ def reasons(groups: pl.DataFrame) -> Drawn:
 
 
 def soft_runs(groups: pl.DataFrame) -> Drawn:
-    """Draw how many soft bounces in a row recipients have behind them (``soft_bounce_run``)."""
+    """Draw how many soft bounces in a row recipients have behind them (``soft_bounce_run``).
+
+    Columns: soft_bounces_in_a_row, recipients, is_or_more.
+    """
     if groups.is_empty():
         return note("No recipient's latest mail bounced softly.")
-    last = groups.sort("soft_bounces_in_a_row").row(-1, named=True)
+    more = pl.when("is_or_more").then(pl.lit(" or more")).otherwise(pl.lit(""))
     named = groups.sort("soft_bounces_in_a_row").with_columns(
-        in_a_row=pl.col("soft_bounces_in_a_row").cast(pl.String).replace("7", "7 or more")
+        in_a_row=pl.format("{}{}", "soft_bounces_in_a_row", more)
     )
+    last = named.row(-1, named=True)
     return _bars(
         named,
         ("in_a_row", "recipients", None),
         f"{wording.plural(last['recipients'], 'recipient')} bounced "
-        f"{_times(last['soft_bounces_in_a_row'])}, the longest run",
+        f"{_times(last['in_a_row'])}, the longest run",
         "recipients by soft bounces since their last accepted mail or reaction",
         COLOUR["soft"],
     )
 
 
-def _times(run: int) -> str:
-    """So many times in a row; the mart counts to 7."""
-    return "once" if run == 1 else f"{run}{' or more' * (run == 7)} times in a row"
+def _times(run: str) -> str:
+    return "once" if run == "1" else f"{run} times in a row"
 
 
 def set_aside(groups: pl.DataFrame) -> Drawn:

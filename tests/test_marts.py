@@ -777,7 +777,7 @@ def test_rows_of_soft_bounces(listed: duckdb.DuckDBPyConnection) -> None:
     """Recipients are counted by their soft bounces in a row; seven and more are one number."""
     found = listed.sql("from soft_bounce_run order by soft_bounces_in_a_row").fetchall()
 
-    assert found == [(3, 1), (7, 2)]
+    assert found == [(3, 1, False), (7, 2, True)]
 
 
 def test_recency_of_a_list(listed: duckdb.DuckDBPyConnection) -> None:

@@ -303,6 +303,16 @@ def test_a_winner_is_named_only_where_intervals_say_so() -> None:
     assert finding(charts.forest(frame.head(1), "open", "a", "24 h")) == "31.0% opened"
 
 
+def test_the_mart_says_which_run_stands_for_longer_ones() -> None:
+    """A run of soft bounces is called that or more where the mart says so, and nowhere else."""
+    runs = {"soft_bounces_in_a_row": [1, 7, 9], "recipients": [5, 3, 2]}
+    frame = pl.DataFrame({**runs, "is_or_more": [False, False, True]})
+
+    assert "2 recipients bounced 9 or more times in a row" in finding(charts.soft_runs(frame))
+    assert "3 recipients bounced 7 times in a row" in finding(charts.soft_runs(frame.head(2)))
+    assert "5 recipients bounced once" in finding(charts.soft_runs(frame.head(1)))
+
+
 def test_what_is_loaded_is_not_denied(con: duckdb.DuckDBPyConnection) -> None:
     """Freshness says when was loaded though no line says when it came; nothing shows a dash."""
     freshness = rows(con, "freshness")

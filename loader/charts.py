@@ -978,7 +978,7 @@ def delays(quantiles: pl.DataFrame, kind: str) -> Drawn:
     if known.is_empty():
         return note(f"No {kind} by a person is known of any campaign, so its timing is unknown.")
     title = _title(
-        _soon(known.filter(~pl.col("is_small")), kind),
+        _soon(telling(known), kind),
         f"from delivery to the first {kind} by a person; dot: half, thick: middle half, thin: 80%",
         "grey: too few to tell" if known["is_small"].any() else "",
     )
@@ -1018,11 +1018,19 @@ def _span(known: pl.DataFrame) -> list[float]:
     return [low, high] if high > 2 * low else [low / 2, high * 2]
 
 
-def _soon(told: pl.DataFrame, kind: str) -> str:
-    """What the newest campaign that has enough reactions says, one that is ripe if there is."""
-    if told.is_empty():
+def telling(known: pl.DataFrame) -> dict[str, Any] | None:
+    """Return of ``human_reaction``, newest first, the row that tells how soon people react.
+
+    It is of the newest campaign that has enough reactions, of a comparable one if there is.
+    """
+    told = known.filter(~pl.col("is_small"))
+    told = told.sort(pl.col("maturity") != "comparable", maintain_order=True)
+    return next(told.iter_rows(named=True), None)
+
+
+def _soon(row: dict[str, Any] | None, kind: str) -> str:
+    if row is None:
         return f"Too few first {kind}s in any campaign to tell how soon they come"
-    row = told.sort(pl.col("maturity") != "comparable", maintain_order=True).row(0, named=True)
     return (
         f"Half of the first {kind}s{' so far' * (row['maturity'] != 'comparable')} came within "
         f"{wording.age(row['p50_hours'])}, 90% within {wording.age(row['p90_hours'])}: "
@@ -1058,7 +1066,7 @@ def hours(cells: pl.DataFrame, kind: str, zone: str) -> Drawn:
     title = _title(
         f"Only {wording.plural(whole, kind)} by people: too few to tell a good hour"
         if few
-        else _busiest(named, kind),
+        else _busiest(busiest(named, kind), kind),
         f"{kind}s by people, n = {wording.count(whole)}, hours in {zone}",
         "below: when mail was delivered, which decides most of it",
     )
@@ -1070,11 +1078,15 @@ def hours(cells: pl.DataFrame, kind: str, zone: str) -> Drawn:
     return _whole(stacked.resolve_scale(color="independent"))
 
 
-def _busiest(named: pl.DataFrame, kind: str) -> str:
-    top = named.filter(pl.col(f"{kind}s_human") == pl.col(f"{kind}s_human").max())
-    if top.height > 1:
+def busiest(cells: pl.DataFrame, kind: str) -> dict[str, Any] | None:
+    """Return the hour of ``weekday_hour_report`` with more by people than all others, if any."""
+    top = cells.filter(pl.col(f"{kind}s_human") == pl.col(f"{kind}s_human").max())
+    return top.row(0, named=True) if top.height == 1 else None
+
+
+def _busiest(row: dict[str, Any] | None, kind: str) -> str:
+    if row is None:
         return f"No hour has more {kind}s by people than every other"
-    row = top.row(0, named=True)
     share = wording.percent(row[f"{kind}_human_share"])
     return (
         f"The busiest hour for {kind}s by people: {row['day']} {wording.hour(row['hour'])}, {share}"

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from loader import page, wording
+from loader import charts, page, wording
 from loader.page import Html
 
 _NOTHING = "Nothing has been loaded yet: point a webhook at loader serve, then run loader ingest."
@@ -506,11 +506,10 @@ def timing(cells: pl.DataFrame, quantiles: pl.DataFrame) -> Html:
 def _when(cells: pl.DataFrame) -> str:
     if cells["open_is_small"][0]:
         return "Too few opens to tell a good hour"
-    days = {number: f"{date(2024, 1, number):%A}" for number in range(1, 8)}  # a Monday first
-    top = cells.filter(pl.col("opens_human") == pl.col("opens_human").max())
-    if top.height > 1:
+    row = charts.busiest(cells, "open")
+    if row is None:
         return "No hour has more opens than every other"
-    row = top.row(0, named=True)
+    days = {number: f"{date(2024, 1, number):%A}" for number in range(1, 8)}  # a Monday first
     return (
         f"The busiest hour for opens is {days[row['weekday']]} {wording.hour(row['hour'])}, with "
         f"{wording.percent(row['open_human_share'])} of them, mostly because of when mail was sent"
@@ -518,15 +517,14 @@ def _when(cells: pl.DataFrame) -> str:
 
 
 def _how_soon(opens: pl.DataFrame) -> str:
-    told = opens.filter(~pl.col("is_small"))
-    if told.is_empty():
+    row = charts.telling(opens)
+    if row is None:
         return "no campaign has enough opens to tell how soon they come"
-    newest = told.sort(pl.col("maturity") != "comparable", maintain_order=True).row(0, named=True)
-    so_far = " so far" * (newest["maturity"] != "comparable")
+    so_far = " so far" * (row["maturity"] != "comparable")
     return (
-        f"half of the {wording.count(newest['reacted'])} first opens of "
-        f"{wording.short(newest['campaign_name'])}{so_far} came within "
-        f"{wording.age(newest['p50_hours'])}"
+        f"half of the {wording.count(row['reacted'])} first opens of "
+        f"{wording.short(row['campaign_name'])}{so_far} came within "
+        f"{wording.age(row['p50_hours'])}"
     )
 
 

@@ -72,7 +72,7 @@ MAY_IMPORT = {
     "numbers": "wording",
     "charts": "page palette wording",
     "tables": "page palette wording",
-    "leads": "page wording",
+    "leads": "charts page wording",
     "notebook": "charts objects page query settings whole wording",
     "kernel": "settings",
     "lab_config": "",

@@ -619,7 +619,7 @@ def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame, measure: str) -> 
     odd, drawn = known.filter(pl.col("outside") == "998"), _most_telling(known)
     title = _title(
         _unlike(known, odd, measure),
-        f"{word} against size{_ripe(measure)}; "
+        f"{word} against size{_comparable(measure)}; "
         f"middle line: the ordinary {wording.percent(first['pooled_rate'])}",
         f"dashed: 95% of similar campaigns lie within, solid: 99.8%{_as_wide(first['spread'])}"
         + f"; {_telling(drawn)}" * (drawn.height < known.height),
@@ -633,7 +633,7 @@ def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame, measure: str) -> 
     return _whole(alt.layer(*layers, title=title).properties(width=WIDTH - 90, height=270))
 
 
-def _ripe(measure: str) -> str:
+def _comparable(measure: str) -> str:
     """Which campaigns a plot holds: those whose rate no longer rises."""
     return "" if measure in ("delivery", "bounce") else ", comparable campaigns"
 
@@ -1040,8 +1040,8 @@ def _soon(row: dict[str, Any] | None, kind: str) -> str:
 
 def _resting(row: dict[str, Any]) -> str:
     """What the timing of a campaign rests on: how many, and whether more are to come."""
-    ripe = "" if row["maturity"] == "comparable" else f", {row['maturity']}"
-    return f"n = {wording.count(row['reacted'])}{ripe}"
+    young = "" if row["maturity"] == "comparable" else f", {row['maturity']}"
+    return f"n = {wording.count(row['reacted'])}{young}"
 
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

@@ -62,7 +62,7 @@ def demo(
 
 
 def _recent(now: datetime) -> list[str]:
-    """The newest campaign was sent today, so that the demo shows unripe numbers too."""
+    """The newest campaign was sent today, so that the demo shows rates that still rise too."""
     start = now - timedelta(days=23)
     return ["--start", f"{start:%Y-%m-%dT%H:%M}", "--until", f"{now:%Y-%m-%dT%H:%M}"]
 

@@ -153,15 +153,15 @@ def campaign_limits(limits: pl.DataFrame) -> Html:
     if limits.is_empty():
         return page.note("Nothing is known about this campaign's data yet.")
     row = limits.row(0, named=True)
-    return page.limits([*_ripeness(row), *_machines(row), *_bounce_limits(row), *_matching(row)])
+    return page.limits([*_maturity(row), *_machines(row), *_bounce_limits(row), *_matching(row)])
 
 
-def _ripeness(row: Mapping[str, Any]) -> list[str]:
+def _maturity(row: Mapping[str, Any]) -> list[str]:
     said = []
     if row["maturity"] and row["age_hours"] < 0:
         said.append(
             f"Its last delivery lies {wording.ago(row['age_hours'])}: one of the clocks is wrong, "
-            "and how ripe its rates are is unknown."
+            "and how mature its rates are is unknown."
         )
     elif row["maturity"] in ("preliminary", "maturing"):
         said.append(

@@ -214,9 +214,9 @@ def pick(warehouse: Warehouse, campaign: str | None, age_hours: float = 0) -> Pi
     Where it means no campaign, or one of several, that is said beside the list.
     """
     listed = _listed(warehouse)
-    ripe = listed.filter(pl.col("age_hours") >= age_hours)
-    told = ripe.filter(~pl.col("is_small"))
-    among = listed if campaign or not age_hours else told if told.height else ripe
+    aged = listed.filter(pl.col("age_hours") >= age_hours)
+    told = aged.filter(~pl.col("is_small"))
+    among = listed if campaign or not age_hours else told if told.height else aged
     meant = _meant(among, campaign)
     chosen = meant.campaign_id or _meant(listed, "").campaign_id
     offered = listed.filter((pl.col("campaign_id") == chosen) | (pl.int_range(pl.len()) < OFFERED))

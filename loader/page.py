@@ -137,7 +137,7 @@ def tiles(measures: pl.DataFrame) -> Html:
 
     Columns: measure, numerator, denominator, rate, rate_lo, rate_hi, gross_rate, is_small,
     compared_rate, difference, stands_out; and peers, compared_at_hours, same_age_rate,
-    extreme_rate or else days, untracked, fresh, ripe_rate, before_denominator. A tile never
+    extreme_rate or else days, untracked, fresh, final_rate, before_denominator. A tile never
     stands without its denominator.
     """
     if measures.is_empty():
@@ -224,7 +224,7 @@ def _then(row: Mapping[str, Any]) -> str:
     if "peers" not in row:
         if not row.get("fresh"):
             return ""
-        return f"{html.escape(wording.percent(row['ripe_rate']))} without those: "
+        return f"{html.escape(wording.percent(row['final_rate']))} without those: "
     rate = html.escape(wording.percent(row["same_age_rate"]))
     if row["measure"] in _DENOMINATOR and row["same_age_rate"] == row["rate"]:
         return ""

@@ -253,12 +253,12 @@ CASES: dict[str, tuple[Fault, list[Said]]] = {
         ("warning", "tracking absent", "2 of 3 campaigns have no open, click or subscription "
          "change at all: their open and click rates are not tracked (NULL), not 0%.")]),
     "a campaign of today": (campaigns(1, "2026-04-01 10:00:00", opened=True), [
-        ("note", "unripe campaigns", "1 of 2 campaigns was last delivered less than 72 hours ago: "
+        ("note", "young campaigns", "1 of 2 campaigns was last delivered less than 72 hours ago: "
          "compare it at equal age only.")]),
     "campaigns of today": (campaigns(2, "2026-03-29 12:00:01", opened=True), [
-        ("note", "unripe campaigns", "2 of 3 campaigns were last delivered less than 72 hours "
+        ("note", "young campaigns", "2 of 3 campaigns were last delivered less than 72 hours "
          "ago: compare them at equal age only.")]),
-    "campaigns that have just ripened": (campaigns(2, "2026-03-29 12:00:00", opened=True), []),
+    "campaigns that are just comparable": (campaigns(2, "2026-03-29 12:00:00", opened=True), []),
     "few bounces classed otherwise": (bounces(4, "A", **WRONG), []),
     "bounces classed otherwise, at the threshold": (bounces(5, "A", **WRONG), [
         ("warning", "bounce types", f"5.0% of 100 bounced messages are {CLASS}")]),

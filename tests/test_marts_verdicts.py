@@ -553,7 +553,7 @@ def period(con: Con) -> Con:
 
 PERIOD = """
     select measure, days, first_day::varchar as first_day, unattributed, numerator, denominator,
-        untracked, fresh, before_denominator, rate, gross_rate, ripe_rate, compared_rate
+        untracked, fresh, before_denominator, rate, gross_rate, final_rate, compared_rate
     from period_measure order by measure_number
 """
 

@@ -40,7 +40,7 @@ def before_now(hours: float) -> str:
     return f"{datetime.now(UTC) - timedelta(hours=hours):%Y-%m-%dT%H:%M:%SZ}"
 
 
-# ── ripeness ─────────────────────────────────────────────────────────────────────────────────
+# ── maturity ─────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture(scope="module")
@@ -58,17 +58,17 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnection
 
 
 def test_a_campaign_of_today_is_no_decline(fresh: duckdb.DuckDBPyConnection) -> None:
-    """Mail fresher than 72 h is told apart, and neither compared with older mail nor plotted."""
+    """Mail that is not final is told apart, and neither compared with older mail nor plotted."""
     period = rows(fresh, "period_measure").sort("measure_number")
     opened = period.row(2, named=True)
     markup = page.tiles(period).markup
 
     assert (opened["fresh"], opened["stands_out"]) == (3000, False)
     assert opened["rate"] < 0.12
-    assert opened["ripe_rate"] > 0.19
+    assert opened["final_rate"] > 0.19
     assert abs(opened["difference"]) < 0.01
     assert "3,000 of these not comparable yet" in markup
-    assert f"{wording.percent(opened['ripe_rate'])} without those" in markup
+    assert f"{wording.percent(opened['final_rate'])} without those" in markup
     assert rows(fresh, "funnel_plot", "new")["measure"].sort().to_list() == ["bounce", "delivery"]
 
 

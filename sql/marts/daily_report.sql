@@ -1,7 +1,7 @@
 -- grain: day, in the report zone, of delivery (of the bounce where nothing was
 -- delivered)
 -- counts as in outcome_counts, rates as in outcome_rates: events count on the day of
--- their message, so a rate of an old day still ripens; tracked_accepted = accepted
+-- their message, so a rate of an old day still rises; tracked_accepted = accepted
 -- messages of tracked campaigns: rates of reactions are of all accepted, and NULL where
 -- it is 0
 create or replace view daily_report as

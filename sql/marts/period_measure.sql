@@ -4,8 +4,8 @@
 -- messages of tracked campaigns, untracked are the others; complaints are of all
 -- accepted, or, where none are reported, of none; gross_rate = opens, clicks of
 -- machines included; unattributed = bounces of no known campaign
--- ripe_rate = the rate of the days that are final (is_final), fresh = the messages of
--- the others; difference = ripe_rate − compared_rate, with its Newcombe interval
+-- final_rate = the rate of the days that are final (is_final), fresh = the messages of
+-- the others; difference = final_rate − compared_rate, with its Newcombe interval
 -- stands_out: neither side is small, counts suffice, and the interval leaves out 0 even
 -- when widened by how much campaigns differ anyway (campaign_spread), the more the
 -- fewer make up the mail of either side; without campaigns to tell that nothing does
@@ -57,26 +57,26 @@ summed as (
             as numerator,
         cast(sum(part.all) filter (is_now) as bigint) as gross_numerator,
         cast(sum(part.not) filter (is_now) as bigint) as untracked,
-        cast(sum(part.k) filter (is_now and is_ripe) as bigint) as ripe_numerator,
-        cast(coalesce(sum(part.of) filter (is_now and is_ripe), 0) as bigint)
-            as ripe_denominator,
+        cast(sum(part.k) filter (is_now and is_final) as bigint) as final_numerator,
+        cast(coalesce(sum(part.of) filter (is_now and is_final), 0) as bigint)
+            as final_denominator,
         cast(sum(part.k) filter (not is_now) as bigint) as before_numerator,
         cast(sum(part.of) filter (not is_now) as bigint) as before_denominator,
-    from (select *, is_final(last_delivered_at) as is_ripe from long)
+    from (select *, is_final(last_delivered_at) as is_final from long)
     group by part.measure, part.n
 ),
 
 compared as (
     select
         *,
-        rate(ripe_numerator, ripe_denominator) as ripe_rate,
+        rate(final_numerator, final_denominator) as final_rate,
         rate(before_numerator, before_denominator) as compared_rate,
-        ripe_rate - compared_rate as difference,
+        final_rate - compared_rate as difference,
         newcombe_lo(
-            ripe_numerator, ripe_denominator, before_numerator, before_denominator
+            final_numerator, final_denominator, before_numerator, before_denominator
         ) as difference_lo,
         newcombe_hi(
-            ripe_numerator, ripe_denominator, before_numerator, before_denominator
+            final_numerator, final_denominator, before_numerator, before_denominator
         ) as difference_hi,
     from summed
 ),
@@ -130,24 +130,24 @@ select
     compared.numerator,
     compared.denominator,
     compared.untracked,
-    compared.denominator - compared.ripe_denominator as fresh,
+    compared.denominator - compared.final_denominator as fresh,
     compared.before_denominator,
     rate(compared.numerator, compared.denominator) as rate,
     wilson_lo(compared.numerator, compared.denominator) as rate_lo,
     wilson_hi(compared.numerator, compared.denominator) as rate_hi,
     rate(compared.gross_numerator, compared.denominator) as gross_rate,
-    compared.ripe_rate,
+    compared.final_rate,
     compared.compared_rate,
     compared.difference,
     compared.difference_lo,
     compared.difference_hi,
     compared.denominator < threshold('small_attempted') as is_small,
     coalesce(
-        least(compared.ripe_denominator, compared.before_denominator)
+        least(compared.final_denominator, compared.before_denominator)
         >= threshold('small_attempted')
         and seen_enough(
-            compared.ripe_numerator,
-            compared.ripe_denominator,
+            compared.final_numerator,
+            compared.final_denominator,
             compared.compared_rate
         )
         and abs(compared.difference) > sqrt(

@@ -27,7 +27,7 @@ tracking as (
         count(*) filter (not is_tracked) as untracked,
         count(*) filter (
             maturity(hours_between(last_delivered_at, report_now())) <> 'comparable'
-        ) as unripe,
+        ) as young,
         count(*) as campaigns,
     from campaign_counts
     where campaign_id is not null and accepted > 0
@@ -193,14 +193,14 @@ warning as (
     select
         9 as number,
         'note' as severity,
-        'unripe campaigns' as topic,
-        format('{:,}', unripe) || ' of ' || counted(campaigns, 'campaign', 'campaigns')
-        || if(unripe = 1, ' was', ' were') || ' last delivered less than '
+        'young campaigns' as topic,
+        format('{:,}', young) || ' of ' || counted(campaigns, 'campaign', 'campaigns')
+        || if(young = 1, ' was', ' were') || ' last delivered less than '
         || cast(threshold('comparable_hours') as integer)
-        || ' hours ago: compare ' || if(unripe = 1, 'it', 'them')
+        || ' hours ago: compare ' || if(young = 1, 'it', 'them')
         || ' at equal age only.' as sentence,
     from tracking
-    where unripe > 0
+    where young > 0
     union all
     select
         10 as number,

@@ -68,7 +68,7 @@ def test_chance_goes_no_further_than_a_binomial(
     """
     z = stats.norm.isf(tail)
     query = """
-        select p, n, n * chance_lo(p, n, $z), n * chance_hi(p, n, $z)
+        select p, n, n * chance_lo(p, n, $z), n * (1 - chance_lo(1 - p, n, $z))
         from (select unnest($rates) as p) cross join (select unnest($sizes) as n)
     """
     asked = con.sql(query, params={"z": z, "rates": RATES, "sizes": SIZES})
@@ -98,7 +98,9 @@ def limit_hi(pooled: float, chance: np.ndarray, spread: float) -> np.ndarray:
 
 def test_campaigns_are_judged_by_how_much_campaigns_differ(con: duckdb.DuckDBPyConnection) -> None:
     """A funnel's lines are a binomial's, widened by how far apart its larger campaigns lie."""
-    query = "select *, chance_hi(pooled_rate, size, normal_z_998()) as chance from funnel_limit"
+    query = (
+        "select *, 1 - chance_lo(1 - pooled_rate, size, normal_z_998()) as chance from funnel_limit"
+    )
     lines, spreads = con.sql(query).pl(), set()
     for (measure,), plotted in con.sql("from funnel_plot").pl().group_by("measure"):
         pooled, own = plotted["pooled_rate"][0], lines.filter(measure=measure)
@@ -125,7 +127,7 @@ def test_campaigns_are_judged_by_how_much_campaigns_differ(con: duckdb.DuckDBPyC
 
 def test_days_are_judged_by_how_much_days_differ(con: duckdb.DuckDBPyConnection) -> None:
     """Control limits are a binomial's, widened by how far days lie from their rate anyway."""
-    query = "select *, chance_hi(pooled_rate, attempted, normal_z_998()) as chance "
+    query = "select *, 1 - chance_lo(1 - pooled_rate, attempted, normal_z_998()) as chance "
     days = con.sql(f"{query} from daily_bounce_limit where delivered > 0 order by day").pl()
     large = days.filter(~pl.col("is_small"))
     ends = np.quantile(large["bounce_rate"], [0.1, 0.9], method="inverted_cdf")

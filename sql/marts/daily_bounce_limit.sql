@@ -3,7 +3,7 @@
 -- lowest tenth, so that no single day moves it) for its size, wider by how much days
 -- that are not small differ beyond chance anyway (spread_of), as Laney's p' chart
 -- (2002) is: a large sender's ordinary day is not an alarm; nor is a small sender's, of
--- which chance alone makes more (chance_hi)
+-- which chance alone makes more (chance_lo)
 -- a day on which nothing was delivered is not judged: all of its mail bounced by
 -- definition; one whose later bounces may still come (is_final) is not too good
 create or replace view daily_bounce_limit as

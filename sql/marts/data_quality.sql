@@ -2,7 +2,7 @@
 -- match_rate = opens and clicks whose message id and recipient a delivered or bounce
 -- event has / opens and clicks; orphans reached no message; unattributed_bounces =
 -- bounce events of messages without campaign; late = received over late_hours after it
--- occurred; ahead = over an hour in the future by this machine's clock;
+-- occurred; ahead = over ahead_hours in the future by this machine's clock;
 -- duplicates were counted, not stored; async_bounce_seen = ever, for this sender domain
 create or replace view data_quality as
 with volume as (
@@ -15,7 +15,8 @@ with volume as (
         cast(sum(events) filter (kind in ('open', 'click')) as bigint) as opens_clicks,
         cast(sum(late_events) as bigint) as late_events,
         cast(
-            sum(events) filter (quarter_hour > report_now() + interval 1 hour)
+            sum(events)
+                filter (quarter_hour > report_now() + threshold_time('ahead_hours'))
             as bigint
         ) as ahead_events,
     from event_volume

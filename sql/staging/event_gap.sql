@@ -10,7 +10,7 @@ with active as (
         quarter_hour,
         lag(quarter_hour) over (order by quarter_hour) as before_at,
     from event_volume
-    where quarter_hour <= report_now() + interval 1 hour
+    where quarter_hour <= report_now() + threshold_time('ahead_hours')
     group by quarter_hour
 ),
 

@@ -35,6 +35,8 @@ from (
         ('unattributed_after_hours', 168.0, 'hours',
             'a bounce this long after a campaign''s last delivery may be its own'),
         ('late_hours', 24.0, 'hours', 'received this long after it occurred is late'),
+        ('ahead_hours', 1.0, 'hours',
+            'an event this long after now is ahead of the clock'),
         ('gap_hours', 6.0, 'hours', 'least silence of the event stream that is a gap'),
         ('gap_factor', 20.0, 'ratio', 'silence against the usual distance of events'),
         ('gap_alike', 1.5, 'ratio',

@@ -338,7 +338,7 @@ def advice(categories: pl.DataFrame) -> Html:
 
 def _category(row: Mapping[str, Any]) -> str:
     colour = COLOUR.get(row["bounce_class"], COLOUR["undetermined"])
-    word = html.escape(wording.short(row["bounce_category"] or "no category", 40))
+    word = html.escape(wording.short(row["bounce_category"], 40))
     return (
         f'<span class="nowrap"><span class="dot" style="background:{colour}"></span>{word}'
         f'</span> <span class="dim">{html.escape(str(row["bounce_class"]))}</span>'

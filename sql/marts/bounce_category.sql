@@ -5,7 +5,7 @@ with rolled as (
     select
         campaign_id,
         any_value(campaign_name) as campaign_name,
-        coalesce(nullif(trim(bounce_category), ''), 'no category') as category,
+        category_name(bounce_category) as category,
         bounce_class,
         arg_max(advice, (bounced, advice)) as advice,
         arg_max(commonest_dsn_status, (bounced, commonest_dsn_status))

@@ -9,7 +9,7 @@ with whole as (
 
 by_provider as (
     select
-        coalesce(nullif(trim(bounce_category), ''), 'no category') as category,
+        category_name(bounce_category) as category,
         bounce_class,
         provider,
         count(*) as bounced,
@@ -30,7 +30,7 @@ top as (
 
 rolled as (
     select
-        coalesce(nullif(trim(bounce_category), ''), 'no category') as category,
+        category_name(bounce_category) as category,
         bounce_class,
         arg_max(advice, (bounced, advice)) as advice,
         arg_max(commonest_dsn_status, (bounced, commonest_dsn_status))

@@ -5,7 +5,6 @@ What a command needs is imported when it runs, so that ``loader --help`` answers
 
 import json
 import os
-import re
 import signal
 import sys
 from contextlib import suppress
@@ -16,7 +15,7 @@ from typing import Any
 
 import click
 
-from loader.errors import LoaderError, SettingsError
+from loader.errors import LoaderError
 from loader.settings import Settings, load_settings
 from loader.wording import plural, steers_nothing
 
@@ -214,7 +213,7 @@ def simulate(
     """Make believable signed traffic, deterministic from its seed. No mail is sent."""
     from loader.progress import shown
     from loader.scenario import FIRST_SEND
-    from loader.simulate import Plan, to_spool, to_url
+    from loader.simulate import Plan, named_in, to_spool, to_url
 
     if bool(url) == into_spool:
         raise click.UsageError("say where to: --to URL, or --spool.")
@@ -228,17 +227,7 @@ def simulate(
     settings = _settings()
     with shown("Simulating") as report:
         if url:
-            path, _, name = re.sub(r"[?#].*", "", url).rstrip("/").rpartition("/")
-            webhook = settings.webhooks.get(name)
-            if not webhook and not path.endswith("/webhooks"):
-                raise LoaderError(  # which does not quote it: it may hold a password
-                    "the address to post to does not end in /webhooks/<name>: give one such as "
-                    "http://localhost:8000/webhooks/inboxroad."
-                )
-            if not webhook or not webhook.secrets:
-                raise SettingsError(
-                    f"no secret is set for a webhook {name!r}: set LOADER_SECRETS, or name another."
-                )
+            webhook = named_in(url, settings)
             done = to_url(plan, url, webhook.secrets[0], webhook.api_key, report)
         else:
             done = to_spool(plan, settings, report)

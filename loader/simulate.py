@@ -5,6 +5,7 @@ underscore, with which the mailbox providers open no account; the rest are reser
 """
 
 import http.client
+import re
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -22,7 +23,7 @@ from loader import signature, spool
 from loader.errors import LoaderError, SettingsError
 from loader.progress import Report
 from loader.scenario import BOUNCES, LISTS, PROVIDERS, RENAMED, Campaign, Plan, campaigns
-from loader.settings import FIRST_WEBHOOK, Settings
+from loader.settings import FIRST_WEBHOOK, Settings, Webhook
 from loader.traffic import (
     BOUNCE,
     CHANGE,
@@ -35,7 +36,7 @@ from loader.traffic import (
     micros,
 )
 
-__all__ = ["Plan", "bodies", "to_spool", "to_url"]
+__all__ = ["Plan", "bodies", "named_in", "to_spool", "to_url"]
 
 CONNECTIONS = 16
 APPEND_BYTES = 4 * 1024 * 1024
@@ -316,6 +317,25 @@ def _chunks(lines: Iterator[bytes], size: int) -> Iterator[list[bytes]]:
 
 
 # ── to a receiver ────────────────────────────────────────────────────────────────────────────
+
+
+def named_in(url: str, settings: Settings) -> Webhook:
+    """Return the webhook that an address to post to names, one that has a secret.
+
+    Raises ``LoaderError``, which does not quote the address: it may hold a password.
+    """
+    path, _, name = re.sub(r"[?#].*", "", url).rstrip("/").rpartition("/")
+    webhook = settings.webhooks.get(name)
+    if webhook is None and not path.endswith("/webhooks"):
+        raise LoaderError(
+            "the address to post to does not end in /webhooks/<name>: give one such as "
+            f"http://localhost:8000/webhooks/{FIRST_WEBHOOK}."
+        )
+    if webhook is None or not webhook.secrets:
+        raise SettingsError(
+            f"no secret is set for a webhook {name!r}: set LOADER_SECRETS, or name another."
+        )
+    return webhook
 
 
 def to_url(

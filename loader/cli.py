@@ -189,7 +189,10 @@ def status(as_json: bool) -> None:
 @click.option("--messages", default=20_000, show_default=True, help="Messages in all.")
 @click.option("--seed", default=1, show_default=True, help="The same seed gives the same bytes.")
 @click.option(
-    "--start", type=_TIME, metavar="TIME", help="First campaign, UTC; default: 2026-09-01."
+    "--start",
+    type=_TIME,
+    metavar="TIME",
+    help="First campaign, UTC; default: 2026-09-01, earlier for more than 12.",
 )
 @click.option(
     "--until",
@@ -212,7 +215,7 @@ def simulate(
 ) -> None:
     """Make believable signed traffic, deterministic from its seed. No mail is sent."""
     from loader.progress import shown
-    from loader.scenario import FIRST_SEND
+    from loader.scenario import usual_start
     from loader.simulate import Plan, named_in, to_spool, to_url
 
     if bool(url) == into_spool:
@@ -221,7 +224,7 @@ def simulate(
         campaigns=campaigns,
         messages=messages,
         seed=seed,
-        start=(start or FIRST_SEND).replace(tzinfo=UTC),
+        start=(start or usual_start(campaigns)).replace(tzinfo=UTC),
         until=until and until.replace(tzinfo=UTC),
     )
     settings = _settings()

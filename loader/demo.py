@@ -46,7 +46,8 @@ def demo(
     if (home / "spool").exists():
         raise LoaderError(f"{home} has a spool already, maybe a real one: name a new directory.")
     environ = _environment(home)
-    size = ["--campaigns", str(campaigns), "--messages", str(messages), *_recent(datetime.now(UTC))]
+    size = ["--campaigns", str(campaigns), "--messages", str(messages)]
+    size += _recent(datetime.now(UTC), campaigns)
     say(f"Scratch home: {home}")
     with _receiver(environ) as url:
         say(f"1/4  The receiver listens at {url}; simulated campaigns are posted to it, signed")
@@ -61,9 +62,12 @@ def demo(
     return home / "reports"
 
 
-def _recent(now: datetime) -> list[str]:
-    """The newest campaign was sent today, so that the demo shows rates that still rise too."""
-    start = now - timedelta(days=23)
+def _recent(now: datetime, campaigns: int) -> list[str]:
+    """The newest campaign was sent within a day, so that the demo shows rates that rise too.
+
+    One is sent every other day.
+    """
+    start = now - timedelta(days=2 * min(campaigns, 9_000) - 1)
     return ["--start", f"{start:%Y-%m-%dT%H:%M}", "--until", f"{now:%Y-%m-%dT%H:%M}"]
 
 

@@ -50,6 +50,19 @@ class Plan:
             raise LoaderError("The simulation ends before it starts: give an end after its start.")
 
 
+def usual_start(campaigns: int) -> datetime:
+    """Return when the first of so many campaigns is sent, unless another time is asked for.
+
+    Beyond twelve it is so much earlier that the last is sent when the last of twelve is: traffic
+    that goes on after today is told as that of a wrong clock.
+    """
+    return FIRST_SEND - Plan.pace * min(max(campaigns - Plan.campaigns, 0), _MOST_EARLIER)
+
+
+_MOST_EARLIER = 9_000
+"""Campaigns before September 2026, which is since 1977."""
+
+
 @dataclass(frozen=True)
 class Provider:
     """A mailbox provider: its share of the list, and how it treats and reads mail."""

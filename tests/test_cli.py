@@ -372,6 +372,7 @@ def test_the_wheel_runs_the_demo_outside_the_checkout(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert len(list(tmp_path.glob("scratch/reports/*.html"))) == 2
     assert "delivery %" in done.stdout
+    assert "preliminary" in done.stdout  # the newest, however many there are
     assert not (tmp_path / "real").exists()
 
 

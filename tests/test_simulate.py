@@ -20,6 +20,7 @@ import zstandard
 from loader import signature, spool
 from loader.assets import asset
 from loader.errors import LoaderError, SettingsError
+from loader.scenario import FIRST_SEND, campaigns, usual_start
 from loader.settings import Settings, load_settings
 from loader.simulate import Plan, bodies, to_spool, to_url
 from loader.strict_json import check
@@ -366,6 +367,15 @@ def test_another_start_moves_everything() -> None:
 
     next(first), next(second)
     assert next(second)[0] - next(first)[0] == timedelta(days=7)
+
+
+@pytest.mark.parametrize("many", [1, 12, 40, 365])
+def test_by_default_all_is_over(many: int) -> None:
+    """However many campaigns are sent, the last of them is in September 2026, or before."""
+    last = campaigns(Plan(many, 1000, start=usual_start(many)))[-1]
+
+    assert usual_start(many) <= FIRST_SEND
+    assert FIRST_SEND <= last.sent_at < datetime(2026, 10, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(

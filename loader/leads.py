@@ -168,6 +168,12 @@ def _maturity(row: Mapping[str, Any]) -> list[str]:
             f"{wording.age(row['age_hours'])} after its last delivery the rates still rise, and "
             f"later bounces may come; from {row['comparable_hours']:.0f} h on they are comparable."
         )
+    known = row["known_hours"]
+    if known is not None and known < row["comparable_hours"]:
+        said.append(
+            f"No event of any mail has come since {wording.age(max(known, 0))} after its last "
+            "delivery: if the receiver was down, its rates are those of that age."
+        )
     if row["is_small"]:
         said.append(
             f"Fewer than {row['small_attempted']:.0f} messages were attempted: too few to tell "

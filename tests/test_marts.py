@@ -435,6 +435,28 @@ def test_a_curve_has_a_horizon(
     assert one(con, "select round(max(age_hours), 2) from campaign_curve") == last
 
 
+@pytest.mark.parametrize(
+    ("load", "last", "known"),
+    [
+        ({"last_received_at": "2026-03-01 20:00:00", "without_received_at": 0}, 12.0, 12.0),
+        ({"last_received_at": "2026-03-31 20:00:00", "without_received_at": 0}, 748.0, None),
+        ({"finished_at": "2026-03-01 20:00:00", "without_received_at": 1}, 12.0, 12.0),
+        ({"finished_at": "2026-04-01 11:00:00", "without_received_at": 1}, 748.0, None),
+    ],
+)
+def test_what_is_not_known_has_no_age(
+    con: duckdb.DuckDBPyConnection, load: dict[str, Any], last: float, known: float | None
+) -> None:
+    """Where no event has come for a day, a campaign is known as it was when the last one came."""
+    delivered(con, 3, campaign_id="A", at="2026-03-01 08:00:00")
+    values = ", ".join(f"'{value}' as {name}" for name, value in load.items())
+    con.execute(f"insert into ingest_ledger by name select {values}")
+    refresh(con)
+
+    assert one(con, "select round(max(age_hours), 2) from campaign_curve") == last
+    assert one(con, "select known_hours from campaign_limit") == known
+
+
 def test_every_hour_of_the_week_has_a_share(con: duckdb.DuckDBPyConnection) -> None:
     """Once anybody opened, each of the 168 hours says its share, and they add up to the whole."""
     delivered(con, 2, campaign_id="A", at="2026-03-30 08:00:00")

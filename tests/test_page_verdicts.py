@@ -94,6 +94,17 @@ def test_a_clock_that_is_wrong_is_named(tmp_path: Path) -> None:
     assert wording.ago(-3) == "3 h ahead of this machine's clock"
 
 
+def test_an_old_file_tells_no_more_than_it_holds(tmp_path: Path) -> None:
+    """Of a campaign after which nothing came any more, a page says at which age it knows it."""
+    came = {"received_at": "2025-11-01T05:00:00Z", "webhook": "w", "signature": "x"}
+    events = [*mail("c", 0, 300), *opens("c", 0, range(60))]
+    con = query.connect(loaded_home(tmp_path, [{**came, "event": one} for one in events]))
+    known = repr(leads.campaign_limits(rows(con, "campaign_limit")))
+
+    assert "No event of any mail has come since 5 h after its last delivery: if the" in known
+    assert "clicked after 5 h" in finding(charts.curve(rows(con, "campaign_curve"), "c"))
+
+
 # ── campaigns ────────────────────────────────────────────────────────────────────────────────
 
 

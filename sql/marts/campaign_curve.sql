@@ -1,5 +1,6 @@
 -- grain: campaign × age_hours, half powers of two from 1/8 h on and, as the last, the
--- age of its last delivery (at most 1,024 h); messages without campaign left out
+-- age of its last delivery (at most 1,024 h), as far as events are known (known_until);
+-- messages without campaign left out
 -- opened, clicked = accepted messages that did so within age_hours of their own
 -- delivery, cumulative; rates / accepted, NULL where the campaign is not tracked
 create or replace view campaign_curve as
@@ -9,7 +10,8 @@ with sent as materialized (
         campaign_name,
         accepted,
         rated,
-        least(hours_between(last_delivered_at, report_now()), 1024.0) as last_age_hours,
+        least(hours_between(last_delivered_at, known_until()), 1024.0)
+            as last_age_hours,
     from campaign_counts
     where campaign_id is not null and accepted > 0
 ),

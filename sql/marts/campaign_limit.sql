@@ -1,4 +1,6 @@
 -- grain: campaign: what to know before leaning on its numbers
+-- known_hours = where no event has come for a day, the hours from its last delivery to
+-- the last event of all mail (known_until)
 create or replace view campaign_limit as
 with received as (
     select
@@ -45,6 +47,11 @@ select
     threshold('small_attempted') as small_attempted,
     threshold('comparable_hours') as comparable_hours,
     silent_sender.delivered_events is not null as is_silent_sender,
+    if(
+        known_until() < report_now(),
+        hours_between(campaign_list.last_delivered_at, known_until()),
+        null
+    ) as known_hours,
 from campaign_list
 left join received on campaign_list.campaign_id = received.campaign_id
 left join fallback on campaign_list.campaign_id = fallback.campaign_id

@@ -168,6 +168,12 @@ def ahead(number: int) -> Fault:
     return lambda con: bulk(con, "open", "A", number, "2026-04-01 14:00:00")
 
 
+def unheard(con: Con) -> None:
+    """Four days without an event, but for one that claims to be of another century."""
+    bulk(con, "open", "A", 1, "2099-01-01 00:00:00")
+    at(con, "2026-04-04 20:00:00")
+
+
 def undelivered() -> Fault:
     """Nothing but bounces and a complaint."""
 
@@ -273,6 +279,10 @@ CASES: dict[str, tuple[Fault, list[Said]]] = {
     "a day of silence": (lambda con: at(con, "2026-04-01 20:00:00"), [
         ("note", "freshness", "The newest event is 24 hours old.")]),
     "days of silence": (lambda con: at(con, "2026-04-04 20:00:00"), [
+        ("note", "freshness", "The newest event is 4 days old.")]),
+    "days of silence and a wrong clock": (unheard, [
+        ("warning", "future events", "1 event lies in the future by this machine's clock, up to "
+         f"2099-01-01 00:00 UTC: {CLOCK}"),
         ("note", "freshness", "The newest event is 4 days old.")]),
     "a duplicate": (duplicates(1), [
         ("note", "duplicates", "1 event came more than once and was counted once.")]),

@@ -35,7 +35,10 @@ tracking as (
 
 latest as (
     select
-        hours_between(max(quarter_hour), report_now()) as silent_hours,
+        hours_between(
+            max(quarter_hour) filter (quarter_hour <= report_now() + interval 1 hour),
+            report_now()
+        ) as silent_hours,
         max(quarter_hour) as last_at,
         sum(events) filter (kind <> 'other') as known_events,
         count(*) filter (kind = 'delivered') > 0 as has_deliveries,

@@ -639,7 +639,10 @@ def data_limits(freshness: pl.DataFrame, *more: str) -> Html:
     row = freshness.row(0, named=True)
     said = [*more]
     if row["events"]:
-        said.append(f"The data was {_loaded(row)}.{_matched(row)}{_no_delivery(row)}")
+        said.append(
+            f"The data was {_loaded(row)}; days are those of {row['timezone']}."
+            f"{_matched(row)}{_no_delivery(row)}"
+        )
     if row["single_link_campaigns"]:
         said.append(
             f"{wording.plural(row['single_link_campaigns'], 'campaign')} of which only one link "

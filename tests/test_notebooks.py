@@ -153,6 +153,13 @@ def test_every_notebook_draws_the_sample(sample: Ran) -> None:
     }
 
 
+def test_every_page_with_days_names_their_zone(sample: Ran) -> None:
+    """Whose midnight a day begins at is said on each page; the links of a campaign have no days."""
+    said = {name: json.dumps(list(outputs(ran))) for name, ran in sample.items()}
+
+    assert [name for name, text in said.items() if "Asia/Tokyo" not in text] == ["06_links"]
+
+
 def test_every_chart_compiles_with_a_finding_and_its_size(sample: Ran) -> None:
     """Each chart compiles, says a finding and a measure, and sends at most 5,000 clean rows."""
     for spec in (spec for ran in sample.values() for spec in specs(ran)):

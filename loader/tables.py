@@ -508,7 +508,7 @@ def words(listed: pl.DataFrame) -> Html:
         "field": ("Field", _said("field")),
         "word": ("Word", _text("word")),
         "events": ("Events", _count("events")),
-        "first_seen_at": ("First seen (UTC)", _day("first_seen_at")),
+        "first_seen_date": ("First seen", _day("first_seen_date")),
     }
     return _table(listed, columns, left=["field", "word"], name="words")
 

@@ -351,6 +351,17 @@ def test_one_judge_decides_what_is_grave(case: tuple[Con, list[Said]]) -> None:
     }
 
 
+def test_a_word_has_one_first_day() -> None:
+    """The table of words and the warning tell the same day, that of the report zone."""
+    con = database("Asia/Tokyo")
+    put(con, "bounce", id="m", at="2026-03-01 20:00:00", bounce_category="new")
+    refresh(con)
+    (sentence,) = con.sql("select sentence from warnings where topic = 'unknown words'").fetchone()
+
+    assert "first on 2026-03-02" in sentence
+    assert "2026-03-02" in tables.words(frame(con, "unknown_words")).markup
+
+
 # ── one of each ──────────────────────────────────────────────────────────────────────────────
 
 

@@ -146,9 +146,7 @@ warning as (
         'unknown words' as topic,
         'The word ' || unknown.word || ' in ' || unknown.field
         || ' is not known here (' || counted(unknown.events, 'event', 'events')
-        || ', first on '
-        || strftime(report_time(unknown.first_seen_at), '%Y-%m-%d')
-        || '): it is kept' || if(
+        || ', first on ' || unknown.first_seen_date || '): it is kept' || if(
             unknown.field = 'bounce_category',
             ', and bounces with it are classed by their DSN.',
             ', and changes nothing that is computed.'

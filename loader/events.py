@@ -313,8 +313,9 @@ def dsn_code(dsn_status: str | None) -> str | None:
 def read_time(text: str, field: str) -> datetime:
     """Return the moment of a zoned ISO-8601 time as naive UTC, to the microsecond, cut off.
 
-    ``field`` names the field in the reason. Raises ``SetAside`` where the text is not a time
-    between the years 1 and 9999, or has no zone.
+    Of the standard's forms it is the one with hyphens and colons; not a date by weeks or by the
+    day of the year, 24:00 or a leap second. ``field`` names the field in the reason. Raises
+    ``SetAside`` where the text is not such a time of the years 1 to 9999, or has no zone.
     """
     found = _TIME.fullmatch(text)
     if not found:

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -246,16 +246,17 @@ class _Run:
 
     def rebuild(self) -> None:
         """Build the database anew, out of readers' sight, unless that would lose events."""
-        spool = self._settings.spool
+        spool, unread = self._settings.spool, list[SpoolError]()
         had = self._warehouse.known(expired(spool))
-        self._refuse_to_forget(had, {one.name: _end(one) for one in list_segments(spool)})
+        held = {segment.name: _end(segment, unread) for segment in list_segments(spool)}
+        self._refuse_to_forget(had, held, unread)
         self._warehouse.rebuild(lambda: self._load_all(had))
 
     def _load_all(self, had: Mapping[str, int]) -> None:
         self._loaded, self._bytes = Loaded(), 0
         self.once()
         if not self._warehouse.takes_turns:  # else another loader may be at a segment still
-            self._refuse_to_forget(had, self._warehouse.offsets())  # what no length tells: damage
+            self._refuse_to_forget(had, self._warehouse.offsets(), self._unread)
         settle_ties(self._warehouse, self._settings.spool)
 
     def _warn_of_what_is_unread(self) -> None:
@@ -271,14 +272,20 @@ class _Run:
         for sentence in lacking(spool, expired(spool), self._warehouse.offsets()):
             self._warn(sentence)
 
-    def _refuse_to_forget(self, had: Mapping[str, int], held: Mapping[str, int]) -> None:
-        """Raise where more was ``had`` of a segment than is ``held`` of it, both in bytes."""
+    def _refuse_to_forget(
+        self, had: Mapping[str, int], held: Mapping[str, int], unread: Sequence[SpoolError]
+    ) -> None:
+        """Raise where more was ``had`` of a segment than is ``held`` of it, both in bytes.
+
+        ``unread`` is why, where something could not be read.
+        """
         if lost := self._warehouse.elsewhere(had, held):
+            why = f" ({str(unread[0]).removesuffix('.')})" if unread else ""
             raise WarehouseError(
-                f"this spool lacks {plural(lost, 'segment')} of what was loaded, or a part of it, "
-                "and what is rebuilt would lack the events: restore what is missing; or, to go on, "
-                "begin a new warehouse without --rebuild (of a file: delete it and the private one "
-                "beside it)."
+                f"this spool lacks {plural(lost, 'segment')} of what was loaded, or a part of it"
+                f"{why}, and what is rebuilt would lack the events: restore what is missing; or, "
+                "to go on, begin a new warehouse without --rebuild (of a file: delete it and the "
+                "private one beside it)."
             )
 
     def _batches(self, segments: Iterable[Segment]) -> Iterator[list[Block]]:
@@ -319,11 +326,12 @@ def _more(segment: Segment, offset: int) -> int:
         return 1  # why, is told when it is read
 
 
-def _end(segment: Segment) -> int:
-    """Return how many bytes can be read of a segment, as far as looking at it tells."""
+def _end(segment: Segment, unread: list[SpoolError]) -> int:
+    """Return how many bytes a segment has, as far as looking tells; ``unread`` takes why not."""
     try:
         return segment_end(segment)
-    except SpoolError:
+    except SpoolError as error:
+        unread.append(error)
         return 0
 
 

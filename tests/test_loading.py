@@ -512,9 +512,11 @@ def test_rebuild_refuses_to_forget(lost: str, tmp_path: Path) -> None:
     elif lost == "cut and compressed":
         drop(where, "a.jsonl.zst", bytes(packed[:-8]))
 
-    with pytest.raises(WarehouseError, match="lack the events"):
+    with pytest.raises(WarehouseError, match="lack the events") as told:
         ingest(where, rebuild=True)
     assert count(where) == 2
+    is_read = lost in ("gone", "cut")
+    assert ("(segment a.jsonl is not whole zstd data" in str(told.value)) is not is_read
 
 
 @pytest.mark.parametrize("lost", ["missing", "broken"])

@@ -75,6 +75,7 @@ def lab_command(folder: Path, *, browser: bool, host: str, port: int | None) -> 
     """
     return (
         *(sys.executable, "-m", "jupyterlab", f"--config={_CONFIG}"),
+        "--log-level=WARN",  # here too: an extension is told of before the configuration is read
         *(f"--ServerApp.root_dir={folder}", f"--ip={host}"),
         *(() if port is None else (f"--port={port}",)),
         *(() if browser else ("--no-browser",)),

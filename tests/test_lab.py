@@ -138,16 +138,22 @@ def _run(path: Path) -> None:
 
 
 def test_lab_ends_with_the_command_that_opened_it(tmp_path: Path) -> None:
-    """SIGTERM to `loader notebooks` stops JupyterLab too: nothing of it is left behind."""
+    """SIGTERM to `loader notebooks` stops JupyterLab too: nothing of it is left behind.
+
+    Until then it has said the address, and of its extensions nothing.
+    """
     environ = {**os.environ, "LOADER_HOME": str(tmp_path), "JUPYTER_RUNTIME_DIR": str(tmp_path)}
     command = [sys.executable, "-m", "loader", "notebooks", "--no-browser", "--port", "0"]
-    started = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)
-    running = _wait_for(tmp_path, "jpserver-*.json")
-    server = json.loads(running.read_text("utf-8"))["pid"]
+    log = tmp_path / "log"
+    with log.open("wb") as said:
+        started = subprocess.Popen(command, env=environ, stderr=said)
+    running = _wait_for(tmp_path, "jpserver-*-open.html")
+    server = json.loads(_wait_for(tmp_path, "jpserver-*.json").read_text("utf-8"))["pid"]
     started.terminate()
     started.wait(30)
 
     assert server != started.pid
+    assert str(running) in log.read_text("utf-8") and "[I " not in log.read_text("utf-8")
     with pytest.raises(ProcessLookupError):
         os.kill(server, 0)
 

@@ -15,6 +15,7 @@ from loader import shape as shaping
 from loader.batch import Block, Parsed, parse
 from loader.events import Event, Refused
 from loader.shape import Shapes, learn
+from loader.spool import LONGEST_LINE, LongLine
 from tests.provider import CAMPAIGN, CLICK, DELIVERED, MESSAGE, bare, line
 
 DOCUMENTS = int(os.environ.get("LOADER_TEST_DOCUMENTS", "24000"))
@@ -166,9 +167,10 @@ class Author:
             f'{{{head}, "events":[{event},{self._event(comma, colon)}]}}',
             f'{{"received_at": {self._value()},"webhook":"w","event":{event}}}',
             f'{{{head},"body":{json.dumps(event)}}}',
+            f'{{{head},"body":{self._text()},"event":{event}}}',
             f'{{"webhook":{self._value()},"event":{event},"z":{self._value()}}}',
         ]
-        return self.chance.choices(forms, weights=[3, 3, 8, 1, 1, 1, 1])[0]
+        return self.chance.choices(forms, weights=[3, 3, 8, 1, 1, 1, 1, 1])[0]
 
     def _damaged(self, text: bytes) -> bytes:
         if self._oddly(0.2):
@@ -317,15 +319,27 @@ def test_no_line_is_too_much_for_a_pattern(more: dict[str, object]) -> None:
     assert same(parse(blocks, Shapes()), one_by_one(blocks))
 
 
+def test_a_line_that_is_too_long_is_no_event_among_others() -> None:
+    """Such a line is set aside, though what is read of it looks like hundreds of events do."""
+    text = line(DELIVERED)
+    long = Block.of_long("a", 300 * len(text), LongLine("a", 0, text[:-1], LONGEST_LINE + 2))
+    parsed = parse([Block("a", 0, text * 300), long], Shapes())
+
+    assert parsed.refused["reason"].to_list() == ["too_long"]
+    assert parsed.read == [300, 1]
+
+
 def test_places_are_those_of_the_spool() -> None:
     """What is set aside says where its line starts, in every block and beside odd bytes."""
     first, second = b"\xff\n" + line(DELIVERED), line(DELIVERED) + "é\n".encode() + b"nope\n"
-    parsed = parse([Block("a", 0, first), Block("b", 1000, second)], Shapes())
+    blocks = [Block("a", 0, first), Block("b", 1000, second), Block("c", 7, b"no\n")]
+    parsed = parse(blocks, Shapes())
     places = parsed.refused.select("segment", "line_offset", "line").rows()
     start = 1000 + len(line(DELIVERED))
 
-    assert places == [("a", 0, "\\xff"), ("b", start, "é"), ("b", start + 3, "nope")]
-    assert parsed.read == [2, 3]
+    assert places[:3] == [("a", 0, "\\xff"), ("b", start, "é"), ("b", start + 3, "nope")]
+    assert places[3:] == [("c", 7, "no")]
+    assert parsed.read == [2, 3, 1]
 
 
 def test_an_array_is_held_once() -> None:

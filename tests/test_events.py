@@ -255,13 +255,19 @@ def test_a_body_in_base64_is_read() -> None:
 
 
 def test_each_element_of_an_array_is_an_event() -> None:
-    """A signed array is its elements; a bad one is set aside alone, as a line of its own."""
+    """A signed array is its elements; a bad one is set aside alone, as a line of its own.
+
+    Mended, that line is the event that it would have been in the array.
+    """
     good, bad = read_line(line([DELIVERED, OPEN | {"recipient": 1}], key="events"))
 
     assert good == one(line(DELIVERED))
     assert isinstance(bad, Refused)
     assert bad.reason == "wrong_type:recipient"
     assert list(read_line(bad.line)) == [bad]
+    mended = json.loads(bad.line)
+    mended["event"]["recipient"] = OPEN["recipient"]
+    assert one(json.dumps(mended).encode()) == one(line(OPEN))
 
 
 def test_bare_events_have_no_received_at() -> None:
@@ -273,8 +279,9 @@ def test_bare_events_have_no_received_at() -> None:
 
 def test_a_bare_event_may_have_any_field() -> None:
     """What has a kind is an event itself, and no envelope, whatever else it has."""
-    found = one(bare(OPEN | {"event": CLICK, "events": [], "body": 7}))
-    extra = canonical({"event": CLICK, "events": [], "body": 7})
+    more = {"event": CLICK, "events": [], "body": 7, "received_at": 7, "webhook": 7}
+    found = one(bare(OPEN | more))
+    extra = canonical(more)
 
     assert found == Event("open", row(OPEN, webhook=None, received_at=None, extra=extra))
 

@@ -217,8 +217,9 @@ def test_time_tells_no_names(settings: Settings, writer: Writer) -> None:
 def test_api_key_is_wanted_too(client: FlaskClient, settings: Settings) -> None:
     """A right signature without the right API key is answered 403 and nothing is stored."""
     value = sign(EVENT, "secret-of-keyed")
-    for key in ({}, {"X_Api_Key": "open"}, {"X_Api_Key": "Open Sesame"}, {"X_Api_Key": "ä"}):
-        refused(post(client, path="/webhooks/keyed", signature=value, **key), 403)
+    for key in ("", "open", "open sesame!", "Open Sesame", "ä"):
+        wrong = {"X_Api_Key": key} if key else {}
+        refused(post(client, path="/webhooks/keyed", signature=value, **wrong), 403)
     assert lines(settings) == []
     right = {"X_Api_Key": "open sesame"}
     assert post(client, path="/webhooks/keyed", signature=value, **right).status_code == 200

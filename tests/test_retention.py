@@ -15,7 +15,7 @@ import zstandard
 from loader import retention, status
 from loader.errors import SpoolError
 from loader.ingest import ingest
-from loader.retention import expired, retain
+from loader.retention import RECEIPTS, expired, lacking, retain
 from loader.settings import Settings, load_settings
 from loader.signature import sign
 from loader.spool import Segment, Writer, frame, list_segments, read_block, segment_end
@@ -215,8 +215,12 @@ def test_a_full_disk_frees_itself(tmp_path: Path) -> None:
         pytest.skip(f"{error}, so there is no small disk to fill")
 
 
-def test_crash_between_the_two_names(settings: Settings) -> None:
-    """Dying after the compressed file has its name, before the plain one goes, doubles nothing."""
+@pytest.mark.parametrize(("keep_days", "left"), [(None, 1), (0, 0)])
+def test_crash_between_the_two_names(settings: Settings, keep_days: int | None, left: int) -> None:
+    """Dying after the compressed file has its name, before the plain one goes, doubles nothing.
+
+    The next round makes one of them, or none where the segment expires.
+    """
     segment = list_segments(settings.spool)[0]
     whole = text(segment)
     with (
@@ -227,8 +231,29 @@ def test_crash_between_the_two_names(settings: Settings) -> None:
     assert segment.path.exists() and segment.path.with_name(segment.path.name + ".zst").exists()
     assert text(list_segments(settings.spool)[0]) == whole
     assert len(list_segments(settings.spool)) == 3
-    retain(settings.spool, ends(settings.spool), now=NOW, keep_days=None)
+    retain(settings.spool, ends(settings.spool), now=NOW, keep_days=keep_days)
+    assert len([*segment.path.parent.glob(f"{segment.path.name}*")]) == left
     assert not segment.path.exists()
+
+
+@pytest.mark.parametrize("keep_days", [None, 0])
+def test_what_takes_its_place_is_on_disk_before_a_segment_goes(
+    settings: Settings, keep_days: int | None
+) -> None:
+    """The compressed file or the receipt, and its name, are synced while the segment stands."""
+    first, real = list_segments(settings.spool)[0].path, os.fsync
+    synced: set[int] = set()
+
+    def noted(fd: int) -> None:
+        if first.exists():
+            synced.add(os.fstat(fd).st_ino)
+        real(fd)
+
+    with mock.patch.object(os, "fsync", noted):
+        retain(settings.spool, ends(settings.spool), now=NOW, keep_days=keep_days)
+    instead = settings.spool / RECEIPTS if keep_days == 0 else Path(f"{first}.zst")
+    assert not first.exists()
+    assert {instead.stat().st_ino, instead.parent.stat().st_ino} <= synced
 
 
 # ── verify ───────────────────────────────────────────────────────────────────────────────────
@@ -347,6 +372,27 @@ def test_expired_segments_are_not_missed(settings: Settings) -> None:
         retain(settings.spool, loaded, now=later, keep_days=1)
     assert expired(settings.spool) == loaded
     assert verify(settings, loaded).places == []
+
+
+def test_a_segment_that_came_back_is_held_against_the_ledger(settings: Settings) -> None:
+    """One that expired and was restored in part is a finding, whatever its receipt says."""
+    loaded, first = ends(settings.spool), list_segments(settings.spool)[0]
+    kept = first.path.read_bytes()
+    retain(settings.spool, loaded, now=NOW, keep_days=0)
+    first.path.write_bytes(line(0))
+    (found,) = verify(settings, loaded).places
+    assert str(found).startswith(f"{first.name}: the ledger has loaded {len(kept)} bytes of it")
+
+
+def test_what_expired_before_a_warehouse_had_it_all_is_told(settings: Settings) -> None:
+    """A warehouse that has a segment in part only, as an older backup does, lacks the rest."""
+    loaded = ends(settings.spool)
+    retain(settings.spool, loaded, now=NOW, keep_days=0)
+    first, *_ = loaded
+    part = loaded | {first: loaded[first] - 1}
+    assert list(lacking(settings.spool, expired(settings.spool), loaded)) == []
+    (told,) = lacking(settings.spool, expired(settings.spool), part)
+    assert told.startswith("1 segment expired from the spool that this warehouse does not hold")
 
 
 def test_what_should_have_expired_is_told(settings: Settings) -> None:

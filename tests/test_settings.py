@@ -140,6 +140,7 @@ def test_a_secret_is_never_printed(tmp_path: Path) -> None:
         ({"LOADER_TIMEZONE": "Mars/Olympus"}, ""),
         ({"LOADER_SECRETS": "short"}, ""),
         ({"LOADER_API_KEY": "no colon here"}, ""),
+        ({"LOADER_API_KEY": "X-Key: "}, ""),
         ({"LOADER_API_KEY": "X Key: a blank in the name"}, ""),
         ({"LOADER_MAX_BODY": "-5"}, ""),
         ({"LOADER_MAX_BODY": "9" * 5000}, ""),

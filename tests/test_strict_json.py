@@ -31,6 +31,7 @@ REFUSED = {
     '{"a": 1}'.encode("utf-16"): "not_utf8",
     '{"a": 1}'.encode("utf-16-le"): "not_json",
     b"[" * (DEEPEST + 1) + b"]" * (DEEPEST + 1): "too_deep",
+    b'{"a":' * DEEPEST + b"{}" + b"}" * DEEPEST: "too_deep",
     b"[" * 100_000: "too_deep",
     b"{} {}": "trailing_data",
     b"{}\0": "trailing_data",

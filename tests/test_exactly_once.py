@@ -206,6 +206,19 @@ def test_batches_of_one_turn_are_as_if_loaded_one_after_another(
     check(where, lines)
 
 
+@pytest.mark.parametrize("form", [line, bare])
+def test_the_smallest_line_stands_whenever_it_comes(form: Any, born: Path, tmp_path: Path) -> None:
+    """Of lines of one moment the smallest stands, also where no moment is known, load by load."""
+    shutil.copytree(born, tmp_path, dirs_exist_ok=True)
+    where = home(tmp_path)
+    lines = [form(OPEN | {"extra": number}) for number in (2, 1, 3)]
+    for number, text in enumerate(lines):
+        drop(where, f"{number}.jsonl", text)
+        ingest(where)
+
+        check(where, lines[: number + 1])
+
+
 class Loading(RuleBasedStateMachine):
     """Whatever happens on the way, what is published is what the lines say."""
 

@@ -113,16 +113,24 @@ def test_only_the_owner_may_look(tmp_path: Path) -> None:
     assert modes == {True: 0o700, False: 0o600}
 
 
-def test_every_new_directory_is_on_disk(tmp_path: Path) -> None:
-    """However deep a new home is, the entries that lead to a segment are synced, each after it."""
+@pytest.mark.parametrize("made", [False, True])
+def test_every_new_directory_is_on_disk(tmp_path: Path, made: bool) -> None:
+    """However deep a new home is, the entries that lead to a segment are synced, each after it.
+
+    Those of a home that is there too: whoever made it may have died before it was synced.
+    """
     sync, synced = spool.sync_directory, dict[Path, set[str]]()
 
     def noted(directory: Path) -> None:
         synced[directory] = {path.name for path in directory.iterdir()}
         sync(directory)
 
-    home = tmp_path / "a" / "b" / "c" / "home" / "spool"
-    with mock.patch.object(spool, "sync_directory", noted), Writer(home) as writer:
+    above = tmp_path if made else tmp_path / "a" / "b" / "c"
+    home = above / "home" / "spool"
+    if made:
+        (home / "1970-01-01").mkdir(parents=True)
+    noting = mock.patch.object(spool, "sync_directory", noted)
+    with noting, Writer(home, clock=lambda: 0.0) as writer:
         writer.append(b"x\n")
         path = list_segments(home)[0].path
     places = [path, *path.parents][: len(path.relative_to(tmp_path).parts)]

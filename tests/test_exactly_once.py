@@ -206,6 +206,21 @@ def test_batches_of_one_turn_are_as_if_loaded_one_after_another(
     check(where, lines)
 
 
+def test_a_load_that_is_repeated_is_done_once(born: Path, tmp_path: Path) -> None:
+    """Loaded again, as after a commit that nobody confirmed, a batch changes and counts nothing."""
+    shutil.copytree(born, tmp_path, dirs_exist_ok=True)
+    where, lines = home(tmp_path), some_lines(1)
+    data = drop(where, "1.jsonl", *lines).read_bytes()
+    batch = parse([Block("1.jsonl", 0, data)], Shapes())
+    with closing(Warehouse(target_of(where), where.timezone).open()) as warehouse:
+        first, again = warehouse.load(batch), warehouse.load(batch)
+        settle_ties(warehouse, where.spool)
+        warehouse.publish()
+
+    assert first == again
+    check(where, lines)
+
+
 @pytest.mark.parametrize("form", [line, bare])
 def test_the_smallest_line_stands_whenever_it_comes(form: Any, born: Path, tmp_path: Path) -> None:
     """Of lines of one moment the smallest stands, also where no moment is known, load by load."""

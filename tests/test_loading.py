@@ -109,7 +109,10 @@ def test_loading_twice_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_duplicates_that_occurred_years_apart_are_found_together(tmp_path: Path) -> None:
-    """Duplicates are found whatever lies between them, more gaps than are looked at singly too."""
+    """Duplicates are found whatever lies between them, more gaps than are looked at singly too.
+
+    Each is found once, also where it takes the place of what stands.
+    """
     where = home(tmp_path)
     days = [f"20{year}-03-{day:02}T10:00:00Z" for year in (14, 19, 25) for day in range(1, 30, 3)]
     old = [line(DELIVERED | {"timestamp": day}) for day in days]
@@ -117,10 +120,12 @@ def test_duplicates_that_occurred_years_apart_are_found_together(tmp_path: Path)
     ingest(where)
 
     new = [line(DELIVERED | {"timestamp": day.replace("10:", "11:")}) for day in days]
-    drop(where, "again.jsonl", *reversed(old), *new)
+    earlier = [line(DELIVERED | {"timestamp": day}, "2026-11-22T07:00:00Z") for day in days[::2]]
+    drop(where, "again.jsonl", *reversed(old), *earlier, *new)
     done = ingest(where)
 
-    assert (done.inserted, done.duplicates) == (len(days), len(days))
+    assert (done.inserted, done.duplicates) == (len(days), len(days) + len(earlier))
+    assert count(where) == 2 * len(days)
 
 
 def test_a_torn_line_is_loaded_once_it_is_whole(tmp_path: Path) -> None:
@@ -477,6 +482,44 @@ def test_a_directory_that_cannot_be_read_is_an_alarm(
     assert b"loader_spool_segments 1.0" in Metrics().render(where.spool)
     monkeypatch.undo()
     assert ingest(where).inserted == 1
+
+
+def test_a_tie_waits_for_what_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which of two lines stands is not said while one of them may be where nobody can read."""
+    where, real = home(tmp_path), os.scandir
+    (where.spool / "closed").mkdir()
+    drop(where, "closed/a.jsonl", line(OPEN | {"extra": 1}))
+    ingest(where)
+    drop(where, "b.jsonl", line(OPEN | {"extra": 2}))
+
+    def scandir(path: Path) -> Any:
+        if path.name == "closed":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path)
+
+    monkeypatch.setattr("loader.spool.os.scandir", scandir)
+    with pytest.raises(SpoolError, match="closed cannot be read"):
+        ingest(where)
+    monkeypatch.undo()
+    ingest(where)
+    assert query.ask(where, "select extra from open").rows() == [('{"extra":1}',)]
+
+
+def test_a_tie_is_found_behind_a_line_that_is_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two lines the right one stands also where a retry loads it from behind such a line."""
+    where, long = home(tmp_path), b" " * (3 * LONGEST_LINE) + b"\n"
+    smaller = {"extra": 1} | OPEN | {"sender": 7}
+    drop(where, "a.jsonl", line({"extra": 2} | OPEN))
+    drop(where, "b.jsonl", line(CLICK | {"sender": 7}), long, line(smaller))
+    ingest(where)
+    let_any_sender(monkeypatch)
+
+    assert retry(where)["retried"]["inserted"] == 1
+    assert query.ask(where, "select extra from open").rows() == [('{"extra":1}',)]
 
 
 def test_an_empty_spool_in_the_place_of_a_disk_is_told(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from loader import leads
+from loader import charts, leads
 from loader.assets import asset
 from loader.ingest import ingest
 from loader.settings import Settings, load_settings
@@ -22,6 +22,7 @@ from tests.conftest import namespace, require
 NOTEBOOKS = sorted(asset("notebooks").glob("*.ipynb"))
 HOSTILE = "</script><img src=x onerror=window.pwned=1><script>window.pwned=1</script>"
 BROWSER = Path(__file__).with_name("browser.py")
+Events = list[dict[str, Any]]
 
 
 def settings_of(home: Path) -> Settings:
@@ -70,6 +71,19 @@ def event(kind: str, person: int, hour: int, campaign: str | None, **more: Any) 
         **named,
         **more,
     }
+
+
+def sent(campaign: str | None, people: int, hour: int, bounced: int = 0, **more: Any) -> Events:
+    """A campaign to so many people, of whom the first ``bounced`` never got it."""
+    kinds = ["bounce" if person < bounced else "delivered" for person in range(people)]
+    return [event(kind, person, hour, campaign, **more) for person, kind in enumerate(kinds)]
+
+
+def finding(drawn: Any) -> str:
+    """Title and subtitle of a chart, or the sentence in its place."""
+    if not hasattr(drawn, "to_dict"):
+        return repr(drawn)
+    return " ".join(charts.said(drawn.to_dict()["title"]))
 
 
 def rows(con: duckdb.DuckDBPyConnection, view: str, campaign: str | None = None) -> pl.DataFrame:

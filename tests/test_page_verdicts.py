@@ -9,30 +9,19 @@ import polars as pl
 import pytest
 
 from loader import charts, leads, page, query, tables, wording
-from tests.pages import event, head, loaded_home, rows
+from tests.pages import Events, event, finding, head, loaded_home, rows, sent
 
-Events = list[dict[str, Any]]
 DAY = 24
 
 
 def mail(campaign: str | None, day: int, people: int, bounced: int = 0, **more: Any) -> Events:
     """A campaign of one day, of which so many bounced."""
-    return [
-        event("bounce" if n < bounced else "delivered", n, day * DAY, campaign, **more)
-        for n in range(people)
-    ]
+    return sent(campaign, people, day * DAY, bounced, **more)
 
 
 def opens(campaign: str, day: int, people: range, **more: Any) -> Events:
     """One open of each of so many people, an hour after the campaign."""
     return [event("open", n, day * DAY + 1, campaign, **more) for n in people]
-
-
-def finding(drawn: Any) -> str:
-    """Title and subtitle of a chart, or the sentence in its place."""
-    if not hasattr(drawn, "to_dict"):
-        return repr(drawn)
-    return " ".join(charts.said(drawn.to_dict()["title"]))
 
 
 def before_now(hours: float) -> str:
@@ -221,27 +210,6 @@ def test_one_test_mail_squeezes_no_plot(varied: duckdb.DuckDBPyConnection) -> No
     assert sizes.max() > 1270  # type: ignore[operator]
 
 
-def test_one_link_is_said_where_clicks_are_ranked() -> None:
-    """A campaign that leads by clicks on its only link is told with that."""
-    frame = pl.DataFrame(
-        {
-            "campaign_id": ["a", "b"],
-            "campaign_name": ["Anna", "Ben"],
-            "sent_date": [date(2025, 11, 1)] * 2,
-            "measure": ["click", "click"],
-            "rate": [0.3, 0.1],
-            "rate_lo": [0.28, 0.08],
-            "rate_hi": [0.32, 0.12],
-            "is_small": [False, False],
-            "urls": [1, 4],
-        }
-    )
-
-    assert "Anna (on one link) was clicked most" in finding(
-        charts.forest(frame, "click", "b", "24 h")
-    )
-
-
 # ── bounces ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -328,20 +296,6 @@ def test_reasons_that_are_as_common_are_told_together(tmp_path: Path) -> None:
     assert "bad-mailbox and 1 other reason are the commonest, each: 3 of 6" in finding(
         charts.bounces(total)
     )
-
-
-# ── recipients and checks ────────────────────────────────────────────────────────────────────
-
-
-def test_each_recipient_has_one_reason(tmp_path: Path) -> None:
-    """The reasons to stop writing add up to the recipients to stop writing to."""
-    events = mail("c", 0, 6, bounced=4, bounce_category="bad-mailbox")
-    events += [event("complaint", n, 2, "c") for n in range(2)]
-    events += [event("subscription_changed", 5, 2, "c", change="unsubscribe")]
-    row = rows(query.connect(loaded_home(tmp_path, events)), "list_health").row(0, named=True)
-    reasons = ("hard_bounced", "repeatedly_bounced", "unsubscribed", "complained")
-
-    assert sum(row[name] for name in reasons) == row["to_suppress"] == 5
 
 
 def test_small_shares_do_not_jump() -> None:

@@ -6,12 +6,10 @@ select
     recipient_key(recipient) as recipient,
     campaign_id,
     sender,
-    null as url,
-    null as change,
     occurred_at,
     received_at,
 from open
-union all
+union all by name
 select
     'click' as kind,
     message_key,
@@ -19,31 +17,27 @@ select
     campaign_id,
     sender,
     url,
-    null as change,
     occurred_at,
     received_at,
 from click
-union all
+union all by name
 select
     'subscription_changed' as kind,
     message_key,
     recipient_key(recipient) as recipient,
     campaign_id,
     sender,
-    null as url,
     word_key(change) as change,
     occurred_at,
     received_at,
 from subscription_changed
-union all
+union all by name
 select
     'complaint' as kind,
     message_key,
     recipient_key(recipient) as recipient,
     campaign_id,
     sender,
-    null as url,
-    null as change,
     occurred_at,
     received_at,
 from other_event

@@ -586,43 +586,28 @@ def test_what_has_expired_outlives_the_private_file(lost: str, tmp_path: Path) -
         ingest(where, rebuild=True)
 
 
-@pytest.mark.parametrize("private", ["broken", "new"])
-def test_a_rebuild_asks_the_receipts_too(private: str, tmp_path: Path) -> None:
-    """What has expired is missed by a rebuild also where the file that can be read is older."""
+@pytest.mark.parametrize(
+    ("published", "private"), [("older", "new"), ("older", "broken"), ("broken", "broken")]
+)
+def test_a_rebuild_asks_the_receipts_too(published: str, private: str, tmp_path: Path) -> None:
+    """What has expired is missed though no file tells of it; a new warehouse is a decision."""
     where = home(tmp_path)
     ingest(where)
-    older = Path(where.warehouse).read_bytes()
+    forms = {"older": Path(where.warehouse).read_bytes(), "broken": b"broken" * 1000}
     path = drop(where, "a.jsonl", line(moment(1)))
     ingest(where)
     path.unlink()
     (where.spool / "expired.log").write_text('{"segment": "a.jsonl", "bytes": 300}\n')
     drop(where, "b.jsonl", line(moment(2)))
-    Path(where.warehouse).unlink()
-    Path(where.warehouse).write_bytes(older)
-    private_path(Path(where.warehouse)).unlink()
-    if private == "broken":
-        private_path(Path(where.warehouse)).write_bytes(b"broken" * 1000)
-
-    with pytest.raises(WarehouseError, match="this spool lacks 1 segment of"):
-        ingest(where, rebuild=True)
-
-
-def test_without_any_warehouse_the_receipts_tell_what_is_gone(tmp_path: Path) -> None:
-    """A rebuild of files that do not open asks what has expired; a new warehouse is a decision."""
-    where = home(tmp_path)
-    path = drop(where, "a.jsonl", line(moment(1)))
-    drop(where, "b.jsonl", line(moment(2)))
-    ingest(where)
-    path.unlink()
-    (where.spool / "expired.log").write_text('{"segment": "a.jsonl", "bytes": 300}\n')
-    files = private_path(Path(where.warehouse)), Path(where.warehouse)
-    for file in files:
+    files = Path(where.warehouse), private_path(Path(where.warehouse))
+    for file, form in zip(files, (published, private), strict=True):
         file.unlink()
-        file.write_bytes(b"broken" * 1000)
+        if form in forms:
+            file.write_bytes(forms[form])
     with pytest.raises(WarehouseError, match="this spool lacks 1 segment of"):
         ingest(where, rebuild=True)
     for file in files:
-        file.unlink()
+        file.unlink(missing_ok=True)
 
     assert ingest(where).inserted == 1
 

@@ -18,6 +18,7 @@ from loader import charts, notebook, numbers, page, palette, query, report, tabl
 from loader.ingest import ingest
 from loader.kernel import kernel_environment
 from loader.settings import Settings
+from tests.marts import database, put, refresh
 from tests.pages import NOTEBOOKS, event, hostile_home, loaded_home, sample_home, settings_of
 
 LIMIT = 5_000
@@ -91,12 +92,19 @@ def test_a_notebook_holds_no_machinery_and_no_arithmetic(path: Path) -> None:
         assert not re.search(r"\b(sum|count|avg|median|rate)\s*\(|/", asked), asked
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_no_prose_repeats_a_threshold(path: Path) -> None:
-    """What is too few, or old enough, a page asks of the thresholds in force: no words say it."""
-    prose = " ".join(markdown(path))
+def test_prose_says_thresholds_as_they_are_set() -> None:
+    """What is too few, or old enough, prose says with the numbers that the marts go by."""
+    con = database()
+    put(con, "delivered", id="a", at="2026-03-01 08:00:00")
+    refresh(con)
+    known = con.sql("select value, unit from metric_threshold").fetchall()
+    known += con.sql("select distinct days, 'days' from period_measure").fetchall()
+    prose = " ".join(cell for path in NOTEBOOKS for cell in markdown(path))
+    said = re.findall(r"(\d+) (hours|messages|days|URLs|seconds)\b", prose)
+    below = re.findall(r"[Bb]elow (\d[\d.]*\d)", prose)
 
-    assert not re.findall(r"\d+ (?:h|hours|days|messages|seconds|URLs)\b|(?:below|from) \d+", prose)
+    assert {(float(value), unit.lower()) for value, unit in said} <= set(known)
+    assert set(map(float, below)) <= {value for value, _unit in known}
 
 
 def test_the_first_page_has_every_page_and_threshold(sample: Ran) -> None:

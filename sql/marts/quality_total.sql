@@ -110,8 +110,8 @@ checked as (
         {
             'n': 11, 'name': 'events ahead of the clock', 'k': ahead_events,
             'of': events, 'low': null, 'high': 'any',
-            'meaning':
-                'over an hour in the future: one clock is wrong, and ages with it',
+            'meaning': 'more than ' || cast(threshold('ahead_hours') as integer)
+                || ' h in the future: one clock is wrong, and ages with it',
         },
     ]) as part
     from volume

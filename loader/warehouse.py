@@ -93,6 +93,7 @@ class Warehouse:
         Whoever calls has the turn to load. Raises ``WarehouseError`` when it cannot be opened.
         """
         self._target.open(self._prepare)
+        self._refuse_other_columns()
         self._recall()
         return self
 
@@ -275,6 +276,17 @@ class Warehouse:
             apply_sql(self._con, self._timezone)
         else:
             self._target.commit(lambda: apply_sql(self._con, self._timezone, shared=True))
+
+    def _refuse_other_columns(self) -> None:
+        """Raise where another version made the tables of events, of which it knew other fields."""
+        for table in TABLES:
+            (described,) = self._rows(f"select list(column_name) from (describe {table})")[0]
+            if set(described) != set(schema(table)) - set(PLACES):
+                raise WarehouseError(
+                    f"the table {table} was made by a version that knew other fields of events: "
+                    "loader ingest --rebuild makes a file anew from the spool; of a lake, begin a "
+                    "new one."
+                )
 
     def _load_once(self, batches: Sequence[Parsed], started: datetime) -> Loaded:
         left = self._left(batches)

@@ -760,6 +760,21 @@ def test_a_broken_private_file_is_told_and_rebuilt(tmp_path: Path) -> None:
     assert count(where) == 1
 
 
+def test_tables_of_another_version_are_told_and_rebuilt(tmp_path: Path) -> None:
+    """Where a table lacks a field of this version, or has one more, that is one sentence."""
+    where = home(tmp_path)
+    drop(where, "a.jsonl", line(CLICK), line(CLICK | {"url": "https://example.com/2"}))
+    ingest(where)
+    for change in ("drop column url", "add column user_agent varchar"):
+        with rewritten(where) as con:
+            con.execute(f"alter table click {change}")
+        with pytest.raises(WarehouseError, match=r"click was made by .* --rebuild"):
+            ingest(where)
+        ingest(where, rebuild=True)
+
+        assert count(where, "click where url is not null") == 2
+
+
 def test_retry_after_a_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was set aside is loaded once it can be read, and the ledger's sums stay true."""
     where = home(tmp_path)

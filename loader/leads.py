@@ -1,4 +1,4 @@
-"""Frames of marts → the head of each page: its title, and the answer in one sentence."""
+"""Frames of marts → the first and the last words of each page: its answer, and its limits."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta

@@ -1,4 +1,4 @@
-"""Numbers → the words of a page: one way to write a count, a rate, an age and an interval.
+"""Numbers and names → words, one way to write each: on a page, and where it steers no terminal.
 
 Nothing is computed here that a reader could mistake for a metric: values come from the marts and
 are only written down. A missing value is an en dash everywhere.
@@ -59,7 +59,7 @@ def age(hours: float | None) -> str:
         return MISSING
     if hours < 1:
         return f"{hours * 60:.0f} min"
-    if hours < 72:  # the age at which rates are comparable is told in hours too
+    if hours < 72:  # the first days of a campaign, in which its rates rise, are told in hours
         return f"{hours:.1f} h".replace(".0 h", " h") if hours < 10 else f"{hours:.0f} h"
     return f"{hours / 24:.0f} days"
 

@@ -627,8 +627,9 @@ def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame, measure: str) -> 
     small = pl.col("is_small") & (pl.col("outside") == "no")
     band = pl.when(small).then(pl.lit(_FEW)).otherwise(pl.col("outside").replace_strict(_BAND))
     named = drawn.with_columns(band=band)
-    x = _size(known, "attempted" if measure == "bounce" else "accepted")
-    lines = _limit_lines(limits.filter(pl.col("measure") == measure), first["pooled_rate"], x)
+    limits = limits.filter(pl.col("measure") == measure)
+    x = _size(limits, "attempted" if measure == "bounce" else "accepted")
+    lines = _limit_lines(limits, first["pooled_rate"], x)
     layers = [*lines, _dots(named, x, word, _top_of(known)), *_names(known, odd, x)]
     return _whole(alt.layer(*layers, title=title).properties(width=WIDTH - 90, height=270))
 
@@ -682,9 +683,9 @@ def since(campaigns: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
     return campaigns.filter(pl.col("sent_date").is_between(days["day"].min(), days["day"].max()))
 
 
-def _size(known: pl.DataFrame, unit: str) -> alt.X:
-    """The size of a campaign on a log scale with room for the dots at its ends."""
-    low, high = float(known["size"].min() or 1) / 1.15, float(known["size"].max() or 1) * 1.15  # type: ignore[arg-type]
+def _size(limits: pl.DataFrame, unit: str) -> alt.X:
+    """The size of a campaign on a log scale, from where limits begin to where they end."""
+    low, high = limits.select(pl.col("size").min(), high=pl.col("size").max()).row(0)
     short = "datum.value < 1000 ? datum.value : format(datum.value, '~s')"
     return alt.X(
         "size:Q",

@@ -133,9 +133,10 @@ def test_two_rates(empty: duckdb.DuckDBPyConnection) -> None:
 
 @pytest.mark.parametrize("level", [95, 99])
 def test_prediction_reach(empty: duckdb.DuckDBPyConnection, level: int) -> None:
-    """How far one more value may lie is told by scipy's Student's t, of two to twelve values."""
+    """How far one more value may lie is told by scipy's Student's t, of two to all peers."""
     query = "select prediction_reach(n * n, $level) from range($values) as values (n)"
-    for values in range(2, 13):
+    peers = (asset("sql") / "marts" / "campaign_peer.sql").read_text("utf-8")
+    for values in range(2, int(peers.rpartition("between 1 and ")[2].rstrip(";\n")) + 1):
         spread = stats.tstd([n * n for n in range(values)]) * sqrt(1 + 1 / values)
         reach = stats.t.ppf(0.5 + level / 200, values - 1) * spread
         found = empty.execute(query, {"level": level, "values": values}).fetchall()

@@ -1025,8 +1025,9 @@ def telling(known: pl.DataFrame) -> dict[str, Any] | None:
     It is of the newest campaign that has enough reactions, of a comparable one if there is.
     """
     told = known.filter(~pl.col("is_small"))
-    told = told.sort(pl.col("maturity") != "comparable", maintain_order=True)
-    return next(told.iter_rows(named=True), None)
+    if told.is_empty():
+        return None
+    return told.sort(pl.col("maturity") != "comparable", maintain_order=True).row(0, named=True)
 
 
 def _soon(row: dict[str, Any] | None, kind: str) -> str:

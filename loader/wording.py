@@ -61,7 +61,7 @@ def age(hours: float | None) -> str:
         return f"{hours * 60:.0f} min"
     if hours < 72:  # the first days of a campaign, in which its rates rise, are told in hours
         return f"{hours:.1f} h".replace(".0 h", " h") if hours < 10 else f"{hours:.0f} h"
-    return f"{hours / 24:.0f} days"
+    return f"{hours / 24:,.0f} days"
 
 
 def hour(number: int) -> str:

@@ -1006,8 +1006,10 @@ def test_one_wrong_clock_makes_no_night_a_gap(con: duckdb.DuckDBPyConnection, wr
     put(con, "delivered", id="wrong", at=wrong)
     arriving(con, "2026-03-30", "hour(moment) between 8 and 19 and isodow(moment) < 6")
     gaps = con.sql("select cast(silent_from as varchar) from event_gap").fetchall()
+    (sentence,) = one(con, "select list(sentence) from warnings where topic = 'gap'") or [""]
 
     assert gaps == [(wrong,)] * (wrong < "2026")
+    assert ("of 492,344.0 hours" in sentence) is (wrong < "2026")
 
 
 def test_warnings_of_one_kind_are_few(con: duckdb.DuckDBPyConnection) -> None:

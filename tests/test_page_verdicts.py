@@ -81,6 +81,7 @@ def test_a_clock_that_is_wrong_is_named(tmp_path: Path) -> None:
     assert "last delivered 50 h ahead of this machine" in top
     assert "lies 50 h ahead of this machine's clock: one of the clocks is wrong" in known
     assert wording.ago(-3) == "3 h ahead of this machine's clock"
+    assert wording.ago(24 * 2_912_113) == "2,912,113 days ago"
 
 
 def test_an_old_file_tells_no_more_than_it_holds(tmp_path: Path) -> None:

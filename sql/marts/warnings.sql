@@ -132,7 +132,7 @@ warning as (
         'gap' as topic,
         counted(gaps, 'gap', 'gaps')
         || ' in the event stream; the longest, of '
-        || round(longest_hours, 1) || ' hours, began at '
+        || format('{:,.1f}', round(longest_hours, 1)) || ' hours, began at '
         || strftime(report_time(longest_from), '%Y-%m-%d %H:%M') || ' '
         || report_timezone() || ', where events usually come every '
         || round(usual_hours, 2) || ' hours: if the receiver was down, what it missed '
@@ -233,7 +233,7 @@ warning as (
         'The newest event is ' || if(
             silent_hours < 72,
             cast(cast(floor(silent_hours) as bigint) as varchar) || ' hours old.',
-            cast(cast(floor(silent_hours / 24) as bigint) as varchar) || ' days old.'
+            format('{:,}', cast(floor(silent_hours / 24) as bigint)) || ' days old.'
         ) as sentence,
     from latest
     where silent_hours >= 24

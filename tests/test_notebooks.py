@@ -168,6 +168,22 @@ def test_every_page_with_days_names_their_zone(sample: Ran) -> None:
     assert [name for name, text in said.items() if "Asia/Tokyo" not in text] == ["06_links"]
 
 
+def test_days_in_charts_are_those_of_the_report(sample: Ran) -> None:
+    """A day is drawn as the midnight of whoever looks, so that no browser's zone moves it."""
+    days = [
+        value
+        for ran in sample.values()
+        for spec in specs(ran)
+        for rows in spec["datasets"].values()
+        for row in rows
+        for field, value in row.items()
+        if field in {"day", "sent_date"} and '"temporal"' in json.dumps(spec)
+    ]
+
+    assert len(days) > 100
+    assert {day[10:] for day in days} == {"T00:00:00"}
+
+
 def test_every_chart_compiles_with_a_finding_and_its_size(sample: Ran) -> None:
     """Each chart compiles, says a finding and a measure, and sends at most 5,000 clean rows."""
     for spec in (spec for ran in sample.values() for spec in specs(ran)):

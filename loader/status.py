@@ -157,9 +157,10 @@ _LAST_LOAD = f"""
     select max(finished_at) as finished_at, {_COUNTS}
     from ingest_ledger
     group by started_at
-    order by started_at desc
+    order by max(rowid) desc
     limit 1
 """
+"""The load that was written last, whatever the clock has been set to since."""
 
 
 def _reasons(con: duckdb.DuckDBPyConnection) -> dict[str, int]:

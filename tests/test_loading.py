@@ -963,6 +963,22 @@ def test_the_last_load_is_told_whole(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert status(where)["last_load"]["read"] == 27
 
 
+def test_a_clock_that_was_put_back_hides_no_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last load is the one that was written last, though one before has a later time."""
+    where = home(tmp_path)
+    drop(where, "a.jsonl", line(moment(0)))
+    with monkeypatch.context() as wrong:
+        wrong.setattr("loader.warehouse._now", lambda: datetime(2099, 1, 1))
+        ingest(where)
+    drop(where, "b.jsonl", line(moment(1)), line(moment(2)))
+    ingest(where)
+
+    assert status(where)["last_load"]["read"] == 2
+    assert 0 <= query.ask(where, "select load_age_hours from freshness").item() < 1
+
+
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Los_Angeles"])
 def test_every_moment_has_a_day(zone: str, tmp_path: Path) -> None:
     """Events at the ends of the calendar stop no page, east or west of Greenwich."""

@@ -382,8 +382,8 @@ def test_how_old_what_is_loaded_is() -> None:
     put(con, "open", id="lost", at="2026-03-02 10:00:00")
     con.execute("insert into quarantine by name select 'not_json' as reason")
     for finished, received, duplicates in (
-        ("2026-04-01 09:00:00", "2026-03-31 12:00:00", 2),
         ("2026-04-01 06:00:00", "2026-04-01 02:00:00", 3),
+        ("2026-04-01 09:00:00", "2026-03-31 12:00:00", 2),
     ):
         con.execute(
             "insert into ingest_ledger by name select $1::timestamp as finished_at, "

@@ -14,7 +14,7 @@ with volume as (
 
 loaded as (
     select
-        max(finished_at) as last_load_at,
+        arg_max(finished_at, rowid) as last_load_at,
         max(last_received_at) as last_received_at,
     from ingest_ledger
 ),

@@ -796,6 +796,20 @@ def test_retry_after_a_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert [query.ask(where, f"from {table} order by all").rows() for table in KEPT] == kept
 
 
+def test_a_line_that_holds_more_than_it_seemed_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where one line of the quarantine is read as two events, the ledger counts both, no less."""
+    where = home(tmp_path)
+    drop(where, "a.jsonl", line([OPEN, CLICK], key="events"))
+    monkeypatch.setattr(events, "_is_array", lambda _held: False)
+    ingest(where)
+    monkeypatch.undo()
+
+    assert retry(where)["retried"] == {"read": 1, "inserted": 2, "duplicates": 0, "quarantined": 0}
+    assert query.ask(where, LEDGER).rows() == [(2, 2, 0, 0)]
+
+
 def test_retry_of_what_has_expired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines whose segment is gone keep reason and place until they can be read, each its own."""
     where = home(tmp_path)

@@ -2,16 +2,21 @@
 
 from datetime import datetime
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import duckdb
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from loader import query
 from loader.events import message_key
+from loader.ingest import ingest
 from loader.refresh import refresh as run_refresh
 from loader.refresh import refresh_steps
 from tests.marts import KEPT, database, put, refresh, rows
+from tests.provider import DELIVERED, drop, home, line
 
 KEYS = [f"<{digit}35026fa-0b4d-4fb3-a92c-8193ac2636b8@mail.example>" for digit in range(4)]
 PEOPLE = ["ann@gmail.com", "Ann@Gmail.com", "ben@web.de"]
@@ -279,3 +284,24 @@ def test_what_other_rules_kept_is_made_anew() -> None:
 
     assert refresh(con)
     assert not refresh(con)
+
+
+@pytest.mark.parametrize("others", [200, 5], ids=["a small part", "a large part"])
+def test_what_loads_tell_is_enough(others: int, tmp_path: Path) -> None:
+    """After small loads what is kept is what a rebuild makes.
+
+    Also of an event that takes the place of another, at once or once a tie is settled.
+    """
+    where = home(tmp_path)
+    strangers = [DELIVERED | {"message_id": f"<{n}@shop.example>"} for n in range(others)]
+    drop(where, "0.jsonl", *map(line, strangers))
+    ingest(where)
+    for number, (campaign, second) in enumerate([("C", 3), ("B", 2), ("A", 2)], start=1):
+        text = line(DELIVERED | {"campaign": {"id": campaign}}, f"2026-11-23T07:00:0{second}Z")
+        drop(where, f"{number}.jsonl", text)
+        ingest(where)
+    with query.connect(where) as con:
+        found = kept(con)
+    ingest(where, rebuild=True)
+    with query.connect(where) as con:
+        assert found == kept(con)

@@ -151,6 +151,29 @@ def test_files_are_for_their_owner(empty: Settings) -> None:
     assert stat.S_IMODE(published.stat().st_mode) == 0o444
 
 
+def test_a_file_is_on_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both files are synced, then named, then their directory is: no power failure leaves half."""
+    where, sync = home(tmp_path), os.fsync
+    files = Path(where.warehouse), private_path(Path(where.warehouse))
+    synced: list[tuple[int, set[int]]] = []
+
+    def inode(path: Path) -> int:
+        return path.stat().st_ino
+
+    def noted(fd: int) -> None:
+        synced.append((os.fstat(fd).st_ino, {inode(file) for file in files if file.exists()}))
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    ingest(where)
+
+    for file in files:
+        assert [named for one, named in synced if one == inode(file) and inode(file) not in named]
+        assert [named for one, named in synced if one == inode(tmp_path) and inode(file) in named]
+
+
 def test_an_open_reader_keeps_what_it_sees(tmp_path: Path) -> None:
     """A connection held through a publication keeps its rows; a new one sees the new ones."""
     where = home(tmp_path)

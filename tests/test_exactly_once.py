@@ -29,7 +29,7 @@ from loader.shape import Shapes
 from loader.target import target_of
 from loader.ties import settle_ties
 from loader.warehouse import Warehouse
-from tests.provider import BOUNCE, CLICK, DELIVERED, OPEN, bare, drop, home, line
+from tests.provider import BOUNCE, CLICK, DELIVERED, OPEN, SHORT_BOUNCE, bare, drop, home, line
 
 EXAMPLES = int(os.environ.get("LOADER_TEST_EXAMPLES", "6"))
 STEPS = int(os.environ.get("LOADER_TEST_STEPS", "12"))
@@ -123,7 +123,7 @@ def check(where: Settings, lines: list[bytes]) -> None:
 
 
 # Few values of everything, so that duplicates, ties and replacements come by themselves.
-KINDS = (DELIVERED, OPEN, BOUNCE, DELIVERED | {"kind": "complaint"})
+KINDS = (DELIVERED, OPEN, BOUNCE, SHORT_BOUNCE, DELIVERED | {"kind": "complaint"})
 MOMENTS = ("2026-11-23T07:00:00.000001Z", "2026-11-23T07:00:00.000002Z", "2026-11-22T07:00:00Z")
 RECIPIENTS = ("user@example.com", " User@Example.com ", "İ@example.com", "i̇@example.com")
 SENDERS = ("a@example.com", "b@other.example", "c")
@@ -175,6 +175,7 @@ def test_order_and_batches_leave_no_trace(seed: int, born: Path, tmp_path: Path)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ingesting, "BATCH_BYTES", chance.choice([1, 5000, 2**25]))
             patch.setattr(deduping, "_AT_ONCE", chance.choice([1, 20, 2**14]))
+            patch.setattr("loader.ties.TIES_AT_ONCE", chance.choice([1, 200_000]))
             ingest(where)
 
         check(where, lines[:loaded])

@@ -259,12 +259,7 @@ def test_the_log_of_an_older_file_is_not_replayed(tmp_path: Path) -> None:
     ingest(where)
     published = Path(where.warehouse)
     published.chmod(0o600)
-    con = duckdb.connect(str(published))
-    con.execute("set checkpoint_threshold = '1GB'")
-    con.execute("insert into delivered by name select 'x' as recipient")
-    left = wal(published).read_bytes()
-    con.close()
-    wal(published).write_bytes(left)
+    leave_log(published)
     drop(where, "a.jsonl", line(moment(2)))
     ingest(where)
 
@@ -272,6 +267,15 @@ def test_the_log_of_an_older_file_is_not_replayed(tmp_path: Path) -> None:
     assert query.ask(where, "select distinct recipient from delivered").rows() == [
         ("user@example.com",)
     ]
+
+
+def leave_log(database: Path) -> None:
+    """Leave a write-ahead log beside ``database``, as who is killed after a commit does."""
+    with duckdb.connect(str(database)) as con:
+        con.execute("set checkpoint_threshold = '1GB'")
+        con.execute("insert into delivered by name select 'x' as recipient")
+        left = wal(database).read_bytes()
+    wal(database).write_bytes(left)
 
 
 def test_readers_and_a_killed_loader_never_meet(tmp_path: Path) -> None:
@@ -562,9 +566,13 @@ def test_an_empty_spool_in_the_place_of_a_disk_is_told(tmp_path: Path) -> None:
     assert not [sentence for sentence in status(where)["warnings"] if "lacks" in sentence]
 
 
+@pytest.mark.parametrize("broken", [False, True])
 @pytest.mark.parametrize("lost", ["gone", "cut", "damaged", "cut and compressed"])
-def test_rebuild_refuses_to_forget(lost: str, tmp_path: Path) -> None:
-    """A rebuild that would lose events of a segment that is not whole any more does not happen."""
+def test_rebuild_refuses_to_forget(lost: str, broken: bool, tmp_path: Path) -> None:
+    """A rebuild that would lose events of a segment that is not whole any more does not happen.
+
+    Also where only the published file can still tell of it.
+    """
     where = home(tmp_path)
     path = drop(where, "a.jsonl", line(moment(1)), line(moment(2)))
     ingest(where)
@@ -577,6 +585,8 @@ def test_rebuild_refuses_to_forget(lost: str, tmp_path: Path) -> None:
         drop(where, "a.jsonl.zst", bytes(packed))
     elif lost == "cut and compressed":
         drop(where, "a.jsonl.zst", bytes(packed[:-8]))
+    if broken:
+        private_path(Path(where.warehouse)).write_bytes(b"broken" * 1000)
 
     with pytest.raises(WarehouseError, match="lack the events") as told:
         ingest(where, rebuild=True)
@@ -771,16 +781,23 @@ def rewritten(where: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def test_a_broken_private_file_is_told_and_rebuilt(tmp_path: Path) -> None:
-    """A database that does not open is one sentence, which names the way out, and that works."""
+    """A database that does not open is one sentence, which names the way out, and that works.
+
+    What is left of its log does not reach the one that is made anew.
+    """
     where = home(tmp_path)
     drop(where, "a.jsonl", line(moment(1)))
     ingest(where)
-    private_path(Path(where.warehouse)).write_bytes(b"broken" * 1000)
+    private = private_path(Path(where.warehouse))
+    leave_log(private)
+    private.write_bytes(b"broken" * 1000)
 
     with pytest.raises(WarehouseError, match="--rebuild"):
         ingest(where)
     ingest(where, rebuild=True)
-    assert count(where) == 1
+    drop(where, "a.jsonl", line(moment(2)))
+    ingest(where)
+    assert count(where) == 2
 
 
 def test_tables_of_another_version_are_told_and_rebuilt(tmp_path: Path) -> None:

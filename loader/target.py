@@ -319,7 +319,6 @@ class FileTarget:
         # A crash while DuckDB creates a file can leave one that does not open.
         aside = self._path.with_name(f"{self._path.name}.born")
         _remove_all(aside)
-        wal(self._path).unlink(missing_ok=True)
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self._path == private_path(self._published) and self._published.exists():
             # What has expired from the spool may stand nowhere else.

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,7 +38,9 @@ from loader.retention import expired
 from loader.settings import LARGEST_BODY, Settings
 from loader.spool import BEGINNING, LONGEST_LINE, Segment, frame
 from loader.status import published_offsets, sentences, status
+from loader.target import target_of
 from loader.verify import verify
+from loader.warehouse import Warehouse
 from tests.marts import comments
 from tests.provider import CLICK, DELIVERED, OPEN, bare, drop, home, large, line
 
@@ -422,6 +424,18 @@ def test_the_second_loader_names_the_first(tmp_path: Path, monkeypatch: pytest.M
         ingest(where)
 
     assert f"process {os.getpid()} (loader ingest, since " in str(told.value)
+
+
+def test_nobody_else_opens_the_private_file(tmp_path: Path) -> None:
+    """While a loader has it, before and after a publication, DuckDB opens it for no one else."""
+    where = home(tmp_path)
+    other = [sys.executable, "-c", "import duckdb, sys; duckdb.connect(sys.argv[1])"]
+    other.append(str(private_path(Path(where.warehouse))))
+    with closing(Warehouse(target_of(where), where.timezone).open()) as warehouse:
+        for _ in range(2):
+            opened = subprocess.run(other, check=False, capture_output=True)
+            assert b"Conflicting lock" in opened.stderr
+            warehouse.publish()
 
 
 def test_a_warehouse_below_a_file_is_told(tmp_path: Path) -> None:

@@ -141,6 +141,16 @@ def test_an_event_ahead_of_the_clock_hides_no_day(tmp_path: Path) -> None:
     assert "9999-" not in json.dumps([*daily, specs(ran["08_data_quality"])[0]])
 
 
+def test_the_page_of_the_data_tells_of_a_gap(tmp_path: Path) -> None:
+    """Whether everything arrives is said in words too, with when it did not."""
+    hours = [*range(40), *range(70, 110)]
+    mail = [event("delivered", hour, hour, "c") for hour in hours]
+    ran = run_all(loaded_home(tmp_path, mail))["08_data_quality"]
+    said = " ".join(data.get("text/plain", "") for data in outputs(ran))
+
+    assert "1 gap in the event stream; the longest, of 31.0 hours, began at 2025-11-03" in said
+
+
 def test_every_notebook_draws_the_sample(sample: Ran) -> None:
     """On the sample every notebook has a head, and each but none shows its finding."""
     heads = {name: [data for data in outputs(ran) if "<h1 " in data.get("text/html", "")]

@@ -1,6 +1,6 @@
 -- grain: campaign: what to know before leaning on its numbers
--- known_hours = where no event has come for a day, the hours from its last delivery to
--- the last event of all mail (known_until)
+-- known_hours = where no event has come for silent_hours, the hours from its last
+-- delivery to the last event of all mail (known_until)
 create or replace view campaign_limit as
 with received as (
     select

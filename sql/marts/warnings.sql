@@ -36,7 +36,8 @@ tracking as (
 latest as (
     select
         hours_between(
-            max(quarter_hour) filter (quarter_hour <= report_now() + interval 1 hour),
+            max(quarter_hour)
+                filter (quarter_hour <= report_now() + threshold_time('ahead_hours')),
             report_now()
         ) as silent_hours,
         max(quarter_hour) as last_at,
@@ -236,7 +237,7 @@ warning as (
             format('{:,}', cast(floor(silent_hours / 24) as bigint)) || ' days old.'
         ) as sentence,
     from latest
-    where silent_hours >= 24
+    where silent_hours >= threshold('silent_hours')
     union all
     select
         13 as number,

@@ -1,7 +1,12 @@
--- until when events are known, as a naive UTC timestamp: now; where none has come for a
--- day, when the last came, or was loaded if nobody noted when it came
+-- until when events are known, as a naive UTC timestamp: now; where none has come for
+-- silent_hours, when the last came, or was loaded if nobody noted when it came
 create or replace macro known_until() as (
-    select if(last_at < report_now() - interval 1 day, last_at, report_now())
+    select
+        if(
+            last_at < report_now() - threshold_time('silent_hours'),
+            last_at,
+            report_now()
+        ),
     from (
         select
             max(

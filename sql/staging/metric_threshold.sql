@@ -37,6 +37,8 @@ from (
         ('late_hours', 24.0, 'hours', 'received this long after it occurred is late'),
         ('ahead_hours', 1.0, 'hours',
             'an event this long after now is ahead of the clock'),
+        ('silent_hours', 24.0, 'hours',
+            'with no event for so long it is said until when events are known'),
         ('gap_hours', 6.0, 'hours', 'least silence of the event stream that is a gap'),
         ('gap_factor', 20.0, 'ratio', 'silence against the usual distance of events'),
         ('gap_alike', 1.5, 'ratio',

@@ -1,6 +1,7 @@
 """Loading, publishing, following, retrying: what a user of ``loader ingest`` relies on."""
 
 import errno
+import fcntl
 import json
 import os
 import re
@@ -31,7 +32,7 @@ from loader.errors import LoaderError, SpoolError, WarehouseBusy, WarehouseError
 from loader.ingest import ingest
 from loader.lock import sole_loader
 from loader.metrics import Metrics
-from loader.publication import beside, private_path, wal
+from loader.publication import beside, private_path, publish, wal
 from loader.quarantine import retry, summary
 from loader.quarantine import sentences as told_quarantine
 from loader.retention import expired
@@ -177,13 +178,19 @@ def test_a_file_is_on_disk_before_it_has_its_name(
 
 
 def test_an_open_reader_keeps_what_it_sees(tmp_path: Path) -> None:
-    """A connection held through a publication keeps its rows; a new one sees the new ones."""
+    """A connection held through a publication keeps its rows; a new one sees the new ones.
+
+    The file that it has open is never written to: another takes its name.
+    """
     where = home(tmp_path)
     drop(where, "a.jsonl", line(moment(1)))
     ingest(where)
-    with query.connect(where) as held:
+    with query.connect(where) as held, Path(where.warehouse).open("rb") as file:
+        before = file.read()
         drop(where, "a.jsonl", line(moment(2)))
         ingest(where)
+        file.seek(0)
+        assert file.read() == before
 
         assert held.execute("select count(*) from delivered").fetchall() == [(1,)]
         assert count(where) == 2
@@ -255,13 +262,17 @@ def test_a_copy_to_write_in_has_every_object(tmp_path: Path) -> None:
 
 
 def test_the_log_of_an_older_file_is_not_replayed(tmp_path: Path) -> None:
-    """A write-ahead log left beside the published file does not reach the next one."""
+    """A write-ahead log left beside the published file does not reach the next one.
+
+    Nor does what a killed publication left stop it.
+    """
     where = home(tmp_path)
     drop(where, "a.jsonl", line(moment(1)))
     ingest(where)
     published = Path(where.warehouse)
     published.chmod(0o600)
     leave_log(published)
+    beside(published, "publishing").write_bytes(b"half")
     drop(where, "a.jsonl", line(moment(2)))
     ingest(where)
 
@@ -269,6 +280,25 @@ def test_the_log_of_an_older_file_is_not_replayed(tmp_path: Path) -> None:
     assert query.ask(where, "select distinct recipient from delivered").rows() == [
         ("user@example.com",)
     ]
+
+
+def test_a_publication_that_fails_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the disk fails the old file stands, and nothing of the new one takes its space."""
+
+    def fail(_fd: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    private, published = tmp_path / "w.private.duckdb", tmp_path / "w.duckdb"
+    private.write_bytes(b"new")
+    published.write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", fail)
+    with private.open("rb") as file, pytest.raises(WarehouseError, match="No space left"):
+        publish(file.fileno(), published)
+
+    assert published.read_bytes() == b"old"
+    assert {path.name for path in tmp_path.iterdir()} == {private.name, published.name}
 
 
 def leave_log(database: Path) -> None:
@@ -424,6 +454,26 @@ def test_the_second_loader_names_the_first(tmp_path: Path, monkeypatch: pytest.M
         ingest(where)
 
     assert f"process {os.getpid()} (loader ingest, since " in str(told.value)
+
+
+def test_one_that_follows_is_not_waited_for(tmp_path: Path) -> None:
+    """A loader that does not end is named at once, not after the usual patience."""
+    where, began = home(tmp_path), time.monotonic()
+    lock = beside(Path(where.warehouse), "lock")
+    with sole_loader(lock, "loader ingest --follow"), pytest.raises(WarehouseBusy, match="follow"):
+        ingest(where)
+
+    assert time.monotonic() - began < target.WAIT_SECONDS
+
+
+def test_a_lock_without_a_name_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has only just taken the lock, or could not sign it on a full disk, has it."""
+    where = home(tmp_path)
+    monkeypatch.setattr(target, "WAIT_SECONDS", 0.1)
+    with beside(Path(where.warehouse), "lock").open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(WarehouseBusy, match="process unknown"):
+            ingest(where)
 
 
 def test_nobody_else_opens_the_private_file(tmp_path: Path) -> None:
@@ -792,6 +842,20 @@ def rewritten(where: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
         yield con
     published.unlink()
     shutil.copy(private, published)
+
+
+def test_an_error_of_a_load_shows_no_address(tmp_path: Path) -> None:
+    """What DuckDB quotes of an event that a table does not take is not told."""
+    where = home(tmp_path)
+    ingest(where)
+    with duckdb.connect(str(private_path(Path(where.warehouse)))) as con:
+        con.execute("create table other as select * replace (1 as recipient) from delivered")
+        con.execute("drop table delivered; alter table other rename to delivered")
+    drop(where, "a.jsonl", line(DELIVERED))
+    with pytest.raises(WarehouseError, match="cannot be loaded") as caught:
+        ingest(where)
+
+    assert "example.com" not in str(caught.value)
 
 
 def test_a_broken_private_file_is_told_and_rebuilt(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from loader.lake import described
 from loader.query import reading
 from loader.settings import Settings
 from loader.shape import Shapes
-from loader.spool import LongLine, list_segments, read_block
+from loader.spool import list_segments, read_block
 from loader.target import target_of, told
 from loader.ties import settle_ties
 from loader.warehouse import Loaded, Warehouse
@@ -115,8 +115,6 @@ def _blocks(spool: Path, warehouse: Warehouse) -> Iterator[list[Block]]:
         segment = segments.get(name)
         try:
             data = read_block(segment, offset, 1) if segment else b""
-        except LongLine:
-            continue  # as long as before
         except SpoolError:
             data = b""
         if data:

@@ -69,8 +69,9 @@ def _stands_out(measures: pl.DataFrame, measure: str) -> bool:
 
 def _bounced(row: Mapping[str, Any], providers: pl.DataFrame, stands_out: bool) -> str:
     odd = providers.filter("bounce_is_unusual").sort("bounce_rate", descending=True)
+    rate = wording.percent(row["bounce_rate"])
     if (row["unattributed_nearby"] or 0) > row["bounced"]:
-        known = f"{wording.percent(row['bounce_rate'])} are" if row["bounced"] else "none is"
+        known = f"{rate} are" if row["bounced"] else "none is"
         theirs = "is" if row["unattributed_nearby"] == 1 else "are"
         return (
             f"{known} known to have bounced, up to "
@@ -81,16 +82,11 @@ def _bounced(row: Mapping[str, Any], providers: pl.DataFrame, stands_out: bool) 
     if not row["bounced"]:
         return "nothing bounced"
     if odd.height and stands_out:
-        rate = wording.percent(row["bounce_rate"])
         return f"{rate} bounced, most unlike the usual at {_places(odd)}"
     if odd.height:
         return f"bounces are ordinary, except at {_places(odd)}"
     if providers["is_small"].all():
-        return (
-            f"{wording.percent(row['bounce_rate'])} bounced, too few to tell mailbox "
-            "providers apart"
-        )
-    rate = wording.percent(row["bounce_rate"])
+        return f"{rate} bounced, too few to tell mailbox providers apart"
     return f"{rate} bounced, no more than usual at any mailbox provider"
 
 
@@ -122,16 +118,12 @@ def _against_peers(measures: pl.DataFrame) -> str:
     if odd.is_empty():
         is_judged = measures["is_judged"].any()
         return " Nothing stands out against the sender's earlier campaigns." if is_judged else ""
-    more, fewer = (
-        [
-            _NOUN[row["measure"]]
-            for row in odd.iter_rows(named=True)
-            if (row["difference"] > 0) == up
-        ]
-        for up in (True, False)
-    )
+    is_more = pl.col("difference") > 0
+    sides = (("above", odd.filter(is_more)), ("below", odd.filter(~is_more)))
     parts = [
-        f"{_and(names)} {word}" for names, word in ((more, "above"), (fewer, "below")) if names
+        f"{_and([_NOUN[measure] for measure in side['measure']])} {word}"
+        for word, side in sides
+        if side.height
     ]
     return f" Against its sender's earlier campaigns: {', '.join(parts)} the median."
 

@@ -92,6 +92,12 @@ def command(where: Settings, *arguments: str) -> subprocess.Popen[bytes]:
     )
 
 
+@pytest.fixture
+def where(tmp_path: Path) -> Settings:
+    """A home whose spool is empty and which has no warehouse yet."""
+    return home(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A home whose warehouse has been published and holds nothing: for what only asks."""
@@ -100,9 +106,8 @@ def empty(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return where
 
 
-def test_loading_twice_changes_nothing(tmp_path: Path) -> None:
+def test_loading_twice_changes_nothing(where: Settings) -> None:
     """What has been loaded is not read again, nor published again."""
-    where = home(tmp_path)
     drop(where, "a.jsonl", line(DELIVERED), line(DELIVERED), b"nope\n", b'{"torn": ')
     first, second = ingest(where), ingest(where)
 
@@ -111,12 +116,11 @@ def test_loading_twice_changes_nothing(tmp_path: Path) -> None:
     assert published_offsets(where) == {"a.jsonl": 2 * len(line(DELIVERED)) + 5}
 
 
-def test_duplicates_that_occurred_years_apart_are_found_together(tmp_path: Path) -> None:
+def test_duplicates_that_occurred_years_apart_are_found_together(where: Settings) -> None:
     """Duplicates are found whatever lies between them, more gaps than are looked at singly too.
 
     Each is found once, also where it takes the place of what stands.
     """
-    where = home(tmp_path)
     days = [f"20{year}-03-{day:02}T10:00:00Z" for year in (14, 19, 25) for day in range(1, 30, 3)]
     old = [line(DELIVERED | {"timestamp": day}) for day in days]
     drop(where, "old.jsonl", *old)
@@ -131,9 +135,9 @@ def test_duplicates_that_occurred_years_apart_are_found_together(tmp_path: Path)
     assert count(where) == 2 * len(days)
 
 
-def test_a_torn_line_is_loaded_once_it_is_whole(tmp_path: Path) -> None:
+def test_a_torn_line_is_loaded_once_it_is_whole(where: Settings) -> None:
     """The end of a file without its newline is left for later, and is never an error."""
-    where, text = home(tmp_path), line(DELIVERED)
+    text = line(DELIVERED)
     drop(where, "a.jsonl", text[:100])
 
     assert ingest(where).read == 0
@@ -177,12 +181,11 @@ def test_a_file_is_on_disk_before_it_has_its_name(
         assert [named for one, named in synced if one == inode(tmp_path) and inode(file) in named]
 
 
-def test_an_open_reader_keeps_what_it_sees(tmp_path: Path) -> None:
+def test_an_open_reader_keeps_what_it_sees(where: Settings) -> None:
     """A connection held through a publication keeps its rows; a new one sees the new ones.
 
     The file that it has open is never written to: another takes its name.
     """
-    where = home(tmp_path)
     drop(where, "a.jsonl", line(moment(1)))
     ingest(where)
     with query.connect(where) as held, Path(where.warehouse).open("rb") as file:
@@ -196,13 +199,12 @@ def test_an_open_reader_keeps_what_it_sees(tmp_path: Path) -> None:
         assert count(where) == 2
 
 
-def test_the_published_file_is_read_under_any_name(tmp_path: Path) -> None:
+def test_the_published_file_is_read_under_any_name(where: Settings) -> None:
     """Attached under another name each view gives the same rows, whatever the session has.
 
     That is its zone, and tables of its own with the same names. Macros are found on the search
     path.
     """
-    where = home(tmp_path)
     drop(where, "a.jsonl", *map(line, (DELIVERED, OPEN, CLICK)))
     ingest(where)
     with duckdb.connect() as con:
@@ -228,9 +230,8 @@ def rows_of(con: duckdb.DuckDBPyConnection, name: str) -> list[str]:
     return sorted(map(repr, con.execute(f"from {name}").fetchall()))
 
 
-def test_an_attached_file_is_seen_anew_once_detached(tmp_path: Path) -> None:
+def test_an_attached_file_is_seen_anew_once_detached(where: Settings) -> None:
     """A session that detaches the published file and attaches it again sees what is newer."""
-    where = home(tmp_path)
     drop(where, "a.jsonl", line(moment(1)))
     ingest(where)
     attached = f"attach '{where.warehouse}' as w (read_only)"
@@ -245,9 +246,8 @@ def test_an_attached_file_is_seen_anew_once_detached(tmp_path: Path) -> None:
     assert (before, after) == ([(1,)], [(2,)])
 
 
-def test_a_copy_to_write_in_has_every_object(tmp_path: Path) -> None:
+def test_a_copy_to_write_in_has_every_object(where: Settings, tmp_path: Path) -> None:
     """COPY FROM DATABASE of the published file makes one with its rows, views and comments."""
-    where = home(tmp_path)
     drop(where, "a.jsonl", line(DELIVERED))
     ingest(where)
     with duckdb.connect() as con:
@@ -261,12 +261,11 @@ def test_a_copy_to_write_in_has_every_object(tmp_path: Path) -> None:
     assert comments(replace(where, warehouse=str(tmp_path / "own.duckdb"))) == comments(where)
 
 
-def test_the_log_of_an_older_file_is_not_replayed(tmp_path: Path) -> None:
+def test_the_log_of_an_older_file_is_not_replayed(where: Settings) -> None:
     """A write-ahead log left beside the published file does not reach the next one.
 
     Nor does what a killed publication left stop it.
     """
-    where = home(tmp_path)
     drop(where, "a.jsonl", line(moment(1)))
     ingest(where)
     published = Path(where.warehouse)
@@ -310,9 +309,8 @@ def leave_log(database: Path) -> None:
     wal(database).write_bytes(left)
 
 
-def test_readers_and_a_killed_loader_never_meet(tmp_path: Path) -> None:
+def test_readers_and_a_killed_loader_never_meet(where: Settings) -> None:
     """While readers come and go a loader loads, publishes and is killed; no read ever fails."""
-    where = home(tmp_path)
     ingest(where)
     failures: list[BaseException] = []
     seen, stop = [0], threading.Event()
@@ -346,9 +344,10 @@ def test_readers_and_a_killed_loader_never_meet(tmp_path: Path) -> None:
     assert count(where) == 240
 
 
-def test_following_loads_when_it_publishes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_following_loads_when_it_publishes(
+    where: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What comes between two publications is one load: the ledger does not grow by the glance."""
-    where = home(tmp_path)
     monkeypatch.setattr("loader.ingest.APART_SECONDS", 2.0)
     monkeypatch.setattr("loader.ingest.POLL_SECONDS", 0.02)
     began = time.monotonic()
@@ -367,9 +366,8 @@ def test_following_loads_when_it_publishes(tmp_path: Path, monkeypatch: pytest.M
     assert loads <= 4
 
 
-def test_what_was_loaded_is_not_read_again(tmp_path: Path) -> None:
+def test_what_was_loaded_is_not_read_again(where: Settings) -> None:
     """A loader that finds nothing new decompresses nothing; verify is who reads everything."""
-    where = home(tmp_path)
     lines = b"".join(line(moment(number)) for number in range(500))
     compressor = zstandard.ZstdCompressor(write_checksum=True)
     path = drop(where, "a.jsonl.zst", compressor.compress(lines))
@@ -384,10 +382,10 @@ def test_what_was_loaded_is_not_read_again(tmp_path: Path) -> None:
 
 
 def test_what_is_not_published_is_not_put_away(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A segment that is loaded goes only once it is published, also while the loader follows."""
-    where = replace(home(tmp_path), retain_days=0)
+    where = replace(where, retain_days=0)
     for name, value in (("APART_SECONDS", 3.0), ("POLL_SECONDS", 0.02), ("RETAIN_SECONDS", 0.0)):
         monkeypatch.setattr(f"loader.ingest.{name}", value)
     monkeypatch.setattr("loader.ingest.BATCH_BYTES", 100)  # so it is loaded at once
@@ -407,10 +405,9 @@ def test_what_is_not_published_is_not_put_away(
 
 
 def test_what_cannot_be_put_away_ends_no_loading(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A segment that cannot be compressed is told once, as a warning; loading goes on."""
-    where = home(tmp_path)
     monkeypatch.setattr("loader.ingest.RETAIN_SECONDS", 0.0)
     path = where.spool / RECEIVED
     path.parent.mkdir()
@@ -429,9 +426,8 @@ def test_what_cannot_be_put_away_ends_no_loading(
     assert said.decode() == f"loader: warning: {told[0]}\n"
 
 
-def test_follow_shows_new_events_and_stops_when_told(tmp_path: Path) -> None:
+def test_follow_shows_new_events_and_stops_when_told(where: Settings) -> None:
     """Events are visible seconds after they came; SIGTERM publishes the last ones, then ends."""
-    where = home(tmp_path)
     following = command(where, "ingest", "--follow", "--json")
     until(lambda: Path(where.warehouse).exists() or following.poll() is not None)
     drop(where, "a.jsonl", line(moment(1)))
@@ -445,9 +441,10 @@ def test_follow_shows_new_events_and_stops_when_told(tmp_path: Path) -> None:
     assert count(where) == 2
 
 
-def test_the_second_loader_names_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_loader_names_the_first(
+    where: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A lock that is held says by which process and for what."""
-    where = home(tmp_path)
     monkeypatch.setattr(target, "WAIT_SECONDS", 0.1)
     lock = beside(Path(where.warehouse), "lock")
     with sole_loader(lock, "loader ingest"), pytest.raises(WarehouseBusy) as told:
@@ -456,9 +453,9 @@ def test_the_second_loader_names_the_first(tmp_path: Path, monkeypatch: pytest.M
     assert f"process {os.getpid()} (loader ingest, since " in str(told.value)
 
 
-def test_one_that_follows_is_not_waited_for(tmp_path: Path) -> None:
+def test_one_that_follows_is_not_waited_for(where: Settings) -> None:
     """A loader that does not end is named at once, not after the usual patience."""
-    where, began = home(tmp_path), time.monotonic()
+    began = time.monotonic()
     lock = beside(Path(where.warehouse), "lock")
     with sole_loader(lock, "loader ingest --follow"), pytest.raises(WarehouseBusy, match="follow"):
         ingest(where)
@@ -466,9 +463,8 @@ def test_one_that_follows_is_not_waited_for(tmp_path: Path) -> None:
     assert time.monotonic() - began < target.WAIT_SECONDS
 
 
-def test_a_lock_without_a_name_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_without_a_name_holds(where: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has only just taken the lock, or could not sign it on a full disk, has it."""
-    where = home(tmp_path)
     monkeypatch.setattr(target, "WAIT_SECONDS", 0.1)
     with beside(Path(where.warehouse), "lock").open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -476,9 +472,8 @@ def test_a_lock_without_a_name_holds(tmp_path: Path, monkeypatch: pytest.MonkeyP
             ingest(where)
 
 
-def test_nobody_else_opens_the_private_file(tmp_path: Path) -> None:
+def test_nobody_else_opens_the_private_file(where: Settings) -> None:
     """While a loader has it, before and after a publication, DuckDB opens it for no one else."""
-    where = home(tmp_path)
     other = [sys.executable, "-c", "import duckdb, sys; duckdb.connect(sys.argv[1])"]
     other.append(str(private_path(Path(where.warehouse))))
     with closing(Warehouse(target_of(where), where.timezone).open()) as warehouse:
@@ -488,18 +483,17 @@ def test_nobody_else_opens_the_private_file(tmp_path: Path) -> None:
             warehouse.publish()
 
 
-def test_a_warehouse_below_a_file_is_told(tmp_path: Path) -> None:
+def test_a_warehouse_below_a_file_is_told(where: Settings, tmp_path: Path) -> None:
     """Where no warehouse can be, the setting that names the place is told."""
     (tmp_path / "file").touch()
-    where = replace(home(tmp_path), warehouse=str(tmp_path / "file/w.duckdb"))
+    where = replace(where, warehouse=str(tmp_path / "file/w.duckdb"))
 
     with pytest.raises(WarehouseError, match=r"file/w\.lock cannot .*LOADER_WAREHOUSE\.$"):
         ingest(where)
 
 
-def test_two_loaders_load_everything_once(tmp_path: Path) -> None:
+def test_two_loaders_load_everything_once(where: Settings) -> None:
     """Beside each other one waits for the other, and every event is there once."""
-    where = home(tmp_path)
     drop(where, "a.jsonl", *(line(moment(number)) for number in range(500)))
     both = [command(where, "ingest", "--json") for _ in range(2)]
     said = [process.communicate(timeout=120) for process in both]
@@ -508,9 +502,8 @@ def test_two_loaders_load_everything_once(tmp_path: Path) -> None:
     assert sum(json.loads(out)["inserted"] for out, _ in said) == count(where) == 500
 
 
-def test_a_cut_segment_is_an_alarm(tmp_path: Path) -> None:
+def test_a_cut_segment_is_an_alarm(where: Settings) -> None:
     """A segment shorter than what was loaded from it is told; the others are loaded."""
-    where = home(tmp_path)
     path = drop(where, "a.jsonl", line(moment(1)), line(moment(2)))
     ingest(where)
     os.truncate(path, 10)
@@ -523,10 +516,9 @@ def test_a_cut_segment_is_an_alarm(tmp_path: Path) -> None:
 
 
 def test_following_tells_at_once_what_cannot_be_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A loader that follows tells of a cut segment when it meets it, once, and loads the others."""
-    where = home(tmp_path)
     monkeypatch.setattr("loader.ingest.APART_SECONDS", 0.1)
     monkeypatch.setattr("loader.ingest.POLL_SECONDS", 0.02)
     path = drop(where, "a.jsonl", line(moment(1)), line(moment(2)))
@@ -548,10 +540,10 @@ def test_following_tells_at_once_what_cannot_be_read(
 
 
 def test_a_directory_that_cannot_be_read_is_an_alarm(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A directory of the spool that may not be read is told, by name; the rest is loaded."""
-    where, real = home(tmp_path), os.scandir
+    real = os.scandir
     for name in ("closed", "lost+found"):
         (where.spool / name).mkdir()
         drop(where, f"{name}/a.jsonl", line(moment(1)))
@@ -613,9 +605,8 @@ def test_a_tie_is_found_behind_a_line_that_is_too_long(
     assert query.ask(where, "select extra from open").rows() == [('{"extra":1}',)]
 
 
-def test_an_empty_spool_in_the_place_of_a_disk_is_told(tmp_path: Path) -> None:
+def test_an_empty_spool_in_the_place_of_a_disk_is_told(where: Settings, tmp_path: Path) -> None:
     """Where the spool's disk is not mounted, status warns of the segments that are missing."""
-    where = home(tmp_path)
     drop(where, "a.jsonl", line(moment(1)))
     drop(where, "empty.jsonl", b"")
     ingest(where)
@@ -632,12 +623,11 @@ def test_an_empty_spool_in_the_place_of_a_disk_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("broken", [False, True])
 @pytest.mark.parametrize("lost", ["gone", "cut", "damaged", "cut and compressed"])
-def test_rebuild_refuses_to_forget(lost: str, broken: bool, tmp_path: Path) -> None:
+def test_rebuild_refuses_to_forget(lost: str, broken: bool, where: Settings) -> None:
     """A rebuild that would lose events of a segment that is not whole any more does not happen.
 
     Also where only the published file can still tell of it.
     """
-    where = home(tmp_path)
     path = drop(where, "a.jsonl", line(moment(1)), line(moment(2)))
     ingest(where)
     packed = bytearray(zstandard.ZstdCompressor(write_checksum=True).compress(path.read_bytes()))
@@ -660,9 +650,8 @@ def test_rebuild_refuses_to_forget(lost: str, broken: bool, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("lost", ["missing", "broken"])
-def test_what_has_expired_outlives_the_private_file(lost: str, tmp_path: Path) -> None:
+def test_what_has_expired_outlives_the_private_file(lost: str, where: Settings) -> None:
     """Where the private file is lost, no event goes that only the published one still holds."""
-    where = home(tmp_path)
     path = drop(where, "a.jsonl", line(moment(1)))
     ingest(where)
     path.unlink()
@@ -686,9 +675,8 @@ def test_what_has_expired_outlives_the_private_file(lost: str, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("published", "private"), [("older", "new"), ("older", "broken"), ("broken", "broken")]
 )
-def test_a_rebuild_asks_the_receipts_too(published: str, private: str, tmp_path: Path) -> None:
+def test_a_rebuild_asks_the_receipts_too(published: str, private: str, where: Settings) -> None:
     """What has expired is missed though no file tells of it; a new warehouse is a decision."""
-    where = home(tmp_path)
     ingest(where)
     forms = {"older": Path(where.warehouse).read_bytes(), "broken": b"broken" * 1000}
     path = drop(where, "a.jsonl", line(moment(1)))
@@ -709,12 +697,12 @@ def test_a_rebuild_asks_the_receipts_too(published: str, private: str, tmp_path:
     assert ingest(where).inserted == 1
 
 
-def test_what_stands_nowhere_any_more_is_told(tmp_path: Path) -> None:
+def test_what_stands_nowhere_any_more_is_told(where: Settings) -> None:
     """Segments that expired and that a new warehouse does not hold are a warning of each command.
 
     The load itself is done, and once they are restored nothing is lacking.
     """
-    where = replace(home(tmp_path), retain_days=0)
+    where = replace(where, retain_days=0)
     (where.spool / RECEIVED).parent.mkdir()
     path = drop(where, RECEIVED, bare(moment(1)))
     kept = path.read_bytes()
@@ -743,10 +731,9 @@ def test_what_stands_nowhere_any_more_is_told(tmp_path: Path) -> None:
 
 
 def test_a_segment_that_another_loader_put_away_is_not_missed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What expires between a loader's look and its reading is no segment to be restored."""
-    where = home(tmp_path)
     path = drop(where, "a.jsonl", line(moment(1)))
     ingest(where)
     drop(where, "a.jsonl", line(moment(2)))
@@ -763,9 +750,8 @@ def test_a_segment_that_another_loader_put_away_is_not_missed(
     assert ingest(where).read == 0
 
 
-def test_views_of_earlier_versions_go(tmp_path: Path) -> None:
+def test_views_of_earlier_versions_go(where: Settings) -> None:
     """A view or macro that no file makes any more is in no warehouse that is loaded anew."""
-    where = home(tmp_path)
     ingest(where)
     with duckdb.connect(str(private_path(Path(where.warehouse)))) as con:
         con.execute("create view older as select 1 as one")
@@ -781,12 +767,11 @@ def test_views_of_earlier_versions_go(tmp_path: Path) -> None:
         assert not {"older_rate", "older_rows"} & {name for (name,) in names.fetchall()}
 
 
-def test_every_object_says_what_it_is(tmp_path: Path) -> None:
+def test_every_object_says_what_it_is(where: Settings) -> None:
     """Every table, view and macro has the comment that its file begins with, after an upgrade too.
 
     Also those that a full refresh makes anew.
     """
-    where = home(tmp_path)
     drop(where, "a.jsonl", line(moment(1)))
     ingest(where)
     first = comments(where)
@@ -802,9 +787,8 @@ def test_every_object_says_what_it_is(tmp_path: Path) -> None:
     assert comments(where) == first
 
 
-def test_a_warehouse_of_another_version_is_told(tmp_path: Path) -> None:
+def test_a_warehouse_of_another_version_is_told(where: Settings) -> None:
     """Until something is loaded after an upgrade, status says whose figures it shows."""
-    where = home(tmp_path)
     drop(where, "a.jsonl", line(moment(1)))
     ingest(where)
     assert not said_other_version(status(replace(where, timezone="Asia/Tokyo")))
@@ -816,9 +800,8 @@ def test_a_warehouse_of_another_version_is_told(tmp_path: Path) -> None:
     assert not said_other_version(status(where))
 
 
-def test_views_of_another_version_stop_nobody_with_a_trace(tmp_path: Path) -> None:
+def test_views_of_another_version_stop_nobody_with_a_trace(where: Settings) -> None:
     """What status and quarantine do not find in an older warehouse is one sentence."""
-    where = home(tmp_path)
     drop(where, "a.jsonl", line(moment(1)))
     ingest(where)
     with rewritten(where) as con:
@@ -844,9 +827,8 @@ def rewritten(where: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     shutil.copy(private, published)
 
 
-def test_an_error_of_a_load_shows_no_address(tmp_path: Path) -> None:
+def test_an_error_of_a_load_shows_no_address(where: Settings) -> None:
     """What DuckDB quotes of an event that a table does not take is not told."""
-    where = home(tmp_path)
     ingest(where)
     with duckdb.connect(str(private_path(Path(where.warehouse)))) as con:
         con.execute("create table other as select * replace (1 as recipient) from delivered")
@@ -858,12 +840,11 @@ def test_an_error_of_a_load_shows_no_address(tmp_path: Path) -> None:
     assert "example.com" not in str(caught.value)
 
 
-def test_a_broken_private_file_is_told_and_rebuilt(tmp_path: Path) -> None:
+def test_a_broken_private_file_is_told_and_rebuilt(where: Settings) -> None:
     """A database that does not open is one sentence, which names the way out, and that works.
 
     What is left of its log does not reach the one that is made anew.
     """
-    where = home(tmp_path)
     drop(where, "a.jsonl", line(moment(1)))
     ingest(where)
     private = private_path(Path(where.warehouse))
@@ -878,9 +859,8 @@ def test_a_broken_private_file_is_told_and_rebuilt(tmp_path: Path) -> None:
     assert count(where) == 2
 
 
-def test_tables_of_another_version_are_told_and_rebuilt(tmp_path: Path) -> None:
+def test_tables_of_another_version_are_told_and_rebuilt(where: Settings) -> None:
     """Where a table lacks a field of this version, or has one more, that is one sentence."""
-    where = home(tmp_path)
     drop(where, "a.jsonl", line(CLICK), line(CLICK | {"url": "https://example.com/2"}))
     ingest(where)
     for change in ("drop column url", "add column user_agent varchar"):
@@ -893,9 +873,8 @@ def test_tables_of_another_version_are_told_and_rebuilt(tmp_path: Path) -> None:
         assert count(where, "click where url is not null") == 2
 
 
-def test_retry_after_a_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retry_after_a_fix(where: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was set aside is loaded once it can be read, and the ledger's sums stay true."""
-    where = home(tmp_path)
     numbered = line(OPEN | {"sender": 7})
     array = line([CLICK, OPEN | {"sender": 8, "recipient": "other@example.com"}], key="events")
     drop(where, "a.jsonl", line(OPEN), numbered, array, b"nope\n")
@@ -915,10 +894,9 @@ def test_retry_after_a_fix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_line_that_holds_more_than_it_seemed_is_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where one line of the quarantine is read as two events, the ledger counts both, no less."""
-    where = home(tmp_path)
     drop(where, "a.jsonl", line([OPEN, CLICK], key="events"))
     monkeypatch.setattr(events, "_is_array", lambda _held: False)
     ingest(where)
@@ -928,9 +906,8 @@ def test_a_line_that_holds_more_than_it_seemed_is_counted(
     assert query.ask(where, LEDGER).rows() == [(2, 2, 0, 0)]
 
 
-def test_retry_of_what_has_expired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_retry_of_what_has_expired(where: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines whose segment is gone keep reason and place until they can be read, each its own."""
-    where = home(tmp_path)
     wrong = [OPEN | {"sender": number, "recipient": f"{number}@example.com"} for number in range(3)]
     path = drop(where, "a.jsonl", line(OPEN), b'{"not": "utf8 \xff"}\n', b"nope\n")
     drop(where, "a.jsonl", line([CLICK, *wrong], key="events"), line(DELIVERED))
@@ -950,9 +927,8 @@ def test_retry_of_what_has_expired(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert published_offsets(where) == offsets
 
 
-def test_status_says_how_things_stand(tmp_path: Path) -> None:
+def test_status_says_how_things_stand(where: Settings) -> None:
     """Lag, tables, the last load, the quarantine and the match rate, also before any load."""
-    where = home(tmp_path)
     assert status(where)["warnings"] == ["nothing has been loaded yet: run loader ingest."]
     drop(where, "a.jsonl", line(DELIVERED), line(OPEN), b"nope\n")
     ingest(where)
@@ -1080,10 +1056,9 @@ def test_a_parquet_file_takes_the_place_of_files_only(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"real.parquet", "link.parquet", "pipe"}
 
 
-def test_the_last_load_is_told_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_load_is_told_whole(where: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many segments, and batches, one load has, its status is the sum of them all."""
     monkeypatch.setattr("loader.ingest.BATCH_BYTES", 400)
-    where = home(tmp_path)
     drop(where, "first.jsonl", line(moment(0)))
     ingest(where)
     for number in range(3):
@@ -1096,10 +1071,9 @@ def test_the_last_load_is_told_whole(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_clock_that_was_put_back_hides_no_load(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last load is the one that was written last, though one before has a later time."""
-    where = home(tmp_path)
     drop(where, "a.jsonl", line(moment(0)))
     with monkeypatch.context() as wrong:
         wrong.setattr("loader.warehouse._now", lambda: datetime(2099, 1, 1))
@@ -1112,9 +1086,9 @@ def test_a_clock_that_was_put_back_hides_no_load(
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "America/Los_Angeles"])
-def test_every_moment_has_a_day(zone: str, tmp_path: Path) -> None:
+def test_every_moment_has_a_day(zone: str, where: Settings) -> None:
     """Events at the ends of the calendar stop no page, east or west of Greenwich."""
-    where = replace(home(tmp_path), timezone=zone)
+    where = replace(where, timezone=zone)
     for moment in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"):
         drop(where, "a.jsonl", *(line(e | {"timestamp": moment}) for e in (DELIVERED, OPEN, CLICK)))
     ingest(where)
@@ -1124,9 +1098,8 @@ def test_every_moment_has_a_day(zone: str, tmp_path: Path) -> None:
             con.sql(f"from {view}").pl().rows()
 
 
-def test_a_file_may_have_any_name(tmp_path: Path) -> None:
+def test_a_file_may_have_any_name(where: Settings) -> None:
     """A file whose name is no UTF-8 is loaded like any other, once."""
-    where = home(tmp_path)
     drop(where, "a.jsonl", line(DELIVERED))
     (where.spool / "a.jsonl").rename(os.fsdecode(bytes(where.spool) + b"/\xe9.jsonl"))
 
@@ -1150,9 +1123,8 @@ def test_another_file_is_never_replaced(tmp_path: Path) -> None:
         assert con.sql("from mine").fetchall() == [(1,)]
 
 
-def test_a_spool_that_went_away_is_told(tmp_path: Path) -> None:
+def test_a_spool_that_went_away_is_told(where: Settings, tmp_path: Path) -> None:
     """A spool that is not there any more, or is none, is never taken for an empty one."""
-    where = home(tmp_path)
     drop(where, "a.jsonl", bare(DELIVERED))
     ingest(where)
     where.spool.rename(tmp_path / "elsewhere")
@@ -1167,9 +1139,8 @@ def test_a_spool_that_went_away_is_told(tmp_path: Path) -> None:
         ingest(where)
 
 
-def test_the_zone_of_the_reports_is_told(tmp_path: Path) -> None:
+def test_the_zone_of_the_reports_is_told(where: Settings) -> None:
     """A zone that DuckDB does not know is refused; one that reports do not have yet is told."""
-    where = home(tmp_path)
     ingest(where)
     other = replace(where, timezone="Asia/Kathmandu")
 
@@ -1180,9 +1151,10 @@ def test_the_zone_of_the_reports_is_told(tmp_path: Path) -> None:
         ingest(replace(where, timezone="posix/Asia/Tokyo"))
 
 
-def test_a_refresh_has_the_memory_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refresh_has_the_memory_it_needs(
+    where: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A refresh that runs out of its memory is made in small parts, then with the machine's."""
-    where = home(tmp_path)
     lines = [line({**DELIVERED, "message_id": f"<{n}@shop.example>"}) for n in range(20_000)]
     drop(where, "a.jsonl", *lines)
     monkeypatch.setattr(target, "REFRESHING", "set memory_limit = '3MB'")
@@ -1193,10 +1165,9 @@ def test_a_refresh_has_the_memory_it_needs(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("rebuild", [False, True])
 def test_a_load_has_the_memory_it_needs(
-    rebuild: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rebuild: bool, where: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Texts too large for the memory of a load are loaded with that of the machine, and counted."""
-    where = home(tmp_path)
     drop(where, "a.jsonl", *(line(large(n)) for n in range(400)), b"\0" * 1_000_000 + b"\n")
     monkeypatch.setattr(target, "LOADING", "set memory_limit = '16MB'")
     found = ingest(where, rebuild=rebuild)
@@ -1207,9 +1178,9 @@ def test_a_load_has_the_memory_it_needs(
     assert ingest(where).read == 0
 
 
-def test_a_line_that_is_too_long_is_set_aside(tmp_path: Path) -> None:
+def test_a_line_that_is_too_long_is_set_aside(where: Settings) -> None:
     """However it is come upon, such a line is set aside by how it begins; the rest is loaded."""
-    where, long = home(tmp_path), LONGEST_LINE + 1
+    long = LONGEST_LINE + 1
     good, cut = line(DELIVERED), line(OPEN)[:-1].ljust(BEGINNING)
     drop(where, "a.jsonl", good, cut.ljust(long) + b"\n", cut.ljust(4 * long) + b"\n", line(CLICK))
     packed = zstandard.compress((where.spool / "a.jsonl").read_bytes())
@@ -1229,9 +1200,8 @@ def test_a_line_that_is_too_long_is_set_aside(tmp_path: Path) -> None:
     assert found == {0, len(good) + 5 * long + 2}  # the others, which no secret here verifies
 
 
-def test_short_lines_are_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_short_lines_are_few_at_a_time(where: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch has a bounded number of lines, however short these are: each has a row."""
-    where = home(tmp_path)
     drop(where, "a.jsonl", b"7\n" * 5000, line(DELIVERED))
     monkeypatch.setattr("loader.ingest.BATCH_BYTES", 9600)
     found = ingest(where)
@@ -1250,9 +1220,10 @@ def test_the_largest_body_is_not_too_long() -> None:
 
 
 @pytest.mark.parametrize("rebuild", [False, True])
-def test_what_a_killed_rebuild_left_is_removed(rebuild: bool, tmp_path: Path) -> None:
+def test_what_a_killed_rebuild_left_is_removed(
+    rebuild: bool, where: Settings, tmp_path: Path
+) -> None:
     """The next ingest removes the files of one that was killed, and what DuckDB spilled then."""
-    where = home(tmp_path)
     ingest(where)
     private = private_path(Path(where.warehouse))
     for name in ("rebuild", "rebuild.wal", "rebuild.born", "rebuild.born.wal"):
@@ -1308,10 +1279,9 @@ def test_csv_has_no_formula_where_a_spreadsheet_begins_a_cell(text: str, written
 
 
 def test_progress_is_told_in_bytes_and_events(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever shows it learns as batches are loaded how much has been done, and of how much."""
-    where = home(tmp_path)
     monkeypatch.setattr("loader.ingest.BATCH_BYTES", 2000)
     lines = [bare(moment(number)) for number in range(300)]
     drop(where, "a.jsonl", *lines)

@@ -67,6 +67,18 @@ def let_any_sender(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "_text", lenient)
 
 
+def close_directories(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody read ``closed`` and ``lost+found``, not root either, as whom containers test."""
+    real = os.scandir
+
+    def scandir(path: Path) -> Any:
+        if path.name in {"closed", "lost+found"}:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return real(path)
+
+    monkeypatch.setattr("loader.spool.os.scandir", scandir)
+
+
 def count(where: Settings, table: str = "delivered") -> int:
     """Rows of a table, as published."""
     with query.connect(where) as con:
@@ -543,18 +555,12 @@ def test_a_directory_that_cannot_be_read_is_an_alarm(
     where: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A directory of the spool that may not be read is told, by name; the rest is loaded."""
-    real = os.scandir
     for name in ("closed", "lost+found"):
         (where.spool / name).mkdir()
         drop(where, f"{name}/a.jsonl", line(moment(1)))
     drop(where, "b.jsonl", line(moment(2)))
 
-    def scandir(path: Path) -> Any:  # root, as whom containers run tests, may read everything
-        if path.name in {"closed", "lost+found"}:
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-        return real(path)
-
-    monkeypatch.setattr("loader.spool.os.scandir", scandir)
+    close_directories(monkeypatch)
     with pytest.raises(SpoolError, match=r"closed cannot be read .*: let this user read it"):
         ingest(where)
 
@@ -568,21 +574,15 @@ def test_a_directory_that_cannot_be_read_is_an_alarm(
 
 
 def test_a_tie_waits_for_what_cannot_be_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Which of two lines stands is not said while one of them may be where nobody can read."""
-    where, real = home(tmp_path), os.scandir
     (where.spool / "closed").mkdir()
     drop(where, "closed/a.jsonl", line(OPEN | {"extra": 1}))
     ingest(where)
     drop(where, "b.jsonl", line(OPEN | {"extra": 2}))
 
-    def scandir(path: Path) -> Any:
-        if path.name == "closed":
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-        return real(path)
-
-    monkeypatch.setattr("loader.spool.os.scandir", scandir)
+    close_directories(monkeypatch)
     with pytest.raises(SpoolError, match="closed cannot be read"):
         ingest(where)
     monkeypatch.undo()
@@ -591,10 +591,10 @@ def test_a_tie_waits_for_what_cannot_be_read(
 
 
 def test_a_tie_is_found_behind_a_line_that_is_too_long(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of two lines the right one stands also where a retry loads it from behind such a line."""
-    where, long = home(tmp_path), b" " * (3 * LONGEST_LINE) + b"\n"
+    long = b" " * (3 * LONGEST_LINE) + b"\n"
     smaller = {"extra": 1} | OPEN | {"sender": 7}
     drop(where, "a.jsonl", line({"extra": 2} | OPEN))
     drop(where, "b.jsonl", line(CLICK | {"sender": 7}), long, line(smaller))

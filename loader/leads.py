@@ -166,6 +166,11 @@ def _maturity(row: Mapping[str, Any]) -> list[str]:
             f"No event of any mail has come since {wording.age(max(known, 0))} after its last "
             "delivery: if the receiver was down, its rates are those of that age."
         )
+    if row["gap_hours"] is not None:
+        said.append(
+            f"Within a day of its delivery began {wording.age(row['gap_hours'])} in which no event "
+            "of any mail came: if the receiver was down, what it missed is in no rate."
+        )
     if row["is_small"]:
         said.append(
             f"Fewer than {row['small_attempted']:.0f} messages were attempted: too few to tell "

@@ -479,6 +479,7 @@ def test_what_is_to_be_known_of_a_campaign(one_of_each: Con) -> None:
             "bounce_rate_upper": 0.2, "age_hours": True, "is_tracked": True,
             "is_small": True, "small_attempted": 200, "comparable_hours": 72,
             "is_silent_sender": False, "known_hours": pytest.approx(24.5, abs=0.01),
+            "gap_hours": None,
         },
         {
             "campaign_id": "B", "campaign_name": "B of all", "maturity": "comparable",
@@ -487,7 +488,7 @@ def test_what_is_to_be_known_of_a_campaign(one_of_each: Con) -> None:
             "bounce_rate": 0.0, "bounce_rate_upper": pytest.approx(1 / 1001), "age_hours": True,
             "is_tracked": True, "is_small": False, "small_attempted": 200,
             "comparable_hours": 72, "is_silent_sender": True,
-            "known_hours": pytest.approx(25.5, abs=0.01),
+            "known_hours": pytest.approx(25.5, abs=0.01), "gap_hours": None,
         },
     ]  # fmt: skip
 

@@ -95,6 +95,17 @@ def test_an_old_file_tells_no_more_than_it_holds(tmp_path: Path) -> None:
     assert "clicked after 5 h" in finding(charts.curve(rows(con, "campaign_curve"), "c"))
 
 
+@pytest.mark.parametrize(("sent", "told"), [(0, False), (60, True), (110, False)])
+def test_a_gap_is_told_of_what_it_may_have_cost(tmp_path: Path, sent: int, told: bool) -> None:
+    """A campaign's page tells of a gap that began before it was a day old, and of no other."""
+    heard = [*range(0, 72), *range(103, 200)]
+    steady = [event("delivered", hour, hour, "steady") for hour in heard]
+    con = query.connect(loaded_home(tmp_path, [*steady, event("delivered", 1, sent, "c")]))
+    known = repr(leads.campaign_limits(rows(con, "campaign_limit", "c")))
+
+    assert ("delivery began 32 h in which no event of any mail came" in known) is told
+
+
 # ── campaigns ────────────────────────────────────────────────────────────────────────────────
 
 

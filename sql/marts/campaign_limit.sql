@@ -1,6 +1,7 @@
 -- grain: campaign: what to know before leaning on its numbers
 -- known_hours = where no event has come for silent_hours, the hours from its last
--- delivery to the last event of all mail (known_until)
+-- delivery to the last event of all mail (known_until); gap_hours = the longest gap
+-- (event_gap) from its first delivery to maturing_hours after its last
 create or replace view campaign_limit as
 with received as (
     select
@@ -52,6 +53,13 @@ select
         hours_between(campaign_list.last_delivered_at, known_until()),
         null
     ) as known_hours,
+    (
+        select max(event_gap.hours)
+        from event_gap
+        where event_gap.silent_until > campaign_list.first_delivered_at
+            and event_gap.silent_from
+            < campaign_list.last_delivered_at + threshold_time('maturing_hours')
+    ) as gap_hours,
 from campaign_list
 left join received on campaign_list.campaign_id = received.campaign_id
 left join fallback on campaign_list.campaign_id = fallback.campaign_id

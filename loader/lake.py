@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -117,11 +117,11 @@ def _name(path: Path) -> None:
 
 
 def published_at(settings: Settings) -> datetime | None:
-    """Return when the lake was published last, None when it never was."""
+    """Return when the lake was published last, in UTC, None when it never was."""
     lake = lake_of(settings)
     with asking(lake) as catalog:
         found = published_snapshot(catalog)
-    return None if found is None else found[1]
+    return None if found is None else found[1].astimezone(UTC)
 
 
 def connect_reader(settings: Settings) -> duckdb.DuckDBPyConnection:

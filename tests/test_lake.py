@@ -88,6 +88,17 @@ def test_a_lake_holds_what_a_file_holds(
     assert done["files_after"] <= done["files_before"]
 
 
+def test_when_a_lake_was_published_is_told_in_utc(
+    postgres: Postgres, lines: list[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the zone of the catalog's database, as of a file."""
+    monkeypatch.setenv("PGTZ", "America/New_York")
+    settings = settings_of(tmp_path, postgres.database(), str(tmp_path / "files"))
+    load(settings, "a", lines[:10])
+
+    assert status(settings)["published_at"].utcoffset() == timedelta(0)
+
+
 def test_a_lake_says_what_its_tables_and_views_are(
     postgres: Postgres, lines: list[bytes], tmp_path: Path
 ) -> None:

@@ -174,6 +174,12 @@ def unheard(con: Con) -> None:
     at(con, "2026-04-04 20:00:00")
 
 
+def unsent(con: Con) -> None:
+    """A campaign of one message, sent and opened in another century."""
+    for table in ("delivered", "open"):
+        bulk(con, table, "B", 1, "2099-01-01 00:00:00")
+
+
 def undelivered() -> Fault:
     """Nothing but bounces and a complaint."""
 
@@ -300,6 +306,9 @@ CASES: dict[str, tuple[Fault, list[Said]]] = {
     "an event of the future": (ahead(1), [
         ("warning", "future events", "1 event lies in the future by this machine's clock, up to "
          f"2026-04-01 14:00 UTC: {CLOCK}")]),
+    "a campaign of the future": (unsent, [
+        ("warning", "future events", "2 events lie in the future by this machine's clock, up to "
+         f"2099-01-01 00:00 UTC: {CLOCK}")]),
     "events of the future": (ahead(2), [
         ("warning", "future events", "2 events lie in the future by this machine's clock, up to "
          f"2026-04-01 14:00 UTC: {CLOCK}")]),

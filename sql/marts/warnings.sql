@@ -27,6 +27,7 @@ tracking as (
         count(*) filter (not is_tracked) as untracked,
         count(*) filter (
             maturity(hours_between(last_delivered_at, report_now())) <> 'comparable'
+            and last_delivered_at <= report_now() + threshold_time('ahead_hours')
         ) as young,
         count(*) as campaigns,
     from campaign_counts

@@ -1,11 +1,13 @@
 """Promises of the marts: statistics, NULLs, ages, zones, bounce classes, recipients, warnings."""
 
 import re
-from datetime import date
+from collections import Counter
+from datetime import UTC, date
 from itertools import product
 from math import hypot, sqrt
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import pytest
@@ -400,6 +402,37 @@ def test_days_of_the_report_zone(zone: str, days: dict[str, int]) -> None:
     assert one(con, "select sum(opens), sum(attempted) from daily_report") == (8, 8)
     assert one(con, "select sum(opens), sum(delivered) from weekday_hour_report") == (8, 8)
     assert one(con, "select attempted, opened from campaign_report") == (8, 8)
+
+
+@pytest.mark.parametrize(
+    "zone",
+    ["Europe/Rome", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Chatham", "Pacific/Apia"],
+)
+def test_a_year_is_cut_where_its_zone_cuts_it(zone: str) -> None:
+    """Days of 23 and 25 hours, hours that come twice, quarters of an hour and a lost day too."""
+    con = database(zone)
+    con.execute(
+        """
+        insert into delivered by name
+        select
+            md5(cast(moment as varchar))::uuid as message_key,
+            moment as occurred_at,
+            'p@web.de' as recipient,
+        from range(timestamp '2011-01-01 00:14:59', timestamp '2012-01-01', interval 15 minutes)
+            as r (moment)
+        """
+    )
+    refresh(con)
+    sent = [moment for (moment,) in con.sql("select occurred_at from delivered").fetchall()]
+    local = [moment.replace(tzinfo=UTC).astimezone(ZoneInfo(zone)) for moment in sent]
+    hours = con.sql("select weekday, hour, delivered from weekday_hour_report").fetchall()
+
+    assert dict(con.sql("select day, attempted from daily_report").fetchall()) == Counter(
+        moment.date() for moment in local
+    )
+    assert {(day, hour): number for day, hour, number in hours} == Counter(
+        (moment.isoweekday(), moment.hour) for moment in local
+    )
 
 
 def test_a_curve_ends_at_the_campaigns_own_age(con: duckdb.DuckDBPyConnection) -> None:

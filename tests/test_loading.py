@@ -42,6 +42,7 @@ from loader.status import published_offsets, sentences, status
 from loader.target import target_of
 from loader.verify import verify
 from loader.warehouse import Warehouse
+from loader.whole import written
 from tests.marts import comments
 from tests.provider import CLICK, DELIVERED, OPEN, bare, drop, home, large, line
 
@@ -148,13 +149,18 @@ def test_duplicates_that_occurred_years_apart_are_found_together(where: Settings
 
 
 def test_a_torn_line_is_loaded_once_it_is_whole(where: Settings) -> None:
-    """The end of a file without its newline is left for later, and is never an error."""
+    """The end of a file without its newline is left for later, and is never an error.
+
+    However often a file has grown, only what is new is read.
+    """
     text = line(DELIVERED)
     drop(where, "a.jsonl", text[:100])
 
     assert ingest(where).read == 0
     drop(where, "a.jsonl", text[100:])
     assert ingest(where).inserted == 1
+    drop(where, "a.jsonl", line(OPEN))
+    assert [ingest(where).read, ingest(where).read] == [1, 0]
 
 
 def test_an_empty_spool_is_published(empty: Settings) -> None:
@@ -459,6 +465,8 @@ def test_the_second_loader_names_the_first(
     """A lock that is held says by which process and for what."""
     monkeypatch.setattr(target, "WAIT_SECONDS", 0.1)
     lock = beside(Path(where.warehouse), "lock")
+    with sole_loader(lock, "loader quarantine --retry"):
+        pass  # whose name was longer
     with sole_loader(lock, "loader ingest"), pytest.raises(WarehouseBusy) as told:
         ingest(where)
 
@@ -906,13 +914,16 @@ def test_a_line_that_holds_more_than_it_seemed_is_counted(
     assert query.ask(where, LEDGER).rows() == [(2, 2, 0, 0)]
 
 
-def test_retry_of_what_has_expired(where: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines whose segment is gone keep reason and place until they can be read, each its own."""
+@pytest.mark.parametrize("cut", [False, True])
+def test_retry_of_what_has_expired(
+    cut: bool, where: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines whose segment is gone, or was cut, keep reason and place until they can be read."""
     wrong = [OPEN | {"sender": number, "recipient": f"{number}@example.com"} for number in range(3)]
     path = drop(where, "a.jsonl", line(OPEN), b'{"not": "utf8 \xff"}\n', b"nope\n")
     drop(where, "a.jsonl", line([CLICK, *wrong], key="events"), line(DELIVERED))
     ingest(where)
-    path.unlink()
+    os.truncate(path, 9) if cut else path.unlink()
     aside = "from quarantine order by all"
     before, offsets = query.ask(where, aside).rows(), published_offsets(where)
     assert len(before) == 5
@@ -971,6 +982,22 @@ def test_queries_can_only_read(statement: str, empty: Settings) -> None:
     with pytest.raises(LoaderError, match="the query does not run"):
         query.ask(empty, statement.format(warehouse=empty.warehouse))
     assert not Path("out.csv").exists() and not Path(f"{empty.warehouse}.wal").exists()
+
+
+def test_a_connection_is_the_same_everywhere(
+    where: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the zone of the machine, times are UTC, and no statement changes a setting."""
+    ingest(where)
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    process = command(where, "sql", "select timestamptz '2026-01-01 20:00:00+00'::date as day")
+    out, _ = process.communicate(timeout=60)
+    with query.connect(where) as con:
+        for refused in ("set TimeZone = 'Asia/Tokyo'", "reset temp_directory", "set threads = 1"):
+            with pytest.raises(duckdb.Error, match="locked"):
+                con.execute(refused)
+
+    assert b"2026-01-01" in out
 
 
 @pytest.mark.parametrize(
@@ -1054,6 +1081,18 @@ def test_a_parquet_file_takes_the_place_of_files_only(tmp_path: Path) -> None:
     assert pl.read_parquet(tmp_path / "real.parquet").item() == 1
     assert (tmp_path / "pipe").is_fifo()
     assert {path.name for path in tmp_path.iterdir()} == {"real.parquet", "link.parquet", "pipe"}
+
+
+def test_a_file_that_cannot_be_ended_stays_as_it_was(tmp_path: Path) -> None:
+    """A disk that is full when the last bytes go to it costs nobody the file that was there."""
+    path = tmp_path / "rows.parquet"
+    path.write_bytes(b"older")
+    with pytest.raises(OSError, match="No space left"), written(path) as file:
+        file.write(b"newer")
+        with Path("/dev/full").open("wb") as full:
+            os.dup2(full.fileno(), file.fileno())
+
+    assert [one.read_bytes() for one in tmp_path.iterdir()] == [b"older"]
 
 
 def test_the_last_load_is_told_whole(where: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

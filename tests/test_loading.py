@@ -584,7 +584,10 @@ def test_a_directory_that_cannot_be_read_is_an_alarm(
 def test_a_tie_waits_for_what_cannot_be_read(
     where: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Which of two lines stands is not said while one of them may be where nobody can read."""
+    """Which of two lines stands is not said while one of them may be where nobody can read.
+
+    Nor is the segment there said to be lacking.
+    """
     (where.spool / "closed").mkdir()
     drop(where, "closed/a.jsonl", line(OPEN | {"extra": 1}))
     ingest(where)
@@ -593,6 +596,7 @@ def test_a_tie_waits_for_what_cannot_be_read(
     close_directories(monkeypatch)
     with pytest.raises(SpoolError, match="closed cannot be read"):
         ingest(where)
+    assert not [one for one in status(where)["warnings"] if "lacks" in one]
     monkeypatch.undo()
     ingest(where)
     assert query.ask(where, "select extra from open").rows() == [('{"extra":1}',)]

@@ -208,8 +208,9 @@ def test_interrupt_stops_as_gently(tmp_path: Path) -> None:
     )
     receiver.process.communicate(timeout=20)
     assert receiver.process.returncode == 0
-    assert set(stored(receiver.home)) == told
+    # Before anybody reads: a reader seals what a dead writer left.
     assert list((receiver.home / "spool").rglob("*.active")) == []
+    assert set(stored(receiver.home)) == told
 
 
 def test_killed_worker_is_replaced(tmp_path: Path) -> None:

@@ -763,10 +763,14 @@ def test_a_segment_that_another_loader_put_away_is_not_missed(
 
 
 def test_views_of_earlier_versions_go(where: Settings) -> None:
-    """A view or macro that no file makes any more is in no warehouse that is loaded anew."""
+    """A view or macro that no file makes any more is in no warehouse that is loaded anew.
+
+    A table, which may hold what stands nowhere else, stays.
+    """
     ingest(where)
     with duckdb.connect(str(private_path(Path(where.warehouse)))) as con:
         con.execute("create view older as select 1 as one")
+        con.execute("create table older_events as select 1 as one")
         con.execute("create macro older_rate(a) as a")
         con.execute("create macro older_rows(a) as table select a")
         con.execute("delete from schema_state")
@@ -777,6 +781,7 @@ def test_views_of_earlier_versions_go(where: Settings) -> None:
         assert views.fetchall() == [(0,)]
         names = con.execute("select function_name from duckdb_functions() where not internal")
         assert not {"older_rate", "older_rows"} & {name for (name,) in names.fetchall()}
+        assert con.execute("from older_events").fetchall() == [(1,)]
 
 
 def test_every_object_says_what_it_is(where: Settings) -> None:

@@ -136,6 +136,13 @@ def test_more_connections_than_descriptors_end_no_worker(tmp_path: Path) -> None
         assert receiver.workers() == workers
 
 
+def test_who_sends_too_much_gets_the_answer(receiver: Receiver) -> None:
+    """A body over the limit is answered with 413, not cut off while it is being sent."""
+    with plain(receiver.port)() as connection:
+        connection.sendall(signed(b"x" * 6_000_000))
+        assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
 def test_stalled_client_is_let_go(tmp_path: Path) -> None:
     """A client that stops in the middle of its body does not hold a thread for ever."""
     with (
@@ -184,6 +191,19 @@ def test_stop_while_starting(tmp_path: Path) -> None:
         assert receiver.stop() == 0
         took.append(time.monotonic() - started)
     assert max(took) < 10
+
+
+def test_a_stop_waits_for_who_is_sending(tmp_path: Path) -> None:
+    """A client that is in the middle of its body when the server is stopped gets its answer."""
+    request = signed(event("slow"))
+    with Receiver(tmp_path / "home") as receiver, plain(receiver.port)() as slow:
+        slow.sendall(request[:-5])
+        time.sleep(0.3)
+        receiver.process.send_signal(signal.SIGTERM)
+        time.sleep(2.5)
+        slow.sendall(request[-5:])
+        assert slow.recv(65536).startswith(b"HTTP/1.1 200 ")
+    assert set(stored(receiver.home)) == {"slow"}
 
 
 def test_interrupt_stops_as_gently(tmp_path: Path) -> None:

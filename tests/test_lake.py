@@ -137,6 +137,8 @@ def test_every_command_works_on_a_lake(
     settings = settings_of(tmp_path, postgres.database(), str(tmp_path / "files"))
     assert published_offsets(settings) == {}
     first = ingest(settings)
+    tally = "select cast(sum(duplicates) as bigint) from duplicate_tally"
+    duplicates = query.ask(settings, tally).item()
     with query.connect(settings) as con:
         before = con.execute("select count(*) from delivered").fetchone()
 
@@ -145,11 +147,33 @@ def test_every_command_works_on_a_lake(
         assert con.execute("select count(*) from delivered").fetchone() == before
     shown = status(settings)
     assert (rebuilt.read, rebuilt.inserted) == (first.read, first.inserted)
+    assert query.ask(settings, tally).item() == duplicates > 0
     assert again["retried"]["read"] == again["retried"]["quarantined"] == first.quarantined
     assert ingest(settings).read == 0
     assert shown["spool"]["lag_bytes"] == 0
     assert PASSWORD not in json.dumps(shown, default=str)
     assert verify(settings, published_offsets(settings)).places == []
+
+
+def test_nothing_is_shown_of_half_a_rebuild(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another loader publishes while one rebuilds is shown once everything is there again."""
+    dsn, data = postgres.database(), str(tmp_path / "files")
+    settings, other = (settings_of(tmp_path / name, dsn, data) for name in "ab")
+    load(settings, "a", [tied("a"), line(DELIVERED | {"recipient": "one@example.com"})])
+    load_all, seen = _Run._load_all, []
+
+    def interrupted(self: _Run, *arguments: Any) -> None:
+        load(other, "b", [line(DELIVERED | {"recipient": "other@example.com"})])
+        seen.append(query.ask(settings, "select count(*) from delivered").item())
+        load_all(self, *arguments)
+
+    monkeypatch.setattr(_Run, "_load_all", interrupted)
+    ingest(settings, rebuild=True)
+
+    assert seen == [2]
+    assert query.ask(settings, "select count(*) from delivered").item() == 3
 
 
 def test_what_another_loader_will_publish_is_not_put_away(
@@ -337,6 +361,33 @@ def test_exactness_does_not_hang_on_the_lock(
     assert differences(settings[0], together) == []
 
 
+def test_what_was_decided_at_the_same_moment_is_decided_again(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A load is never merged with one that it has not seen, with the lock or without."""
+    dsn, data = postgres.database(), str(tmp_path / "files")
+    first, second = (settings_of(tmp_path / name, dsn, data) for name in "ab")
+    for settings in (first, second):
+        spread(settings.spool, [line(DELIVERED)], 1)
+    strangers = [line(DELIVERED | {"message_id": f"<{n}@shop.example>"}) for n in range(40)]
+    load(settings_of(tmp_path / "c", dsn, data), "c", strangers)
+    load_once, others = Warehouse._load_once, []
+
+    def interrupted(self: Warehouse, *arguments: Any) -> Any:
+        found = load_once(self, *arguments)
+        if not others:
+            others.append(second)
+            ingest(second)
+        return found
+
+    monkeypatch.setattr(LakeTarget, "_lock", lambda _self: nullcontext())
+    monkeypatch.setattr(Warehouse, "_load_once", interrupted)
+    found = ingest(first)
+
+    assert (found.inserted, found.duplicates) == (0, 1)
+    assert query.ask(first, "select count(*) from delivered").item() == 41
+
+
 def test_a_reader_keeps_what_it_opened(
     postgres: Postgres, lines: list[bytes], tmp_path: Path
 ) -> None:
@@ -360,7 +411,10 @@ LATELY = (*TABLES, "ingest_ledger", "campaign_counts")
 def test_a_reader_keeps_what_it_opened_lately(
     postgres: Postgres, lines: list[bytes], tmp_path: Path
 ) -> None:
-    """What was shown within the days that are kept stays readable, however long ago it was made."""
+    """What was shown within the days that are kept stays readable, however long ago it was made.
+
+    So does a file that nobody has committed yet: a load may be about to.
+    """
     dsn = postgres.database()
     settings = settings_of(tmp_path, dsn, str(tmp_path / "files"))
     load(settings, "a", lines[:300])
@@ -370,7 +424,10 @@ def test_a_reader_keeps_what_it_opened_lately(
     with query.connect(settings) as con:
         load(settings, "b", lines[300:600])
         before = [con.execute(f"from {name} order by all").fetchall() for name in LATELY]
+        young = Path(lake.lake_of(settings).data) / "main" / "delivered" / "young.parquet"
+        young.write_bytes(b"not committed yet")
         maintain(settings)
+        assert young.exists()
 
         assert [con.execute(f"from {name} order by all").fetchall() for name in LATELY] == before
 

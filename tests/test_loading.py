@@ -533,6 +533,7 @@ def test_a_cut_segment_is_an_alarm(where: Settings) -> None:
         ingest(where)
     assert count(where) == 3
     assert any("a.jsonl" in sentence for sentence in status(where)["warnings"])
+    assert status(where)["spool"]["lag_bytes"] == 0
 
 
 def test_following_tells_at_once_what_cannot_be_read(
@@ -597,6 +598,8 @@ def test_a_tie_waits_for_what_cannot_be_read(
     with pytest.raises(SpoolError, match="closed cannot be read"):
         ingest(where)
     assert not [one for one in status(where)["warnings"] if "lacks" in one]
+    found = verify(where, published_offsets(where)).places
+    assert not [one for one in found if "gone" in one.problem]
     monkeypatch.undo()
     ingest(where)
     assert query.ask(where, "select extra from open").rows() == [('{"extra":1}',)]

@@ -188,6 +188,20 @@ def test_who_joins_a_batch_is_stored_with_it(tmp_path: Path) -> None:
     assert everything(tmp_path) == b"one\ntwo\n"
 
 
+def test_more_than_may_wait_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits for a slow disk is bounded; what is refused for that is not stored."""
+    monkeypatch.setattr(spool, "WAITING_BYTES", 9)
+    with Writer(tmp_path) as writer, ThreadPoolExecutor(2) as pool:
+        with writer._disk:
+            waiting = pool.submit(writer.append, b"one\n")
+            while writer._forming is None:
+                time.sleep(0.01)
+            with pytest.raises(SpoolError, match="more is waiting"):
+                pool.submit(writer.append, b"refused\n").result(5)
+        waiting.result()
+    assert everything(tmp_path) == b"one\n"
+
+
 def test_writers_that_begin_a_day_together_all_store(tmp_path: Path) -> None:
     """Where several make the directories at the same moment, no event is refused for it."""
     together = threading.Barrier(4)

@@ -13,7 +13,7 @@ from scipy import stats
 from loader import leads, query, tables
 from loader.ingest import ingest
 from loader.status import status
-from tests.marts import at, bulk, database, put, refresh, rows
+from tests.marts import at, bulk, database, one, put, refresh, rows
 from tests.pages import event, loaded_home, settings_of
 from tests.pages import rows as frame
 
@@ -365,7 +365,7 @@ def test_a_word_has_one_first_day() -> None:
     con = database("Asia/Tokyo")
     put(con, "bounce", id="m", at="2026-03-01 20:00:00", bounce_category="new")
     refresh(con)
-    (sentence,) = con.sql("select sentence from warnings where topic = 'unknown words'").fetchone()
+    sentence = one(con, "select sentence from warnings where topic = 'unknown words'")
 
     assert "first on 2026-03-02" in sentence
     assert "2026-03-02" in tables.words(frame(con, "unknown_words")).markup

@@ -540,12 +540,3 @@ def _mark(row: Mapping[str, Any]) -> str:
     if not row["of_all"]:
         word = "nothing to check"
     return f'<span class="nowrap" style="color:{colour};font-weight:650">{word}</span>'
-
-
-def thresholds(listed: pl.DataFrame) -> Html:
-    """Show the numbers by which rules decide (``metric_threshold``)."""
-    columns: dict[str, tuple[str, Cell]] = {
-        "meaning": ("What is decided", _said("meaning")),
-        "value": ("By", lambda row: f"{row['value']:g} {html.escape(row['unit'])}"),
-    }
-    return _table(listed, columns, left=["meaning"], name="thresholds")

@@ -107,16 +107,13 @@ def test_prose_says_thresholds_as_they_are_set() -> None:
     assert set(map(float, below)) <= {value for value, _unit in known}
 
 
-def test_the_first_page_has_every_page_and_threshold(sample: Ran) -> None:
-    """The page to start from lists each of the others by its question, and what rules go by."""
+def test_the_first_page_lists_every_page() -> None:
+    """The page to start from has each of the others, by its question."""
     first, *others = NOTEBOOKS
     questions = {path.stem: markdown(path)[0].splitlines()[0] for path in others}
     listed = re.findall(r"^\| `(\w+)` \| (.*) \|$", "\n".join(markdown(first)), re.M)
-    shown = " ".join(data.get("text/html", "") for data in outputs(sample[first.stem]))
 
     assert [(name, f"# {question}") for name, question in listed] == list(questions.items())
-    assert "age from which rates are comparable" in shown
-    assert ">72 hours<" in shown
 
 
 def test_every_notebook_says_a_sentence_on_no_warehouse(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ create or replace view period_measure as
 with daily as materialized (
     select *
     from daily_counts
-    where day <= cast(report_time(report_now()) as date) + 1
+    where day <= tomorrow()
 ),
 
 newest as (
@@ -117,8 +117,7 @@ nameless as (
     )
     cross join newest
     where cast(report_time(quarter_hour) as date)
-        between newest.last_day - newest.days + 1
-        and cast(report_time(report_now()) as date) + 1
+        between newest.last_day - newest.days + 1 and tomorrow()
 )
 
 select

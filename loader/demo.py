@@ -17,6 +17,7 @@ from typing import IO
 
 from loader.errors import LoaderError
 from loader.run import stop_with_parent
+from loader.scenario import MOST_EARLIER, Plan
 
 CAMPAIGN_TABLE = """
 select coalesce(campaign_name, campaign_id, '(bounces without a campaign)') as campaign,
@@ -63,11 +64,8 @@ def demo(
 
 
 def _recent(now: datetime, campaigns: int) -> list[str]:
-    """The newest campaign was sent within a day, so that the demo shows rates that rise too.
-
-    One is sent every other day.
-    """
-    start = now - timedelta(days=2 * min(campaigns, 9_000) - 1)
+    """The newest campaign was sent within a day, so that the demo shows rates that rise too."""
+    start = now - Plan.pace * min(campaigns, MOST_EARLIER) + timedelta(days=1)
     return ["--start", f"{start:%Y-%m-%dT%H:%M}", "--until", f"{now:%Y-%m-%dT%H:%M}"]
 
 

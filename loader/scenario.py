@@ -56,10 +56,10 @@ def usual_start(campaigns: int) -> datetime:
     Beyond twelve it is so much earlier that the last is sent when the last of twelve is: traffic
     that goes on after today is told as that of a wrong clock.
     """
-    return FIRST_SEND - Plan.pace * min(max(campaigns - Plan.campaigns, 0), _MOST_EARLIER)
+    return FIRST_SEND - Plan.pace * min(max(campaigns - Plan.campaigns, 0), MOST_EARLIER)
 
 
-_MOST_EARLIER = 9_000
+MOST_EARLIER = 9_000
 """Campaigns before September 2026, which is since 1977."""
 
 

@@ -86,7 +86,7 @@ MAY_IMPORT = {
     "simulate": "progress scenario settings signature spool traffic errors",
     # words → one of the above
     "run": "errors",
-    "demo": "run errors",
+    "demo": "run scenario errors",
     "cli": "*",
     "__main__": "cli",
 }

@@ -411,18 +411,7 @@ def test_days_of_the_report_zone(zone: str, days: dict[str, int]) -> None:
 def test_a_year_is_cut_where_its_zone_cuts_it(zone: str) -> None:
     """Days of 23 and 25 hours, hours that come twice, quarters of an hour and a lost day too."""
     con = database(zone)
-    con.execute(
-        """
-        insert into delivered by name
-        select
-            md5(cast(moment as varchar))::uuid as message_key,
-            moment as occurred_at,
-            'p@web.de' as recipient,
-        from range(timestamp '2011-01-01 00:14:59', timestamp '2012-01-01', interval 15 minutes)
-            as r (moment)
-        """
-    )
-    refresh(con)
+    arriving(con, "2012-01-01", "true", since="2011-01-01 00:14:59")
     sent = [moment for (moment,) in con.sql("select occurred_at from delivered").fetchall()]
     local = [moment.replace(tzinfo=UTC).astimezone(ZoneInfo(zone)) for moment in sent]
     hours = con.sql("select weekday, hour, delivered from weekday_hour_report").fetchall()
@@ -994,8 +983,10 @@ def test_a_gap_is_told(con: duckdb.DuckDBPyConnection) -> None:
     assert "2026-03-01 17:15 UTC" in sentence
 
 
-def arriving(con: duckdb.DuckDBPyConnection, until: str, when: str) -> None:
-    """Load an event for each quarter of an hour from 2 March on in which ``when`` is true."""
+def arriving(
+    con: duckdb.DuckDBPyConnection, until: str, when: str, *, since: str = "2026-03-02"
+) -> None:
+    """Load an event for each quarter of an hour from ``since`` on in which ``when`` is true."""
     con.execute(
         f"""
         insert into delivered by name
@@ -1003,7 +994,7 @@ def arriving(con: duckdb.DuckDBPyConnection, until: str, when: str) -> None:
             md5(cast(moment as varchar))::uuid as message_key,
             moment as occurred_at,
             'p@web.de' as recipient,
-        from range(timestamp '2026-03-02', timestamp '{until}', interval 15 minutes)
+        from range(timestamp '{since}', timestamp '{until}', interval 15 minutes)
             as r (moment)
         where {when}
         """

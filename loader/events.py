@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from typing import Any, TypeGuard
 from uuid import UUID
 
@@ -80,7 +80,7 @@ REASONS: Mapping[str, str] = {
     "missing:<field>": "kind, recipient, message_id or timestamp is absent or null",
     "empty:<field>": "kind, recipient or message_id holds nothing but spaces",
     "wrong_type:<field>": "the field holds another JSON type than declared",
-    "not_a_time:<field>": "the text is not a time of the form 2026-11-23T07:00:00Z",
+    "not_a_time:<field>": "the text is no ISO-8601 time, such as 2026-11-23T07:00:00Z",
     "not_zoned:<field>": "the time has no zone, so its moment is unknown",
 }
 """Every reason of the quarantine, with its meaning; ``<field>`` is the path in the event."""
@@ -96,8 +96,14 @@ address; without look-around, so that Python, polars and DuckDB read it alike.""
 
 _DSN = re.compile(DSN_FORM, re.DOTALL)
 _TIME = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?"
-    r"(?:(Z)|([+-])([0-9]{2})(?::?([0-9]{2}))?)?"
+    r"""(?P<year>[0-9]{4})(?P<extended>-)?
+    (?:(?P<month>[0-9]{2})(?(extended)-)(?P<day>[0-9]{2})
+      |W(?P<week>[0-9]{2})(?(extended)-)(?P<weekday>[1-7])
+      |(?P<day_of_year>[0-9]{3}))
+    T(?P<hour>[0-9]{2})(?(extended):)(?P<minute>[0-9]{2})
+    (?:(?(extended):)(?P<second>[0-9]{2})(?:[.,](?P<decimals>[0-9]+))?)?
+    (?:(?P<zulu>Z)|(?P<sign>[+-])(?P<hours>[0-9]{2})(?::?(?P<minutes>[0-9]{2}))?)?""",
+    re.VERBOSE,
 )
 _HOLDERS = ("event", "events", "body", "body_base64")
 
@@ -313,33 +319,54 @@ def dsn_code(dsn_status: str | None) -> str | None:
 def read_time(text: str, field: str) -> datetime:
     """Return the moment of a zoned ISO-8601 time as naive UTC, to the microsecond, cut off.
 
-    Of the standard's forms it is the one with hyphens and colons; not a date by weeks or by the
-    day of the year, 24:00 or a leap second. ``field`` names the field in the reason. Raises
-    ``SetAside`` where the text is not such a time of the years 1 to 9999, or has no zone.
+    The date is one of month, week or day of the year, all with separators or all without; the
+    time is given from the minute on; a leap second is none. ``field`` names the field in the
+    reason. Raises ``SetAside`` where the text is not such a time of the years 1 to 9999, or has
+    no zone.
     """
     found = _TIME.fullmatch(text)
     if not found:
         raise SetAside(f"not_a_time:{field}")
-    year, month, day, hour, minute, second = (int(part or 0) for part in found.groups()[:6])
-    micros = int(f"{found[7] or '0':0<6.6}")
     zone = _zone(found, field)
     try:
-        local = datetime(year, month, day, hour, minute, second, micros, zone)
+        local = datetime.combine(_date(found), time(tzinfo=zone)) + _since_midnight(found)
         return local.astimezone(UTC).replace(tzinfo=None)
     except (ValueError, OverflowError):
         raise SetAside(f"not_a_time:{field}") from None
 
 
+def _date(found: re.Match[str]) -> date:
+    year = int(found["year"])
+    if found["week"]:
+        return date.fromisocalendar(year, int(found["week"]), int(found["weekday"]))
+    if found["day_of_year"]:
+        day = date(year, 1, 1) + timedelta(int(found["day_of_year"]) - 1)
+        if day.year != year:
+            raise ValueError("no day of this year")
+        return day
+    return date(year, int(found["month"]), int(found["day"]))
+
+
+def _since_midnight(found: re.Match[str]) -> timedelta:
+    """Return the time of day, at most 24:00. Raises ``ValueError`` where it is none."""
+    hour, minute, second = (int(found[part] or 0) for part in ("hour", "minute", "second"))
+    micros = int(f"{found['decimals'] or '0':0<6.6}")
+    since = timedelta(hours=hour, minutes=minute, seconds=second, microseconds=micros)
+    if minute > 59 or second > 59 or since > timedelta(days=1):
+        raise ValueError("no time of day")
+    return since
+
+
 def _zone(found: re.Match[str], field: str) -> timezone:
-    if found[8]:
+    if found["zulu"]:
         return UTC
-    if not found[9]:
+    if not found["sign"]:
         raise SetAside(f"not_zoned:{field}")
-    hours, minutes = int(found[10]), int(found[11] or 0)
+    hours, minutes = int(found["hours"]), int(found["minutes"] or 0)
     if hours > 23 or minutes > 59:
         raise SetAside(f"not_a_time:{field}")
     offset = timedelta(hours=hours, minutes=minutes)
-    return timezone(-offset if found[9] == "-" else offset)
+    return timezone(-offset if found["sign"] == "-" else offset)
 
 
 def canonical(value: object) -> str:

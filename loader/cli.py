@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from loader.errors import LoaderError
+from loader.errors import LoaderError, WrongUsage
 from loader.settings import Settings, load_settings
 from loader.wording import plural, steers_nothing
 
@@ -29,7 +29,7 @@ _port = click.option(
 
 
 def main() -> None:
-    """Run the command line; what a user can mend is one line on stderr and exit code 1."""
+    """Run the command line; what a user can mend is one line on stderr and exit code 1, or 2."""
     os.umask(0o077)  # what is written holds addresses: for its owner only
     _open_streams()
     try:
@@ -40,7 +40,7 @@ def main() -> None:
     except click.Abort:
         _fail("stopped.")
     except LoaderError as error:
-        _fail(str(error))
+        _fail(str(error), 2 if isinstance(error, WrongUsage) else 1)
     except PermissionError as error:
         place = error.filename or "what this needs"
         _fail(
@@ -69,12 +69,12 @@ def _open_streams() -> None:
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
-def _fail(sentence: str) -> None:
+def _fail(sentence: str, code: int = 1) -> None:
     with suppress(OSError):  # what failed may be the stream
         if "--json" in sys.argv:
             click.echo(json.dumps({"error": sentence}))
     _note(f"loader: {sentence}")
-    sys.exit(1)
+    sys.exit(code)
 
 
 def _fail_at(error: OSError) -> None:

@@ -9,6 +9,10 @@ class LoaderError(Exception):
     """
 
 
+class WrongUsage(LoaderError):
+    """What a command was asked for cannot be meant; its exit code is 2."""
+
+
 class SettingsError(LoaderError):
     """A setting is missing or cannot be used."""
 

@@ -31,7 +31,7 @@ from traitlets.config import Config
 from loader import bundle, charts, notebook, numbers, page, palette, tables
 from loader.assets import asset
 from loader.definitions import of_this_version, other_version
-from loader.errors import ReportError
+from loader.errors import ReportError, WrongUsage
 from loader.kernel import OwnKernelSpecs, kernel_environment
 from loader.settings import Settings
 from loader.whole import written
@@ -59,8 +59,10 @@ def report(
     ``settings.reports``. With ``all_campaigns``, ``output`` is a folder that receives
     ``index.html`` (the overview, whose names are links) and a page per campaign. ``progress``
     hears one short sentence per step, and what is to be known of the choice. Raises
-    ``ReportError``; a file appears whole or not at all.
+    ``WrongUsage`` or ``ReportError``; a file appears whole or not at all.
     """
+    if output and not all_campaigns and output.suffix.lower() not in {".html", ".pdf"}:
+        raise WrongUsage(f"{output.name} is neither .html nor .pdf: give one of these endings.")
     warehouse = notebook.open_warehouse(kernel_environment(settings, os.environ))
     with of_this_version():
         if warehouse.frame("select from_offset from ingest_ledger limit 1").is_empty():
@@ -111,8 +113,6 @@ def _meant(warehouse: notebook.Warehouse, campaign: str, say: Progress) -> str:
 
 
 def _one_page(settings: Settings, campaign: str | None, output: Path | None) -> _Page:
-    if output is not None and output.suffix.lower() not in {".html", ".pdf"}:
-        raise ReportError(f"{output.name} is neither .html nor .pdf: give one of these endings.")
     if campaign is None:
         return _Page(OVERVIEW, {}, output or settings.reports / "overview.html")
     path = output or settings.reports / page.file_name(campaign)

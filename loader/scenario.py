@@ -11,7 +11,7 @@ from itertools import pairwise
 from random import Random
 from uuid import UUID
 
-from loader.errors import LoaderError
+from loader.errors import WrongUsage
 
 FIRST_SEND = datetime(2026, 9, 1, 7, 0, tzinfo=UTC)
 LAST_YEAR = 9000
@@ -23,7 +23,7 @@ class Plan:
 
     ``messages`` is the total of the run, split unevenly over the campaigns. ``start`` is when the
     first campaign is sent, ``pace`` the time from one campaign to the next; what would arrive
-    after ``until`` has not happened yet. Raises ``LoaderError`` for a plan that cannot be played.
+    after ``until`` has not happened yet. Raises ``WrongUsage`` for a plan that cannot be played.
     """
 
     campaigns: int = 12
@@ -36,18 +36,18 @@ class Plan:
     def __post_init__(self) -> None:
         """Refuse numbers and times that mean nothing."""
         if self.campaigns < 1 or self.messages < self.campaigns:
-            raise LoaderError(
+            raise WrongUsage(
                 f"{self.campaigns} campaigns with {self.messages} messages were asked for; "
                 "at least one campaign and one message for each are wanted."
             )
         if self.start.tzinfo is None or (self.until and self.until.tzinfo is None):
-            raise LoaderError("The simulation's start or end has no time zone: add one, such as Z.")
+            raise WrongUsage("The simulation's start or end has no time zone: add one, such as Z.")
         if self.start.year >= LAST_YEAR:
-            raise LoaderError(
+            raise WrongUsage(
                 f"The simulation starts in the year {self.start.year}: start before {LAST_YEAR}."
             )
         if self.until is not None and self.until < self.start:
-            raise LoaderError("The simulation ends before it starts: give an end after its start.")
+            raise WrongUsage("The simulation ends before it starts: give an end after its start.")
 
 
 def usual_start(campaigns: int) -> datetime:

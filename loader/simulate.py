@@ -20,7 +20,7 @@ import orjson
 import polars as pl
 
 from loader import signature, spool
-from loader.errors import LoaderError, SettingsError
+from loader.errors import LoaderError, SettingsError, WrongUsage
 from loader.progress import Report
 from loader.scenario import BOUNCES, LISTS, PROVIDERS, RENAMED, Campaign, Plan, campaigns
 from loader.settings import FIRST_WEBHOOK, Settings, Webhook
@@ -327,7 +327,7 @@ def named_in(url: str, settings: Settings) -> Webhook:
     path, _, name = re.sub(r"[?#].*", "", url).rstrip("/").rpartition("/")
     webhook = settings.webhooks.get(name)
     if webhook is None and not path.endswith("/webhooks"):
-        raise LoaderError(
+        raise WrongUsage(
             "the address to post to does not end in /webhooks/<name>: give one such as "
             f"http://localhost:8000/webhooks/{FIRST_WEBHOOK}."
         )
@@ -379,7 +379,7 @@ def _target(url: str) -> SplitResult:
         known = parts.scheme in {"http", "https"} and parts.port != 0
         if known and (parts.hostname or "").encode("idna"):
             return parts
-    raise LoaderError(f"{url!r} is no address to post to: give http://host:port/webhooks/name.")
+    raise WrongUsage(f"{url!r} is no address to post to: give http://host:port/webhooks/name.")
 
 
 class _Door:

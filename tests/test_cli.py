@@ -77,6 +77,24 @@ def test_wrong_usage_is_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [
+        ("simulate", "--spool", "--campaigns", "0"),
+        ("simulate", "--spool", "--start", "2026-09-02", "--until", "2026-09-01"),
+        ("simulate", "--to", "nonsense"),
+        ("report", "--output", "page.docx"),
+    ],
+)
+def test_what_cannot_be_meant_is_2_and_one_line(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Values that only a command itself can judge are wrong usage too."""
+    done = loader(tmp_path, *arguments, "--json")
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("loader: ") and done.stderr.count("\n") == 1
+    assert done.stderr.removeprefix("loader: ").strip() == json.loads(done.stdout)["error"]
+
+
+@pytest.mark.parametrize(
     ("arguments", "environ"),
     [
         (("ingest",), {"LOADER_TIMEZONE": "Mars/Olympus"}),
@@ -84,9 +102,7 @@ def test_wrong_usage_is_2(tmp_path: Path, arguments: tuple[str, ...]) -> None:
         (("sql", "select 1"), {}),
         (("report", "no-such-campaign"), {}),
         (("quarantine",), {}),
-        (("simulate", "--spool", "--campaigns", "0"), {}),
         (("simulate", "--to", "http://127.0.0.1:1/webhooks/nobody"), {}),
-        (("simulate", "--to", "nonsense"), {}),
         (("simulate", "--to", "http://user:pass@127.0.0.1/webhooks/nobody?x=y"), {}),
         (("serve", "--port", "0", "--host", "x" * 80), {}),
         (("sql", "select 'infinity'::timestamp", "--csv"), {}),
@@ -334,7 +350,7 @@ def test_json_is_one_object_of_what_runs_long(command: str, tmp_path: Path) -> N
         (["serve", "--port", "99999"], 2),
         (["report", " "], 2),
         (["sql", "select 1", "--csv", "--json"], 2),
-        (["simulate", "--spool", "--start", "9999-12-30"], 1),
+        (["simulate", "--spool", "--start", "9999-12-30"], 2),
         (["demo", "--home", "."], 1),
     ],
 )

@@ -5,131 +5,21 @@ returns a chart, or an ``Html`` note when there is nothing to draw. No function 
 it chooses, orders and words what the mart holds.
 """
 
-import math
-import re
 from collections import Counter
-from collections.abc import Mapping
-from textwrap import wrap
-from typing import Any, TypeAlias
+from typing import Any
 from urllib.parse import unquote
 
 import altair as alt
 import polars as pl
 
-from loader import wording
-from loader.page import Html, note
-from loader.palette import COLOUR, FAINT, FONT, GRID, INK, MUTED
-
-Drawn: TypeAlias = alt.TopLevelMixin | Html
-"""A chart, or the sentence that stands where it would be."""
-
-WIDTH = 660
-"""Pixels of a chart's frame: with its axis it fits an A4 page and a laptop's column."""
-
-MIME = "application/vnd.vegalite.v5+json"
-"""The newest Vega-Lite type that JupyterLab 4 draws by itself, with no network."""
+from loader import look, wording
+from loader.funnel_plot import funnel_plot, outside  # noqa: F401 - every chart is found here
+from loader.look import WIDTH, Drawn
+from loader.page import note
+from loader.palette import COLOUR, FAINT, INK, MUTED
 
 CLASSES = ("soft", "block", "hard", "undetermined")
 _REACTION = {"open": COLOUR["opened"], "click": COLOUR["clicked"]}
-_WORD = {
-    "open": "opened",
-    "click": "clicked",
-    "bounce": "bounced",
-    "unsubscribe": "unsubscribed",
-    "complaint": "complained",
-}
-
-
-def _theme() -> alt.theme.ThemeConfig:
-    axis = {
-        "labelFont": FONT,
-        "titleFont": FONT,
-        "labelColor": MUTED,
-        "titleColor": MUTED,
-        "titleFontWeight": "normal",
-        "labelFontSize": 12,
-        "titleFontSize": 12,
-        "gridColor": GRID,
-        "domainColor": FAINT,
-        "tickColor": FAINT,
-        "labelLimit": 230,
-        "labelPadding": 6,
-    }
-    title = {
-        "anchor": "start",
-        "frame": "bounds",
-        "font": FONT,
-        "fontSize": 16,
-        "fontWeight": 650,
-        "lineHeight": 20,
-        "subtitleLineHeight": 17,
-        "color": INK,
-        "subtitleFont": FONT,
-        "subtitleFontSize": 13,
-        "subtitleColor": MUTED,
-        "subtitlePadding": 5,
-        "offset": 14,
-    }
-    text = {"font": FONT, "fontSize": 12, "color": INK}
-    legend = {
-        **{"labelFont": FONT, "titleFont": FONT, "labelColor": INK, "titleColor": MUTED},
-        **{"labelFontSize": 12, "offset": 8},
-    }
-    view = {"stroke": None, "continuousWidth": WIDTH}
-    config: Any = {"axis": axis, "title": title, "text": text, "legend": legend, "view": view}
-    config["font"] = FONT
-    return alt.theme.ThemeConfig(background="white", padding=4, config=config)
-
-
-def _render(spec: dict[str, Any], **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    actions = {"export": True, "source": False, "compiled": False, "editor": False}
-    drawn = spec | {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-        "description": ". ".join(filter(None, said(spec.get("title")))),
-        "usermeta": {"embedOptions": {"actions": actions, "renderer": "svg"}},
-    }
-    return {MIME: drawn, "text/plain": "<chart>"}, {}
-
-
-def said(title: Any) -> tuple[str, str]:
-    """Return what a Vega-Lite title says, in one line each: the finding, and what was measured."""
-    told = title if isinstance(title, dict) else {"text": title or ""}
-    finding, measure = (told.get(part, "") for part in ("text", "subtitle"))
-    return _line(finding), _line(measure)
-
-
-def _line(text: str | list[str]) -> str:
-    return text if isinstance(text, str) else " ".join(text)
-
-
-def enable() -> None:
-    """Make every Altair chart of this process use the one look and draw with no network."""
-    alt.theme.register("loader", enable=True)(_theme)
-    alt.renderers.register("loader", _render)
-    alt.renderers.enable("loader")
-
-
-def _title(finding: str, *measure: str) -> alt.TitleParams:
-    said = ", ".join(filter(None, measure))
-    return alt.TitleParams(_lines(finding, 74), subtitle=_lines(said, 104))
-
-
-_WITHIN = re.compile(r"(?<=\d) (?=(?:h|min|days|pts)\b)|(?<=\bn) (?==)|(?<=\bn =) (?=\d)")
-"""The spaces within a number and its unit, and within ``n = 48``."""
-
-
-def _lines(text: str, width: int) -> list[str]:
-    """Break a title into as few lines as it needs, of like length, so that no word is left alone.
-
-    A word without spaces (Japanese) is broken where it must be; a number keeps its unit.
-    """
-    text = _WITHIN.sub("\N{NO-BREAK SPACE}", text)
-    needed = -(-len(text) // width) or 1
-    for narrow in range(-(-len(text) // needed), width + 1):
-        lines = wrap(text, max(narrow, 1), break_on_hyphens=False)
-        if len(lines) <= needed:
-            break
-    return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines] or [""]
 
 
 def _rates(name: str, title: str, **scale: Any) -> alt.X:
@@ -139,41 +29,6 @@ def _rates(name: str, title: str, **scale: Any) -> alt.X:
         scale=alt.Scale(zero=True, nice=True, **scale),
         axis=alt.Axis(format="~%", tickCount=6),
     )
-
-
-def _tips(frame: pl.DataFrame, *names: str) -> list[alt.Tooltip]:
-    """Tooltips for the columns that the frame has, in the given order, in the one format."""
-    return [_tip(frame, name) for name in names if name in frame.columns]
-
-
-def _tip(frame: pl.DataFrame, name: str) -> alt.Tooltip:
-    title, kind = _words(name), frame.schema[name]
-    if kind.is_float():
-        form = ".2f" if name.endswith(("hours", "value")) else ".2%"
-        return alt.Tooltip(name, type="quantitative", title=title, format=form)
-    if kind.is_integer():
-        return alt.Tooltip(name, type="quantitative", title=title, format=",")
-    if kind == pl.Date:
-        return alt.Tooltip(name, type="temporal", title=title, format="%a %d %b %Y")
-    return alt.Tooltip(name, type="nominal", title=title)
-
-
-_NAMED = {
-    "limit_lo_998": "99.8% limit, from",
-    "limit_hi_998": "99.8% limit, to",
-    "extreme_rate": "rate with unattributed bounces",
-}
-
-
-def _words(name: str) -> str:
-    """A column's name as a reader says it: ``open_human_rate_lo`` is open rate by people, from."""
-    if name in _NAMED:
-        return _NAMED[name]
-    base, end = name, ""
-    if name.endswith(("_lo", "_hi")):
-        base, end = name[:-3], ", from" if name.endswith("_lo") else ", to"
-    base = re.sub(r"^p(\d\d)_hours$", r"hours until \1%", base)
-    return re.sub(r"_human(.*)", r"\1 by people", base).replace("_", " ") + end
 
 
 def _best(frame: pl.DataFrame, column: str) -> dict[str, Any]:
@@ -206,7 +61,7 @@ def funnel(stages: pl.DataFrame, report: pl.DataFrame) -> Drawn:
     )
     accepted, reacted = said["accepted"], said["opened or clicked"]
     tracked = reacted["messages"] is not None
-    title = _title(
+    title = look.title(
         _became(accepted, reacted),
         f"messages, of {wording.count(said['attempted']['messages'])} attempted{_perhaps(report)}",
         "machine opens and clicks stay in the third bar and are out of the fourth"
@@ -215,12 +70,12 @@ def funnel(stages: pl.DataFrame, report: pl.DataFrame) -> Drawn:
     )
     base = alt.Chart(labelled).encode(
         y=alt.Y("stage:N", sort=list(_STAGE_COLOUR), title=None, axis=alt.Axis(ticks=False)),
-        x=alt.X("end:Q", title=None, axis=None, scale=_room(stages["messages"])),
-        tooltip=_tips(stages, "stage", "messages", "share_of_attempted", "share_of_previous"),
+        x=alt.X("end:Q", title=None, axis=None, scale=look.room(stages["messages"])),
+        tooltip=look.tips(stages, "stage", "messages", "share_of_attempted", "share_of_previous"),
     )
-    bars = base.mark_bar(height={"band": 0.72}).encode(color=_by("stage", _STAGE_COLOUR))
+    bars = base.mark_bar(height={"band": 0.72}).encode(color=look.by("stage", _STAGE_COLOUR))
     text = base.mark_text(align="left", dx=6).encode(text="label:N")
-    return _whole(
+    return look.whole(
         alt.layer(bars, text, title=title).properties(width=WIDTH - 110, height=38 * stages.height)
     )
 
@@ -254,16 +109,6 @@ def _stage_label(row: dict[str, Any]) -> str:
     return f"{label}, {wording.percent(row['share_of_previous'])} of {above}"
 
 
-def _room(values: pl.Series, share: float = 1.75) -> alt.Scale:
-    """A scale from zero that leaves room for the labels at the ends of bars."""
-    return alt.Scale(domain=[0, float(values.max() or 1) * share], nice=False)  # type: ignore[arg-type]
-
-
-def _by(name: str, colours: dict[str, str], **more: Any) -> alt.Color:
-    scale = alt.Scale(domain=list(colours), range=list(colours.values()))
-    return alt.Color(f"{name}:N", scale=scale, **({"legend": None} | more))
-
-
 def curve(points: pl.DataFrame, campaign: str | None) -> Drawn:
     """Draw how opens and clicks by people grew in ``campaign`` (an id), over its peers in grey.
 
@@ -280,7 +125,7 @@ def curve(points: pl.DataFrame, campaign: str | None) -> Drawn:
         return note(_no_curve(own))
     last = own.row(-1, named=True)
     others = points["campaign_id"].n_unique() - 1
-    title = _title(
+    title = look.title(
         f"{wording.percent(last['open_human_rate'])} had opened and "
         f"{wording.percent(last['click_human_rate'])} clicked after "
         f"{wording.age(last['age_hours'])}",
@@ -289,7 +134,7 @@ def curve(points: pl.DataFrame, campaign: str | None) -> Drawn:
         f"grey: {wording.plural(others, 'earlier campaign')} of this sender" if others else "",
     )
     sides = [_curve(own, points.filter(~is_own), measure) for measure in ("open", "click")]
-    return _whole(alt.hconcat(*sides, spacing=34).properties(title=title))
+    return look.whole(alt.hconcat(*sides, spacing=34).properties(title=title))
 
 
 def _no_curve(own: pl.DataFrame) -> str:
@@ -309,13 +154,13 @@ def _curve(own: pl.DataFrame, peers: pl.DataFrame, measure: str) -> Any:
     )
     y = alt.Y(
         f"{rate}:Q",
-        title=f"{_WORD[measure]} of accepted",
+        title=f"{look.WORD[measure]} of accepted",
         scale=alt.Scale(domain=[0, _reach(own, peers, rate, _LEAST[measure])]),
         axis=alt.Axis(format="~%", tickCount=5),
     )
     grey = alt.Chart(peers).mark_line(color=FAINT, strokeWidth=1).encode(x, y, detail="campaign_id")
-    colour, counted = _REACTION[measure], f"{_WORD[measure]}_human"
-    tips = _tips(own, "age_hours", counted, "accepted", *_bounds(rate))
+    colour, counted = _REACTION[measure], f"{look.WORD[measure]}_human"
+    tips = look.tips(own, "age_hours", counted, "accepted", *look.bounds(rate))
     here = alt.Chart(own).encode(x, y, tooltip=tips)
     band = here.mark_area(color=colour, opacity=0.2).encode(y=f"{rate}_lo:Q", y2=f"{rate}_hi:Q")
     line = here.mark_line(color=colour, strokeWidth=3)
@@ -325,7 +170,7 @@ def _curve(own: pl.DataFrame, peers: pl.DataFrame, measure: str) -> Any:
         text=alt.Text(f"{rate}:Q", format=".1%")
     )
     layers = alt.layer(grey, band, line, dot, label)
-    return _whole(layers.properties(width=(WIDTH - 90) // 2, height=230))
+    return look.whole(layers.properties(width=(WIDTH - 90) // 2, height=230))
 
 
 _LEAST = {"open": 0.1, "click": 0.02}
@@ -337,10 +182,6 @@ def _reach(own: pl.DataFrame, peers: pl.DataFrame, rate: str, least: float) -> f
     highest = [own[f"{rate}_hi"].max(), peers[rate].max()]
     top = max((float(value) for value in highest if value is not None), default=0.0)  # type: ignore[arg-type]
     return max(least, top * (1.05 if own[rate].max() else 2))
-
-
-def _bounds(rate: str) -> tuple[str, str, str]:
-    return rate, f"{rate}_lo", f"{rate}_hi"
 
 
 _HOURS = (
@@ -360,7 +201,7 @@ def bounces(categories: pl.DataFrame, report: pl.DataFrame | None = None) -> Dra
         return note("Nothing bounced that is known to belong here.")
     reasons = _by_category(categories)
     most, whole = int(reasons["bounced"].max()), int(reasons["bounced"].sum())  # type: ignore[arg-type]
-    title = _title(
+    title = look.title(
         f"{_reason(reasons)}: {wording.count(most)} of {wording.plural(whole, 'bounce')}",
         "bounced messages by category and class, and their share of attempted messages",
         _without_campaign(categories),
@@ -371,24 +212,24 @@ def bounces(categories: pl.DataFrame, report: pl.DataFrame | None = None) -> Dra
     ends = _by_category(shown)
     labels = pl.Series("label", [_bounce_label(row) for row in ends.iter_rows(named=True)])
     y = alt.Y("bounce_category:N", sort=order, title=None, axis=alt.Axis(ticks=False))
-    x = alt.X("bounced:Q", axis=None, scale=_room(ends["bounced"], 1.3))
+    x = alt.X("bounced:Q", axis=None, scale=look.room(ends["bounced"], 1.3))
     base = alt.Chart(shown).encode(
         y=y,
         x=x,
-        tooltip=_tips(
+        tooltip=look.tips(
             shown,
             *("bounce_category", "bounce_class", "bounced", "unattributed", "attempted"),
-            *_bounds("bounce_rate"),
+            *look.bounds("bounce_rate"),
         ),
     )
     named = set(shown["bounce_class"])
     colours = {name: COLOUR[name] for name in (*CLASSES, "unattributed") if name in named}
     bars = base.mark_bar(height={"band": 0.72}).encode(
-        color=_by("bounce_class", colours, legend=_top_legend())
+        color=look.by("bounce_class", colours, legend=look.top_legend())
     )
     text = alt.Chart(ends.with_columns(labels)).encode(y=y, x=x, text="label:N")
     layers = alt.layer(bars, text.mark_text(align="left", dx=6), title=title)
-    return _whole(layers.properties(width=WIDTH - 60, height=26 * ends.height))
+    return look.whole(layers.properties(width=WIDTH - 60, height=26 * ends.height))
 
 
 def _by_category(rows: pl.DataFrame) -> pl.DataFrame:
@@ -449,7 +290,7 @@ def links(clicked: pl.DataFrame) -> Drawn:
     if clicked.is_empty():
         return note("No click is known to belong here, so no link can be ranked.")
     top = _best(clicked, "clicked_human")
-    title = _title(
+    title = look.title(
         f"{wording.short(_bare(top['url']), 48)} drew the most people: "
         f"{wording.count(top['clicked_human'])}"
         if top["clicked_human"]
@@ -458,19 +299,19 @@ def links(clicked: pl.DataFrame) -> Drawn:
         f"n = {wording.count(top['accepted'])} accepted",
     )
     named = clicked.with_columns(link=pl.Series(_distinct([_bare(url) for url in clicked["url"]])))
-    counted = ("link", "clicked_human", "clicked", *_bounds("click_human_rate"))
+    counted = ("link", "clicked_human", "clicked", *look.bounds("click_human_rate"))
     base = alt.Chart(named).encode(
         y=alt.Y("link:N", sort=None, title=None, axis=alt.Axis(ticks=False, labelLimit=320)),
-        tooltip=_tips(named, *counted, "first_click_human_share"),
+        tooltip=look.tips(named, *counted, "first_click_human_share"),
     )
-    axis = _counted(clicked["clicked"].max())
+    axis = look.counted(clicked["clicked"].max())
     everyone = base.mark_bar(height={"band": 0.72}, color=COLOUR["machine"]).encode(
         x=alt.X("clicked:Q", title="messages", axis=axis)
     )
     people = base.mark_bar(height={"band": 0.72}, color=COLOUR["clicked"])
     human = people.encode(alt.X("clicked_human:Q", axis=axis))
     layers = alt.layer(everyone, human, title=title)
-    return _whole(layers.properties(width=WIDTH - 260, height=26 * clicked.height))
+    return look.whole(layers.properties(width=WIDTH - 260, height=26 * clicked.height))
 
 
 def _distinct(labels: list[str]) -> list[str]:
@@ -502,7 +343,7 @@ def volume(days: pl.DataFrame, campaigns: pl.DataFrame) -> Drawn:
         return note("No message has been delivered or bounced, so there is no volume to draw.")
     totals = days.group_by("day", maintain_order=True).agg(pl.col("messages").sum())
     busiest = _best(totals, "messages")
-    title = _title(
+    title = look.title(
         f"{wording.plural(int(days['messages'].sum()), 'message')} on "
         f"{wording.plural(totals.height, 'day')}; most on {busiest['day']:%a %d %b %Y}: "
         f"{wording.count(busiest['messages'])}",
@@ -513,7 +354,7 @@ def volume(days: pl.DataFrame, campaigns: pl.DataFrame) -> Drawn:
     if campaigns.height:
         panels.append(_campaign_ticks(campaigns))
     stacked = alt.vconcat(*panels, spacing=2, title=title)
-    return _whole(stacked.resolve_scale(x="shared", color="independent"))
+    return look.whole(stacked.resolve_scale(x="shared", color="independent"))
 
 
 def _from_to(days: pl.DataFrame) -> str:
@@ -535,29 +376,19 @@ def _days(days: pl.DataFrame) -> alt.Chart:
         .mark_bar(size=wide)
         .encode(
             alt.X(
-                "day:T", title=None, axis=_day_axis(days["day"]), scale=alt.Scale(padding=wide / 2)
+                "day:T",
+                title=None,
+                axis=look.day_axis(days["day"]),
+                scale=alt.Scale(padding=wide / 2),
             ),
-            alt.Y("messages:Q", title="messages", axis=_counted(most)),
-            _by("outcome", colours, legend=_top_legend()),
+            alt.Y("messages:Q", title="messages", axis=look.counted(most)),
+            look.by("outcome", colours, legend=look.top_legend()),
             order="rank:Q",
-            tooltip=_tips(days, "day", "outcome", "messages", "outcome_share"),
+            tooltip=look.tips(days, "day", "outcome", "messages", "outcome_share"),
         )
         .properties(width=WIDTH - 60, height=220)
     )
     return drawn
-
-
-def _counted(most: Any) -> alt.Axis:
-    """An axis of counts up to ``most``: whole numbers, thousands as k and millions as M."""
-    short = "datum.value < 1000 ? format(datum.value, ',d') : format(datum.value, '~s')"
-    return alt.Axis(labelExpr=short, tickCount=min(5, int(most)))
-
-
-def _day_axis(days: pl.Series) -> alt.Axis:
-    """An axis of days; with few of them a tick a day, so that none is written twice."""
-    span = (days.max() - days.min()).days  # type: ignore[operator, union-attr]
-    ticks: Any = "day" if span < 8 else 8
-    return alt.Axis(format="%d %b", grid=False, labelOverlap=True, tickCount=ticks)
 
 
 def _campaign_ticks(campaigns: pl.DataFrame) -> alt.Chart:
@@ -567,271 +398,16 @@ def _campaign_ticks(campaigns: pl.DataFrame) -> alt.Chart:
         .mark_tick(color=INK, thickness=1.5, size=9)
         .encode(
             alt.X("sent_date:T", axis=None),
-            tooltip=_tips(campaigns, *told),
+            tooltip=look.tips(campaigns, *told),
         )
         .properties(width=WIDTH - 60, height=12)
     )
     return drawn
 
 
-def _top_legend() -> alt.Legend:
-    return alt.Legend(title=None, orient="top", symbolType="square")
-
-
-def _whole(chart: Any) -> Drawn:
-    """Return ``chart`` as the ``TopLevelMixin`` it is: Altair's own annotations leave it open."""
-    drawn: alt.TopLevelMixin = chart
-    return drawn
-
-
-_OUTSIDE = {
-    "no": COLOUR["accepted"],
-    "95": COLOUR["block"],
-    "998": COLOUR["hard"],
-    "unsure": COLOUR["unattributed"],
-}
-_BAND = {
-    "no": "inside",
-    "95": "outside 95%",
-    "998": "outside 99.8%",
-    "unsure": "may lack bounces",
-}
-_FEW = "too few to tell"
-_MOST_DOTS = 2000
-"""As many as a page draws quickly, and more than an eye tells apart."""
-
-
-def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame, measure: str) -> Drawn:
-    """Draw a measure (bounce, open, click …) of every campaign against its size, with limits.
-
-    Columns (``funnel_plot``): campaign_name, measure, size, rate, rate_lo, rate_hi, pooled_rate,
-    extreme_rate, spread, is_small, urls, outside (no, 95, 998, unsure); of ``limits``
-    (``funnel_limit``): size and limit_lo_95 to limit_hi_998.
-    Only campaigns outside 99.8 % are labelled, at most five, where there is room.
-    """
-    known = campaigns.filter(pl.col("measure") == measure, pl.col("rate").is_not_null())
-    if known.is_empty():
-        return note(f"No campaign has a final share that {_WORD[measure]} yet.")
-    if not known["rate"].max():
-        return note(f"No message of any campaign was {_WORD[measure]}.")
-    first = known.row(0, named=True)
-    word = _WORD[measure]
-    odd, drawn = known.filter(pl.col("outside") == "998"), _most_telling(known)
-    title = _title(
-        _unlike(known, odd, measure),
-        f"{word} against size{_comparable(measure)}; "
-        f"middle line: the ordinary {wording.percent(first['pooled_rate'])}",
-        f"dashed: 95% of similar campaigns lie within, solid: 99.8%{_as_wide(first['spread'])}"
-        + f"; {_telling(drawn)}" * (drawn.height < known.height),
-    )
-    small = pl.col("is_small") & (pl.col("outside") == "no")
-    band = pl.when(small).then(pl.lit(_FEW)).otherwise(pl.col("outside").replace_strict(_BAND))
-    named = drawn.with_columns(band=band)
-    limits = limits.filter(pl.col("measure") == measure)
-    x = _size(limits, "attempted" if measure == "bounce" else "accepted")
-    lines = _limit_lines(limits, first["pooled_rate"], x)
-    layers = [*lines, _dots(named, x, word, _top_of(known)), *_names(known, odd, x)]
-    return _whole(alt.layer(*layers, title=title).properties(width=WIDTH - 90, height=270))
-
-
-def _comparable(measure: str) -> str:
-    """Which campaigns a plot holds: those whose rate no longer rises."""
-    return "" if measure in ("delivery", "bounce") else ", comparable campaigns"
-
-
-def _most_telling(known: pl.DataFrame) -> pl.DataFrame:
-    """Return the campaigns to draw: those beyond the limits come first, then the largest."""
-    band = pl.col("outside").replace_strict({"998": 0, "95": 1, "no": 2, "unsure": 2})
-    return known.sort(band, -pl.col("size"), maintain_order=True).head(_MOST_DOTS)
-
-
-def _as_wide(spread: float) -> str:
-    """Say where limits are wider than chance makes them."""
-    return f"; wider, as the odds of campaigns differ by {spread:.0%} anyway" * (spread >= 0.005)
-
-
-def _telling(drawn: pl.DataFrame) -> str:
-    return f"drawn: the {wording.count(drawn.height)} farthest out or largest"
-
-
-def _unlike(known: pl.DataFrame, odd: pl.DataFrame, measure: str) -> str:
-    rate = f"{measure} rate"
-    if known.height == 1:
-        return "There is no other campaign yet to compare this one with"
-    if odd.is_empty():
-        return f"No campaign's {rate} is unlike the rest"
-    farthest = _farthest(odd).row(0, named=True)
-    verb = f"has a {rate}" if odd.height == 1 else f"have {rate}s"
-    return (
-        f"{wording.count(odd.height)} of {wording.plural(known.height, 'campaign')} {verb} "
-        f"unlike the rest; farthest: {wording.short(farthest['campaign_name'], 40)}"
-        f"{_one_link(farthest, measure)}, {wording.percent(farthest['rate'])}"
-    )
-
-
-def _farthest(odd: pl.DataFrame) -> pl.DataFrame:
-    return odd.sort((pl.col("rate") - pl.col("pooled_rate")).abs(), descending=True)
-
-
-def outside(campaigns: pl.DataFrame, measure: str) -> pl.DataFrame:
-    """Return the campaigns of a ``funnel_plot`` that chance does not explain (99.8 %)."""
-    return campaigns.filter(pl.col("measure") == measure, pl.col("outside") == "998")
-
-
 def since(campaigns: pl.DataFrame, days: pl.DataFrame) -> pl.DataFrame:
     """Return the campaigns sent on the days drawn, or between them."""
     return campaigns.filter(pl.col("sent_date").is_between(days["day"].min(), days["day"].max()))
-
-
-def _size(limits: pl.DataFrame, unit: str) -> alt.X:
-    """The size of a campaign on a log scale, from where limits begin to where they end."""
-    low, high = limits.select(pl.col("size").min(), high=pl.col("size").max()).row(0)
-    short = "datum.value < 1000 ? datum.value : format(datum.value, '~s')"
-    return alt.X(
-        "size:Q",
-        title=f"{unit} messages of the campaign (log scale)",
-        scale=alt.Scale(type="log", nice=False, domain=[low, high]),
-        axis=alt.Axis(labelExpr=short, values=_steps(low, high), grid=False, labelOverlap=True),
-    )
-
-
-_STEPS = ((1,), (1, 2, 5), (1, 1.5, 2, 3, 5, 7))
-
-
-def _steps(low: float, high: float) -> list[float]:
-    """Round numbers from ``low`` to ``high`` for a log axis, about four to a dozen."""
-    found: list[float] = []
-    for steps in _STEPS:
-        decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-        round_ones = [round(step * 10.0**decade, 6) for decade in decades for step in steps]
-        found = [number for number in round_ones if low <= number <= high]
-        if len(found) >= 4:
-            return found
-    step = next(s for s in _SPACES if high / s - low / s <= 6)
-    return [step * number for number in range(math.ceil(low / step), int(high / step) + 1)]
-
-
-_SPACES = [part * 10**power for power in range(9) for part in (1, 2, 5)]
-"""Distances of the ticks of a short axis."""
-
-
-_DASH = {"95": [4, 3], "998": [1, 0]}
-_SHARE = {"95": "95%", "998": "99.8%"}
-
-
-def _limit_lines(limits: pl.DataFrame, pooled: float, x: alt.X) -> list[alt.Chart]:
-    """The pooled rate and the four limits; the upper two say at their end what they are."""
-    base = alt.Chart(limits).encode(x)
-    lines = [
-        base.mark_line(color=_LIMIT, strokeWidth=1.2, strokeDash=dash).encode(
-            y=f"limit_{end}_{name}:Q"
-        )
-        for name, dash in _DASH.items()
-        for end in ("lo", "hi")
-    ]
-    largest = alt.Chart(limits.sort("size").tail(1)).encode(x)
-    style: Any = {"align": "left", "dx": 5, "fontSize": 11, "color": MUTED}
-    ends = [
-        largest.mark_text(**style, dy=dy).encode(
-            y=f"limit_hi_{name}:Q", text=alt.value(_SHARE[name])
-        )
-        for name, dy in (("998", -6), ("95", 7))
-    ]
-    rule = alt.Chart(pl.DataFrame({"rate": [pooled]})).mark_rule(color=MUTED).encode(y="rate:Q")
-    return [*lines, *ends, rule]
-
-
-_LIMIT = "#97a3af"
-"""The grey of limits: fainter than what they judge, and still seen in print."""
-
-
-def _top_of(known: pl.DataFrame) -> float:
-    """The top of the axis: campaigns too small to judge do not stretch it, and lie at its edge."""
-    judged = known.filter(~pl.col("is_small") | (pl.col("outside") != "no"))
-    return min(1.05, 1.3 * float((judged if judged["rate"].max() else known)["rate"].max()))  # type: ignore[arg-type]
-
-
-def _dots(named: pl.DataFrame, x: alt.X, word: str, top: float) -> alt.Chart:
-    shown = {*named["band"], *(_BAND[name] for name in ("no", "95", "998"))}
-    colours = {_BAND[name]: colour for name, colour in _OUTSIDE.items()} | {_FEW: FAINT}
-    colours = {band: colour for band, colour in colours.items() if band in shown}
-    extreme = [] if named["extreme_rate"].is_null().all() else ["extreme_rate"]
-    told = ["campaign_name", "rate", "rate_lo", "rate_hi", *extreme, "size", "band"]
-    dots: alt.Chart = (
-        alt.Chart(named.select(told))
-        .mark_circle(size=64, opacity=0.85, stroke="white", strokeWidth=0.6)
-        .encode(
-            x,
-            alt.Y(
-                "rate:Q",
-                title=word,
-                scale=alt.Scale(domain=[0, top], clamp=True),
-                axis=alt.Axis(format="~%", tickCount=6),
-            ),
-            _by("band", colours, legend=_top_legend()),
-            tooltip=_tips(named, *told),
-        )
-    )
-    return dots
-
-
-def _names(known: pl.DataFrame, odd: pl.DataFrame, x: alt.X) -> list[alt.Chart]:
-    """Labels of at most five outliers, the farthest first, where a label hides next to nothing."""
-    labels = _lifted(known, odd)
-    if labels.is_empty():
-        return []
-    layers = []
-    for (align, lift), side in labels.group_by("align", "lift", maintain_order=True):
-        base = alt.Chart(side).encode(x, y="rate:Q", text="label:N")
-        move = 8 if align == "left" else -8
-        style: Any = {"align": align, "dx": move, "dy": lift, "fontSize": 11}
-        layers += [
-            base.mark_text(**style, stroke="white", strokeWidth=4, opacity=0.85),
-            base.mark_text(**style),
-        ]
-    return layers
-
-
-def _lifted(known: pl.DataFrame, odd: pl.DataFrame) -> pl.DataFrame:
-    """Labels as they are placed; those of dots on the axis stand above its line."""
-    low = float(known["rate"].max()) / 30  # type: ignore[arg-type]
-    return pl.DataFrame(
-        [{**row, "lift": -9 if row["rate"] < low else 0} for row in _placed(known, odd)]
-    )
-
-
-_LABEL = 26
-"""Letters of an outlier's label; a quarter of the plot's width."""
-
-
-def _placed(known: pl.DataFrame, odd: pl.DataFrame) -> list[dict[str, Any]]:
-    """Choose outliers and the side of each label, by how many dots and labels would lie below."""
-    across = known["size"].log()
-    low, wide = float(across.min()), float(across.max() - across.min()) or 1.0  # type: ignore[arg-type, operator]
-    high = float(known["rate"].max()) or 1.0  # type: ignore[arg-type]
-    taken = [
-        ((at - low) / wide, rate / high) for at, rate in zip(across, known["rate"], strict=True)
-    ]
-    chosen: list[dict[str, Any]] = []
-    for row in _farthest(odd).head(30).iter_rows(named=True):
-        at = ((math.log(row["size"]) - low) / wide, row["rate"] / high)
-        side, hidden = min(
-            (("left", _hidden(taken, at, 1)), ("right", _hidden(taken, at, -1))),
-            key=lambda pair: pair[1],
-        )
-        if not hidden and len(chosen) < 5:
-            label = wording.short(row["campaign_name"], _LABEL)
-            chosen.append({**row, "label": label, "align": side})
-            step = 0.25 / _LABEL * (1 if side == "left" else -1)
-            taken += [(at[0] + step * letter, at[1]) for letter in range(1, _LABEL, 2)]
-    return chosen
-
-
-def _hidden(taken: list[tuple[float, float]], at: tuple[float, float], side: int) -> int:
-    """Count the dots under a label that starts at ``at`` and runs right (1) or left (-1)."""
-    if not 0 <= at[0] + side * 0.25 <= 1.1:
-        return 99
-    return sum(0.005 < (x - at[0]) * side < 0.27 and abs(y - at[1]) < 0.035 for x, y in taken)
 
 
 def forest(rates: pl.DataFrame, measure: str, reference: str | None, age: str) -> Drawn:
@@ -847,9 +423,9 @@ def forest(rates: pl.DataFrame, measure: str, reference: str | None, age: str) -
     if known.is_empty():
         return note(f"No campaign has reached {age} yet, or nothing is tracked.")
     told = known.filter(~pl.col("is_small"))
-    title = _title(
+    title = look.title(
         _most(told, measure) if told.height else "Too few messages in any campaign to tell",
-        f"{_WORD[measure]} by people, of accepted messages, {age} after delivery",
+        f"{look.WORD[measure]} by people, of accepted messages, {age} after delivery",
         f"{wording.plural(known.height, 'campaign')}, 95% intervals",
         "dark and dashed: the reference" if known.filter(own).height else "",
         "grey: too few to tell" if told.height < known.height else "",
@@ -859,8 +435,8 @@ def forest(rates: pl.DataFrame, measure: str, reference: str | None, age: str) -
         is_reference=own.fill_null(False),
     )
     y = alt.Y("label:N", sort=None, title=None, axis=alt.Axis(ticks=False, labelLimit=300))
-    tips = ("campaign_name", "sent_date", "numerator", "denominator", *_bounds("rate"))
-    base = alt.Chart(named).encode(y=y, tooltip=_tips(named, *tips))
+    tips = ("campaign_name", "sent_date", "numerator", "denominator", *look.bounds("rate"))
+    base = alt.Chart(named).encode(y=y, tooltip=look.tips(named, *tips))
     strong: Any = {
         "condition": [
             {"test": "datum.is_reference", "value": INK},
@@ -870,25 +446,20 @@ def forest(rates: pl.DataFrame, measure: str, reference: str | None, age: str) -
     }
     high = (told if told.height else known)["rate_hi"].max()
     spans = base.mark_rule(strokeWidth=2).encode(
-        _rates("rate_lo:Q", f"{_WORD[measure]} of accepted", domainMax=high, clamp=True),
+        _rates("rate_lo:Q", f"{look.WORD[measure]} of accepted", domainMax=high, clamp=True),
         x2="rate_hi:Q",
         color=strong,
     )
     dots = base.mark_circle(size=60, opacity=1).encode(x="rate:Q", color=strong)
     line = alt.Chart(named.filter(pl.col("is_reference"))).mark_rule(color=MUTED, strokeDash=[3, 3])
     layers = alt.layer(line.encode(x="rate:Q"), spans, dots, title=title)
-    return _whole(layers.properties(width=WIDTH - 260, height=20 * known.height))
+    return look.whole(layers.properties(width=WIDTH - 260, height=20 * known.height))
 
 
 def _most(told: pl.DataFrame, measure: str) -> str:
     top = _best(told, "rate")
-    name = f"{wording.short(top['campaign_name'], 40)}{_one_link(top, measure)}"
-    return _highest(told, "rate", f"{name} was {_WORD[measure]} most", _WORD[measure])
-
-
-def _one_link(campaign: Mapping[str, Any], measure: str) -> str:
-    """A word of caution: a scanner that follows the only link looks like a person."""
-    return " (on one link)" if measure == "click" and campaign["urls"] == 1 else ""
+    name = f"{wording.short(top['campaign_name'], 40)}{look.one_link(top, measure)}"
+    return _highest(told, "rate", f"{name} was {look.WORD[measure]} most", look.WORD[measure])
 
 
 def _highest(frame: pl.DataFrame, rate: str, finding: str, word: str) -> str:
@@ -920,7 +491,7 @@ def control(days: pl.DataFrame) -> Drawn:
     days = days.filter(~pl.col("is_small"), pl.col("delivered") > 0)
     if days.is_empty():
         return note("No day has enough mail to judge its bounces.")
-    title = _title(
+    title = look.title(
         _odd_days(days),
         f"bounced of attempted, by day; ordinary rate {wording.percent(days['pooled_rate'][0])}",
         "bars: 99.8% limits for a day of its size, as much as days differ",
@@ -928,7 +499,7 @@ def control(days: pl.DataFrame) -> Drawn:
     )
     tips = ("day", "bounce_rate", "bounced", "attempted", "limit_lo_998", "limit_hi_998")
     base = alt.Chart(days).encode(
-        alt.X("day:T", title=None, axis=_day_axis(days["day"])), tooltip=_tips(days, *tips)
+        alt.X("day:T", title=None, axis=look.day_axis(days["day"])), tooltip=look.tips(days, *tips)
     )
     scale = alt.Scale(domain=[0, _highest_day(days)], clamp=True)
     axis = alt.Axis(format="~%", tickCount=5)
@@ -942,7 +513,7 @@ def control(days: pl.DataFrame) -> Drawn:
     dots = base.mark_circle(size=46, opacity=1).encode(y=y, color=colour)
     middle = base.mark_line(color=MUTED, strokeWidth=1).encode(y="pooled_rate:Q")
     layers = alt.layer(limits, middle, dots, title=title)
-    return _whole(layers.properties(width=WIDTH - 60, height=220))
+    return look.whole(layers.properties(width=WIDTH - 60, height=220))
 
 
 def _highest_day(days: pl.DataFrame) -> float:
@@ -978,7 +549,7 @@ def delays(quantiles: pl.DataFrame, kind: str) -> Drawn:
     known = quantiles.filter(pl.col("kind") == kind)
     if known.is_empty():
         return note(f"No {kind} by a person is known of any campaign, so its timing is unknown.")
-    title = _title(
+    title = look.title(
         _soon(telling(known), kind),
         f"from delivery to the first {kind} by a person; dot: half, thick: middle half, thin: 80%",
         "grey: too few to tell" if known["is_small"].any() else "",
@@ -991,7 +562,7 @@ def delays(quantiles: pl.DataFrame, kind: str) -> Drawn:
     base = alt.Chart(named).encode(
         alt.Y("label:N", sort=None, title=None, axis=alt.Axis(ticks=False, labelLimit=300)),
         color=alt.condition("datum.is_small", alt.value(FAINT), alt.value(_REACTION[kind])),
-        tooltip=_tips(named, "campaign_name", "reacted", "maturity", *quoted),
+        tooltip=look.tips(named, "campaign_name", "reacted", "maturity", *quoted),
     )
     x = alt.X(
         "p10_hours:Q",
@@ -1007,7 +578,7 @@ def delays(quantiles: pl.DataFrame, kind: str) -> Drawn:
         x=alt.value(WIDTH - 330), text="resting:N", color=alt.value(MUTED)
     )
     layers = alt.layer(thin, thick, dots, written, title=title)
-    return _whole(layers.properties(width=WIDTH - 330, height=20 * known.height))
+    return look.whole(layers.properties(width=WIDTH - 330, height=20 * known.height))
 
 
 _DELAYS = [1 / 60, 1 / 12, 0.25, 0.5, 1, 2, 4, 8, 24, 72, 168, 336]
@@ -1065,7 +636,7 @@ def hours(cells: pl.DataFrame, kind: str, zone: str) -> Drawn:
         day=pl.col("weekday").replace_strict(days, return_dtype=pl.String),
     )
     few = bool(cells[f"{kind}_is_small"][0])
-    title = _title(
+    title = look.title(
         f"Only {wording.plural(whole, kind)} by people: too few to tell a good hour"
         if few
         else _busiest(busiest(named, kind), kind),
@@ -1077,7 +648,7 @@ def hours(cells: pl.DataFrame, kind: str, zone: str) -> Drawn:
     lower = _week(named, "delivered", COLOUR["accepted"], alt.Legend(title="delivered"), 13)
     panels = (upper.encode(_hour(None)), lower.encode(_hour(f"hour of the day ({zone})")))
     stacked = alt.vconcat(*panels, spacing=10, title=title)
-    return _whole(stacked.resolve_scale(color="independent"))
+    return look.whole(stacked.resolve_scale(color="independent"))
 
 
 def busiest(cells: pl.DataFrame, kind: str) -> dict[str, Any] | None:
@@ -1109,7 +680,7 @@ def _week(named: pl.DataFrame, shown: str, full: str, legend: alt.Legend, height
                 scale=alt.Scale(range=["#f1f4f8", full], domain=[0, max(named[shown]) or 1]),
                 legend=legend,
             ),
-            tooltip=_tips(named, "day", "hour", *counted, "delivered"),
+            tooltip=look.tips(named, "day", "hour", *counted, "delivered"),
         )
         .properties(width=WIDTH - 130, height=7 * height)
     )
@@ -1133,16 +704,16 @@ def unsubscribes(days: pl.DataFrame) -> Drawn:
         return note("No day has enough tracked mail to judge unsubscribes.")
     top = _best(known, "unsubscribe_rate")
     said = f"Most unsubscribed from the mail of {top['day']:%a %d %b}"
-    title = _title(
+    title = look.title(
         _highest(known, "unsubscribe_rate", said, "unsubscribed, by day"),
         f"of accepted messages, by day of delivery, {wording.plural(known.height, 'day')}",
         "95% intervals, days with enough mail to judge",
         _not_tracked(known),
     )
-    told = ("day", "unsubscribed", "accepted", *_bounds("unsubscribe_rate"))
-    tips = _tips(known, *told)
+    told = ("day", "unsubscribed", "accepted", *look.bounds("unsubscribe_rate"))
+    tips = look.tips(known, *told)
     base = alt.Chart(known.select(told)).encode(
-        alt.X("day:T", title=None, axis=_day_axis(known["day"])), tooltip=tips
+        alt.X("day:T", title=None, axis=look.day_axis(known["day"])), tooltip=tips
     )
     spans = base.mark_rule(color=COLOUR["unsubscribed"], opacity=0.45, strokeWidth=2).encode(
         alt.Y(
@@ -1152,7 +723,7 @@ def unsubscribes(days: pl.DataFrame) -> Drawn:
     )
     dots = base.mark_circle(color=COLOUR["unsubscribed"], size=50, opacity=1)
     layers = alt.layer(spans, dots.encode(y="unsubscribe_rate:Q"), title=title)
-    return _whole(layers.properties(width=WIDTH - 60, height=170))
+    return look.whole(layers.properties(width=WIDTH - 60, height=170))
 
 
 def _not_tracked(days: pl.DataFrame) -> str:
@@ -1255,14 +826,14 @@ def _bars(
     whole = f"n = {wording.count(int(groups[counted].sum()))}"
     base = alt.Chart(groups.with_columns(label=pl.Series(written))).encode(
         alt.Y(f"{name}:N", sort=None, title=None, axis=alt.Axis(ticks=False)),
-        alt.X(f"{counted}:Q", axis=None, scale=_room(groups[counted], 1.35)),
-        tooltip=_tips(groups, name, counted, *([share] if share else [])),
+        alt.X(f"{counted}:Q", axis=None, scale=look.room(groups[counted], 1.35)),
+        tooltip=look.tips(groups, name, counted, *([share] if share else [])),
     )
     told = alt.value(colour) if isinstance(colour, str) else colour
     bars = base.mark_bar(height={"band": 0.72}).encode(color=told)
     text = base.mark_text(align="left", dx=6).encode(text="label:N")
-    layers = alt.layer(bars, text, title=_title(finding, measure, whole))
-    return _whole(layers.properties(width=WIDTH - 190, height=28 * groups.height))
+    layers = alt.layer(bars, text, title=look.title(finding, measure, whole))
+    return look.whole(layers.properties(width=WIDTH - 190, height=28 * groups.height))
 
 
 def arrivals(days: pl.DataFrame) -> Drawn:
@@ -1275,13 +846,13 @@ def arrivals(days: pl.DataFrame) -> Drawn:
     named = days.with_columns(pl.col("sender_domain").fill_null("no sender given"))
     order = _order(named, "sender_domain", "events")[:6]
     whole = int(days["events"].sum())
-    title = _title(
+    title = look.title(
         f"{wording.plural(whole, 'event')} on {wording.plural(days['day'].n_unique(), 'day')} "
         f"from {wording.plural(named['sender_domain'].n_unique(), 'sender domain')}",
         f"events by day of the event, {_from_to(days)}; white is a day without any",
     )
     rows = [_arrived(named, domain, domain == order[-1]) for domain in order]
-    return _whole(alt.vconcat(*rows, spacing=8, title=title).resolve_scale(x="shared"))
+    return look.whole(alt.vconcat(*rows, spacing=8, title=title).resolve_scale(x="shared"))
 
 
 def _arrived(named: pl.DataFrame, domain: str, is_last: bool) -> alt.Chart:
@@ -1291,14 +862,14 @@ def _arrived(named: pl.DataFrame, domain: str, is_last: bool) -> alt.Chart:
     scale = alt.Scale(domain=[0, most], nice=False)
     seen = own.with_columns(shown=pl.max_horizontal("events", pl.lit(most * _LEAST_SEEN)))
     heading = f"{wording.short(domain, 60)}: up to {wording.plural(most, 'event')} a day"
-    axis = _day_axis(named["day"]) if is_last else None
+    axis = look.day_axis(named["day"]) if is_last else None
     drawn: alt.Chart = (
         alt.Chart(seen, title=_heading(heading))
         .mark_bar(color=COLOUR["accepted"])
         .encode(
             alt.X("day:T", timeUnit="yearmonthdate", title=None, axis=axis),
             alt.Y("shown:Q", title=None, scale=scale, axis=_ends(most)),
-            tooltip=_tips(own, "day", "sender_domain", "events"),
+            tooltip=look.tips(own, "day", "sender_domain", "events"),
         )
         .properties(width=WIDTH - 60, height=56)
     )

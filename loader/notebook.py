@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from loader import charts, query, wording
+from loader import look, query, wording
 from loader.objects import apply_sql
 from loader.page import Html, note
 from loader.settings import Settings, load_settings
@@ -66,7 +66,7 @@ def open_warehouse(environ: Mapping[str, str] | None = None) -> Warehouse:
     failing. Called again, it closes what it opened before: DuckDB would otherwise hand out the
     file of the first call, however often a newer one was published.
     """
-    charts.enable()
+    look.enable()
     if "POLARS_FMT_MAX_ROWS" not in os.environ:  # in which polars keeps a choice
         pl.Config.set_tbl_rows(ROWS)
     settings = load_settings(os.environ if environ is None else environ, Path.cwd())

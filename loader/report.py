@@ -28,7 +28,7 @@ from nbformat import NotebookNode
 from traitlets import Unicode
 from traitlets.config import Config
 
-from loader import bundle, charts, notebook, numbers, page, palette, tables
+from loader import bundle, look, notebook, numbers, page, palette, tables
 from loader.assets import asset
 from loader.definitions import of_this_version, other_version
 from loader.errors import ReportError, WrongUsage
@@ -279,8 +279,8 @@ class InlineCharts(Preprocessor):
             sorting = self._script(tables.SORTING)
             for data in _data(copy, "text/html"):
                 data["text/html"] = data["text/html"].replace(tables.SORT, sorting)
-        for number, data in enumerate(_data(copy, charts.MIME)):
-            spec = data.pop(charts.MIME)
+        for number, data in enumerate(_data(copy, look.MIME)):
+            spec = data.pop(look.MIME)
             data.clear()
             data["text/html"] = self._embedded(f"ld-chart-{number}", spec)
             if number == 0:
@@ -292,7 +292,7 @@ class InlineCharts(Preprocessor):
         written = {key: value for key, value in spec.items() if key != "$schema"}
         text = json.dumps(written, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
         text = text.replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-        finding, _ = charts.said(spec.get("title"))
+        finding, _ = look.said(spec.get("title"))
         return (
             f'{_title(name, spec)}<div class="ld-chart" id="{name}"></div>'
             f"{numbers.table(spec, finding)}" + self._script(f'ldDraw("{name}", {text});')
@@ -321,7 +321,7 @@ It is read out as one picture with its finding: a table beside it has the number
 
 
 def _title(name: str, spec: dict[str, Any]) -> str:
-    finding, measure = map(html.escape, charts.said(spec.get("title")))
+    finding, measure = map(html.escape, look.said(spec.get("title")))
     words = f"<b>{finding}</b><br>{measure}"
     return (
         f'<p class="ld-title" id="{name}-title" hidden>{words}</p><noscript><p class="ld-title">'

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from loader import charts, leads
+from loader import leads, look
 from loader.assets import asset
 from loader.ingest import ingest
 from loader.settings import Settings, load_settings
@@ -83,7 +83,7 @@ def finding(drawn: Any) -> str:
     """Title and subtitle of a chart, or the sentence in its place."""
     if not hasattr(drawn, "to_dict"):
         return repr(drawn)
-    return " ".join(charts.said(drawn.to_dict()["title"]))
+    return " ".join(look.said(drawn.to_dict()["title"]))
 
 
 def rows(con: duckdb.DuckDBPyConnection, view: str, campaign: str | None = None) -> pl.DataFrame:

@@ -70,14 +70,16 @@ MAY_IMPORT = {
     "palette": "",
     "page": "palette wording",
     "numbers": "wording",
-    "charts": "page palette wording",
+    "look": "page palette",
+    "funnel_plot": "look page palette wording",
+    "charts": "funnel_plot look page palette wording",
     "tables": "page palette wording",
     "leads": "charts page wording",
-    "notebook": "charts objects page query settings whole wording",
+    "notebook": "look objects page query settings whole wording",
     "kernel": "settings",
     "lab_config": "",
     "bundle": "",
-    "report": "assets bundle charts definitions kernel notebook numbers page palette settings "
+    "report": "assets bundle definitions kernel look notebook numbers page palette settings "
     "tables whole errors",
     "lab": "assets kernel settings errors",
     # a seed → signed bodies

@@ -14,7 +14,7 @@ import pytest
 import vl_convert
 from nbformat import NotebookNode
 
-from loader import charts, notebook, numbers, page, palette, query, report, tables, wording
+from loader import charts, look, notebook, numbers, page, palette, query, report, tables, wording
 from loader.ingest import ingest
 from loader.kernel import kernel_environment
 from loader.settings import Settings
@@ -49,7 +49,7 @@ def outputs(ran: NotebookNode) -> Iterator[dict[str, Any]]:
 
 def specs(ran: NotebookNode) -> list[dict[str, Any]]:
     """Every chart of a notebook."""
-    return [data[charts.MIME] for data in outputs(ran) if charts.MIME in data]
+    return [data[look.MIME] for data in outputs(ran) if look.MIME in data]
 
 
 def code(path: Path) -> list[str]:
@@ -132,7 +132,7 @@ def test_an_event_ahead_of_the_clock_hides_no_day(tmp_path: Path) -> None:
     ran = run_all(loaded_home(tmp_path, [*mail, odd]))
     daily = [specs(ran[name])[0] for name in ("00_start_here", "01_overview", "04_bounces")]
 
-    assert [charts.said(spec["title"])[0][:22] for spec in daily] == [
+    assert [look.said(spec["title"])[0][:22] for spec in daily] == [
         "600 events on 2 days f", "600 messages on 2 days", "None of 2 days was unu",
     ]  # fmt: skip
     assert "9999-" not in json.dumps([*daily, specs(ran["08_data_quality"])[0]])
@@ -319,7 +319,7 @@ def _contrast(colour: str) -> float:
 def test_a_number_and_its_unit_stand_on_one_line() -> None:
     """However a title is broken, no line ends between a number and its unit."""
     for before in range(80):
-        title = charts._title(f"{'a ' * before}48 h, n = 20{' a' * (80 - before)}")
+        title = look.title(f"{'a ' * before}48 h, n = 20{' a' * (80 - before)}")
         assert not any(line.endswith((" 48", " n", " =")) for line in title.text), title.text
 
 

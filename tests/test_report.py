@@ -224,10 +224,10 @@ def test_a_spec_cannot_end_its_script() -> None:
     """Whatever a chart's data holds, its JSON in the page contains no less-than sign."""
     import nbformat
 
-    from loader import charts
+    from loader import look
     from loader.report import InlineCharts
 
-    data = {charts.MIME: {"mark": "bar", "title": HOSTILE + "<!--\u2028"}}
+    data = {look.MIME: {"mark": "bar", "title": HOSTILE + "<!--\u2028"}}
     output = nbformat.v4.new_output("display_data", data=data)
     page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(outputs=[output])])
     drawn, _ = InlineCharts().preprocess(page, {})

@@ -19,7 +19,15 @@ from pathlib import Path
 import zstandard
 
 from loader.errors import SpoolError
-from loader.spool import Segment, ends_whole, is_active, list_segments, segment_end, sync_directory
+from loader.spool import (
+    Segment,
+    ends_whole,
+    is_active,
+    list_segments,
+    other_form,
+    segment_end,
+    sync_directory,
+)
 from loader.wording import plural
 
 RECEIPTS = "expired.log"
@@ -131,7 +139,7 @@ def overdue(
 
 def was_put_away(spool: Path, segment: Segment) -> bool:
     """Say whether ``segment`` was removed since it was listed: its receipt was written before."""
-    forms = (segment.path, _other_form(segment.path))
+    forms = (segment.path, other_form(segment.path))
     return not any(path.exists() for path in forms) and segment.name in expired(spool)
 
 
@@ -238,7 +246,7 @@ def _expire(spool: Path, segment: Segment, now: datetime) -> None:
         (spool / RESERVE).unlink(missing_ok=True)
         _write_receipt(spool, receipt)
     sync_directory(spool)
-    for path in (segment.path, _other_form(segment.path)):
+    for path in (segment.path, other_form(segment.path)):
         with suppress(FileNotFoundError):
             path.unlink()
 
@@ -258,12 +266,6 @@ def _reserve(spool: Path) -> None:
     with suppress(OSError), (spool / RESERVE).open("ab") as file:
         if hasattr(os, "posix_fallocate"):  # which macOS lacks
             os.posix_fallocate(file.fileno(), 0, _RESERVE_BYTES)
-
-
-def _other_form(path: Path) -> Path:
-    if path.suffix == ".zst":
-        return path.with_suffix("")
-    return path.with_name(path.name + ".zst")
 
 
 def _digest(path: Path, size: int = sys.maxsize) -> str:

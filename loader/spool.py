@@ -498,15 +498,17 @@ def list_segments(spool: Path, unread: list[SpoolError] | None = None) -> list[S
     """Return the segments under ``spool``, sorted by name; none when there is no such directory.
 
     Files dropped in by hand count. Symbolic links and anything that is not a plain file do not.
-    A file that stands there both plain and compressed (a crash between the two steps) counts
-    once. Raises ``SpoolError`` for a directory that cannot be read; where ``unread`` is given,
-    that is put there instead, and the others are listed, unless it is the spool itself.
+    A file that stands there both plain and compressed (a crash between the two steps, a backup
+    of its beginning that was restored) counts once, in the form that holds more. Raises
+    ``SpoolError`` for a directory that cannot be read; where ``unread`` is given, that is put
+    there instead, and the others are listed, unless it is the spool itself.
     """
     found: dict[str, Segment] = {}
     for place in sorted(_files(spool, unread)):  # x.jsonl before x.jsonl.zst
         # A file's name may be no UTF-8, and the tables hold nothing else.
         name = os.fsencode(place.removesuffix(".zst")).decode("utf-8", "backslashreplace")
-        found.setdefault(name, Segment(name, spool / place))
+        segment = Segment(name, spool / place)
+        found[name] = _longer(found[name], segment) if name in found else segment
     return sorted(found.values())
 
 
@@ -581,6 +583,21 @@ def ends_whole(segment: Segment) -> bool:
         return path is not None and segment_end(segment) == os.fstat(fd).st_size
 
 
+def other_form(path: Path) -> Path:
+    """Return where the compressed form of a plain segment stands, or the plain one of it."""
+    if path.suffix == ".zst":
+        return path.with_suffix("")
+    return path.with_name(path.name + ".zst")
+
+
+def _longer(plain: Segment, packed: Segment) -> Segment:
+    """Return the form that holds more; the plain one where they are alike or one is damaged."""
+    try:
+        return packed if segment_end(packed) > segment_end(plain) else plain
+    except SpoolError:
+        return plain
+
+
 def _files(spool: Path, unread: list[SpoolError] | None, inside: str = "") -> Iterator[str]:
     """Yield where the plain files of segments are, relative to ``spool``."""
     try:
@@ -603,8 +620,7 @@ def _files(spool: Path, unread: list[SpoolError] | None, inside: str = "") -> It
 @contextmanager
 def _readable(segment: Segment) -> Iterator[tuple[int, Path | None]]:
     """Open the segment where it is now: it may have been compressed since it was listed."""
-    plain = segment.path.with_name(segment.path.name.removesuffix(".zst"))
-    for path in (plain, plain.with_name(plain.name + ".zst")):
+    for path in (segment.path, other_form(segment.path)):
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         except FileNotFoundError:

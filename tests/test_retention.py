@@ -236,6 +236,25 @@ def test_crash_between_the_two_names(settings: Settings, keep_days: int | None, 
     assert not segment.path.exists()
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_beginning_beside_the_whole_hides_nothing(settings: Settings, damaged: bool) -> None:
+    """Of a segment whose beginning a backup put back beside it, the whole is read and kept.
+
+    So it is where the compressed one is the one that was copied by half.
+    """
+    plain = list_segments(settings.spool)[0].path
+    whole = plain.read_bytes()
+    packed = zstandard.ZstdCompressor(write_checksum=True).compress(whole)
+    plain.with_name(f"{plain.name}.zst").write_bytes(packed[:-9] if damaged else packed)
+    plain.write_bytes(whole if damaged else line(0))
+    assert text(list_segments(settings.spool)[0]) == whole
+    retain(settings.spool, ends(settings.spool), now=NOW, keep_days=None)
+
+    assert text(list_segments(settings.spool)[0]) == whole
+    retain(settings.spool, ends(settings.spool), now=NOW, keep_days=0)
+    assert list_segments(settings.spool) == []
+
+
 @pytest.mark.parametrize("keep_days", [None, 0])
 def test_what_takes_its_place_is_on_disk_before_a_segment_goes(
     settings: Settings, keep_days: int | None

@@ -444,13 +444,32 @@ def test_metrics_can_be_opened(tmp_path: Path) -> None:
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("config", ["", "[webhooks.x]\nsecrets = []", 'LOADER_API_KEY = "A: b"'])
+@pytest.mark.parametrize(
+    "config",
+    [
+        "",
+        "[webhooks.x]\nsecrets = []",
+        'LOADER_API_KEY = "A: b"',
+        f"[webhooks.x]\nretired_secrets = '{OTHER}'",
+        f"LOADER_SECRETS = '{SECRET}'\n[webhooks.x]\nsecrets = []",
+    ],
+)
 def test_no_start_without_a_secret(tmp_path: Path, config: str) -> None:
     """Without a secret for every webhook there is no receiver."""
     (tmp_path / "loader.toml").write_text(config)
     settings = load_settings({"LOADER_HOME": str(tmp_path)}, tmp_path)
     with pytest.raises(SettingsError, match="secret"):
         create_app(settings, mock.Mock())
+
+
+def test_a_webhook_that_was_given_up_admits_nothing(tmp_path: Path, writer: Writer) -> None:
+    """One with retired secrets only stops no start, and is answered as an unknown one is."""
+    (tmp_path / "loader.toml").write_text(f"[webhooks.x]\nretired_secrets = '{OTHER}'")
+    environ = {"LOADER_HOME": str(tmp_path), "LOADER_SECRETS": SECRET}
+    client = create_app(load_settings(environ, tmp_path), writer).test_client()
+
+    refused(post(client, path="/webhooks/x", signature=sign(EVENT, OTHER)), 401)
+    assert post(client).status_code == 200
 
 
 def test_refusals_are_logged_now_and_then(

@@ -42,6 +42,8 @@ COPIES_APART, REFRESHES_APART = 20, 9
 """While following, at least so many times the seconds of the last copying, and of the last
 refresh of what marts keep, lie between two publications."""
 RETAIN_SECONDS = 60.0
+RETAINING = "retain"
+"""What one loader of a spool does at a time: to put segments away, or to read them all again."""
 
 Progress = Callable[[int, int, int], None]
 """Takes the events read, the bytes done and the bytes in all."""
@@ -226,11 +228,11 @@ class _Run:
         if time.monotonic() - self._retained_at < RETAIN_SECONDS or self._gone or self._unread:
             return
         self._retained_at = time.monotonic()
-        loaded = self._warehouse.offsets()
-        if not self._warehouse.is_published():  # its ties are settled from these very lines
-            return
-        with self._warehouse.sole("retain") as alone:
-            if alone:
+        with self._warehouse.sole(RETAINING) as alone:
+            # Asked only now: before, another loader may have begun to build it anew.
+            loaded = self._warehouse.offsets()
+            # Unless it is published its ties are not settled, which is done from these very lines.
+            if alone and self._warehouse.is_published():
                 self._put_away(loaded)
 
     def _put_away(self, loaded: Mapping[str, int]) -> None:
@@ -248,9 +250,15 @@ class _Run:
         """Build the database anew, out of readers' sight, unless that would lose events."""
         spool, unread = self._settings.spool, list[SpoolError]()
         had = self._warehouse.known(expired(spool))
-        held = {segment.name: _end(segment, unread) for segment in list_segments(spool)}
-        self._refuse_to_forget(had, held, unread)
-        self._warehouse.rebuild(lambda: self._load_all(had))
+        with self._warehouse.sole(RETAINING) as alone:
+            if not alone:
+                raise WarehouseError(
+                    "another loader is putting segments of this spool away, which a rebuild reads: "
+                    "wait until it is done, then rebuild."
+                )
+            held = {segment.name: _end(segment, unread) for segment in list_segments(spool)}
+            self._refuse_to_forget(had, held, unread)
+            self._warehouse.rebuild(lambda: self._load_all(had))
 
     def _load_all(self, had: Mapping[str, int]) -> None:
         self._loaded, self._bytes = Loaded(), 0

@@ -108,7 +108,7 @@ class Warehouse:
         """Return how many bytes have been loaded of each segment, by its name in the ledger.
 
         What has ``expired`` was loaded, whatever is known of it. The rest the warehouse tells: it
-        is opened for that, and closed; where it does not open, what readers see tells.
+        is opened for that; where it does not open, what readers see tells.
         """
 
         def loaded(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
@@ -119,8 +119,6 @@ class Warehouse:
             found = self._target.ask(loaded)
         except WarehouseError:
             found = self._target.ask_shown(loaded) or {}  # it may be older than receipts
-        finally:
-            self.close()
         return found | {self._named(name): size for name, size in expired.items()}
 
     def elsewhere(self, known: Mapping[str, int], held: Mapping[str, int]) -> int:

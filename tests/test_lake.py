@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -191,6 +191,40 @@ def test_what_another_loader_will_publish_is_not_put_away(
         assert (ingest(settings).inserted, segment.exists()) == (1, True)
 
     assert (ingest(settings).published, segment.exists()) == (True, False)
+
+
+@pytest.mark.parametrize("when", ["sole", "_put_away"])
+def test_what_a_rebuild_has_to_read_is_not_put_away(
+    when: str, postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it begins before another loader's round of retention, and breaks off, or in it."""
+    dsn = postgres.database()
+    settings = settings_of(tmp_path, dsn, str(tmp_path / "files"), LOADER_RETAIN_DAYS="0")
+    segment = settings.spool / "2026-01-01" / "070000.000000-abc.jsonl"
+    segment.parent.mkdir(parents=True)
+    segment.write_bytes(line(DELIVERED))
+    whose, told = Warehouse if when == "sole" else _Run, []
+    work: Any = getattr(whose, when)
+
+    def rebuilt_meanwhile(*arguments: Any) -> Any:
+        monkeypatch.setattr(whose, when, work)
+        with monkeypatch.context() as patched, suppress(LoaderError):
+            patched.setattr(_Run, "_load_all", broken_off)
+            ingest(settings, rebuild=True)
+        return work(*arguments)
+
+    def broken_off(*_: Any) -> None:
+        told.append("the lake is empty")
+        raise WarehouseError("broken off")
+
+    monkeypatch.setattr(whose, when, rebuilt_meanwhile)
+    ingest(settings)
+    ingest(settings)
+
+    assert bool(told) == (when == "sole")
+    assert query.ask(settings, "select count(*) from delivered").item() == 1
+    with lake.attach(lake.lake_of(settings)) as con:
+        assert con.execute("select count(*) from delivered").fetchall() == [(1,)]
 
 
 @pytest.mark.parametrize("events", [3, 30])

@@ -31,6 +31,7 @@ _port = click.option(
 def main() -> None:
     """Run the command line; what a user can mend is one line on stderr and exit code 1, or 2."""
     os.umask(0o077)  # what is written holds addresses: for its owner only
+    _speak_utf8()
     _open_streams()
     try:
         sys.exit(cli(prog_name="loader", standalone_mode=False))
@@ -54,6 +55,13 @@ def main() -> None:
         if not isinstance(error.__cause__, KeyboardInterrupt):  # so DuckDB tells of Ctrl-C
             raise
         _fail("stopped.")
+
+
+def _speak_utf8() -> None:
+    """Begin anew in UTF-8 where the locale is another: secrets, and paths of DuckDB, are in it."""
+    if sys.getfilesystemencoding() != "utf-8" and os.environ.get("PYTHONUTF8") != "1":
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 - no shell
 
 
 def _open_streams() -> None:

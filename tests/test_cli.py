@@ -425,6 +425,18 @@ def test_streams_may_be_missing_full_or_of_another_form(
         assert "Traceback" not in done.stderr
 
 
+def test_another_locale_changes_nothing(tmp_path: Path) -> None:
+    """Under a locale that is not in UTF-8 a home is found whose name is not in ASCII."""
+    where = home(tmp_path / "höme")
+    drop(where, "a.jsonl", bare(BOUNCE))
+    other = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    loaded = loader(where.home, "ingest", **other)
+    asked = loader(where.home, "sql", "select recipient from bounce", "--csv", **other)
+
+    assert loaded.stderr == ""
+    assert asked.stdout.splitlines() == ["recipient", BOUNCE["recipient"]]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

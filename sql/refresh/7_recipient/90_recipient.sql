@@ -163,10 +163,9 @@ verdict as (
         streak.recipient,
         cast(sum(streak.in_a_row) filter (streak.bounce_class = 'soft') as bigint)
             as consecutive_soft_bounces,
-        min(coalesce(streak.meant_category, 'permanent DSN')) filter (
+        min(streak.meant_category) filter (
             streak.bounce_class = 'hard' and (
-                streak.after_human_permanent
-                >= coalesce(bounce_class.suppress_after, 1)
+                streak.after_human_permanent >= bounce_class.suppress_after
                 or streak.after_human >= bounce_class.suppress_after_transient
             )
         ) as hard_reason,

@@ -6,6 +6,7 @@ run keep what stood there.
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -20,7 +21,8 @@ from pathlib import Path
 from tests.torture import crash, fuzz, loading, probes, proxy, server
 from tests.torture.client import Receiver
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "torture.md"
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "torture.md"
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,33 @@ def _soak(share: float) -> list[Row]:
     return [Row("soak", f"{out.acknowledged:,} acknowledged", result, holds)]
 
 
+def _readers(share: float) -> list[Row]:
+    lines = 24_000 * max(1, round(84 * share))
+    test = "tests/test_batch.py::test_both_ways_of_reading_agree"
+    size = f"{lines // 2:,} documents in {lines:,} lines"
+    return [_suite("both ways of reading a line", size, test, DOCUMENTS=lines)]
+
+
+def _states(share: float) -> list[Row]:
+    ways, steps = max(1, int(20 * share)), 50
+    test = "tests/test_exactly_once.py::test_any_way_leads_to_the_same_tables"
+    size = f"{ways} ways of {steps} steps"
+    return [_suite("any way to the same tables", size, test, EXAMPLES=ways, STEPS=steps)]
+
+
+def _suite(name: str, size: str, test: str, **sizes: int) -> Row:
+    """Run a test of the suite at another size than it has there."""
+    more = {f"LOADER_TEST_{key}": str(value) for key, value in sizes.items()}
+    command = [sys.executable, "-m", "pytest", "-q", "--timeout=0", test]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **more}, capture_output=True, text=True, check=False
+    )
+    holds = done.returncode == 0
+    if not holds:
+        print(done.stdout[-4000:], file=sys.stderr)
+    return Row(name, size, "no difference" if holds else "a difference", holds)
+
+
 TORTURES: dict[str, Torture] = {
     "crash": lambda share: _lives(share, power=False),
     "power": lambda share: _lives(share, power=True),
@@ -193,6 +222,8 @@ TORTURES: dict[str, Torture] = {
     "probes": _probes,
     "slow": _slow,
     "soak": _soak,
+    "readers": _readers,
+    "states": _states,
 }
 
 

@@ -26,7 +26,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from loader import server, spool  # noqa: E402
+from loader import server, writer  # noqa: E402
 from loader.settings import load_settings  # noqa: E402
 from tests.torture.client import Driven, Receiver, drive, event, signed  # noqa: E402
 
@@ -43,12 +43,12 @@ _AUTHORISATION = "bench:secret"
 def serve(contender: str) -> None:
     """Be one contender, in a process of its own."""
     if contender.endswith("+5 ms"):
-        sync = spool._sync
-        spool._sync = lambda fd: (time.sleep(SLOW_DISK_SECONDS), sync(fd))[1]
+        sync = writer._sync
+        writer._sync = lambda fd: (time.sleep(SLOW_DISK_SECONDS), sync(fd))[1]
     if contender == "ceiling":
-        spool.Writer.append = lambda _self, _lines: None  # type: ignore[method-assign]
+        writer.Writer.append = lambda _self, _lines: None  # type: ignore[method-assign]
     elif contender.startswith("sync each"):
-        spool.Writer.append = _sync_each  # type: ignore[method-assign]
+        writer.Writer.append = _sync_each  # type: ignore[method-assign]
     elif contender in _ANYMAIL:
         journal = "wal" if contender == "anymail WAL" else "delete"
         _prepare_anymail(Path(os.environ["LOADER_HOME"]), journal)
@@ -56,9 +56,9 @@ def serve(contender: str) -> None:
     server.serve(load_settings(os.environ, Path.cwd()), "127.0.0.1", 0)
 
 
-def _sync_each(writer: spool.Writer, lines: bytes) -> None:
-    with writer._disk:
-        writer._store(spool._Batch([lines], len(lines)))
+def _sync_each(appending: writer.Writer, lines: bytes) -> None:
+    with appending._disk:
+        appending._store(writer._Batch([lines], len(lines)))
 
 
 def _prepare_anymail(home: Path, journal: str) -> None:

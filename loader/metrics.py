@@ -51,7 +51,7 @@ class Metrics:
         self._events.inc(events)
 
     def synced(self, seconds: float, size: int) -> None:
-        """Count one sync of ``size`` bytes; fits ``spool.Writer(synced=…)``."""
+        """Count one sync of ``size`` bytes; fits ``writer.Writer(synced=…)``."""
         self._bytes.inc(size)
         self._sync.observe(seconds)
 

@@ -18,12 +18,13 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from loader.errors import SpoolError
+from loader.framing import frame
 from loader.metrics import Metrics
 from loader.notices import Notices
 from loader.settings import Settings, Webhook, refuse_without_secrets
 from loader.signature import HEADER, verify
-from loader.spool import Writer, frame
 from loader.strict_json import form
+from loader.writer import Writer
 
 RETRY_AFTER_SECONDS = 5
 _FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")

@@ -34,7 +34,7 @@ from loader.notices import Notices
 from loader.settings import Settings, refuse_without_secrets
 
 if TYPE_CHECKING:
-    from loader.spool import Writer
+    from loader.writer import Writer
 
 GRACE_SECONDS = 30
 STALLED_SECONDS = 5
@@ -97,7 +97,7 @@ def _connections(threads: int) -> int:
 
 
 def _check(settings: Settings) -> None:
-    from loader.spool import prepare  # noqa: PLC0415
+    from loader.writer import prepare  # noqa: PLC0415
 
     refuse_without_secrets(settings)
     prepare(settings.spool)
@@ -199,7 +199,7 @@ class _Application(BaseApplication):  # type: ignore[misc]
         _count_safely()
         from loader.metrics import Metrics  # noqa: PLC0415
         from loader.receiver import create_app  # noqa: PLC0415
-        from loader.spool import Writer  # noqa: PLC0415
+        from loader.writer import Writer  # noqa: PLC0415
 
         metrics = Metrics()
         _take_room()

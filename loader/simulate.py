@@ -19,11 +19,13 @@ from urllib.parse import SplitResult, quote, urlsplit
 import orjson
 import polars as pl
 
-from loader import signature, spool
+from loader import signature
 from loader.errors import LoaderError, SettingsError, WrongUsage
+from loader.framing import frame, unframe
 from loader.progress import Report
 from loader.scenario import BOUNCES, LISTS, PROVIDERS, RENAMED, Campaign, Plan, campaigns
 from loader.settings import FIRST_WEBHOOK, Settings, Webhook
+from loader.spool import list_segments
 from loader.traffic import (
     BOUNCE,
     CHANGE,
@@ -35,6 +37,7 @@ from loader.traffic import (
     arriving,
     micros,
 )
+from loader.writer import Writer
 
 __all__ = ["Plan", "bodies", "named_in", "to_spool", "to_url"]
 
@@ -249,7 +252,7 @@ def to_spool(plan: Plan, settings: Settings, progress: Report = lambda _done, _s
     secret = _secret(settings)
     clock = _Clock(plan.start.timestamp())
     done = 0
-    with spool.Writer(
+    with Writer(
         settings.spool,
         clock=clock.now,
         monotonic=clock.now,
@@ -285,7 +288,7 @@ def _secret(settings: Settings) -> str:
 def _token(plan: Plan, settings: Settings) -> str:
     """Return a segment's last name: from the plan, and counted up when it has been there."""
     plain = sha256(repr(plan).encode()).hexdigest()[:8]
-    taken = sum(1 for one in spool.list_segments(settings.spool) if plain in one.name)
+    taken = sum(1 for one in list_segments(settings.spool) if plain in one.name)
     return f"{plain}-{taken:03}"
 
 
@@ -293,11 +296,11 @@ def _lines(arrived: pl.Series, texts: pl.Series, secret: str) -> Iterator[bytes]
     for micro, text in zip(arrived, texts, strict=True):
         body = text.encode()
         moment = _EPOCH + timedelta(microseconds=micro)
-        yield spool.frame(moment, FIRST_WEBHOOK, signature.sign(body, secret), "event", body)
+        yield frame(moment, FIRST_WEBHOOK, signature.sign(body, secret), "event", body)
 
 
 def _arrival(line: bytes) -> float:
-    framed = spool.unframe(line)
+    framed = unframe(line)
     assert framed is not None  # noqa: S101 - made by frame just now
     return datetime.fromisoformat(framed.received_at).timestamp()
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 from loader import signature, wording
 from loader.errors import SpoolError
+from loader.framing import unframe
 from loader.retention import gone, is_ours, was_put_away
 from loader.settings import FIRST_WEBHOOK, WEBHOOK_NAME, Settings
-from loader.spool import LongLine, Segment, list_segments, read_block, segment_end, unframe
+from loader.spool import LongLine, Segment, list_segments, read_block, segment_end
 
 PLACES = 10_000
 """So many places are kept one by one; beyond them they are counted only."""

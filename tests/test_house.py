@@ -31,13 +31,15 @@ MAY_IMPORT = {
     "progress": "",
     "wording": "",
     # bytes → verified body → spool line
+    "framing": "",
     "spool": "wording errors",
+    "writer": "spool errors",
     "notices": "",
     "metrics": "spool errors",
-    "receiver": "settings signature strict_json spool metrics notices errors",
-    "server": "receiver settings spool metrics notices errors",
+    "receiver": "settings signature strict_json framing writer metrics notices errors",
+    "server": "receiver settings writer metrics notices errors",
     "retention": "spool wording errors",
-    "verify": "retention settings signature spool wording errors",
+    "verify": "framing retention settings signature spool wording errors",
     # spool line → typed frame → table
     "events": "strict_json",
     "moments": "",
@@ -85,7 +87,7 @@ MAY_IMPORT = {
     # a seed → signed bodies
     "scenario": "errors",
     "traffic": "scenario",
-    "simulate": "progress scenario settings signature spool traffic errors",
+    "simulate": "framing progress scenario settings signature spool traffic writer errors",
     # words → one of the above
     "run": "errors",
     "demo": "run scenario errors",

@@ -29,6 +29,7 @@ from loader.assets import asset
 from loader.batch import LINE_BYTES
 from loader.definitions import OTHER_VERSION, definitions
 from loader.errors import LoaderError, SpoolError, WarehouseBusy, WarehouseError
+from loader.framing import frame
 from loader.ingest import ingest
 from loader.lock import sole_loader
 from loader.metrics import Metrics
@@ -37,7 +38,7 @@ from loader.quarantine import retry, summary
 from loader.quarantine import sentences as told_quarantine
 from loader.retention import expired
 from loader.settings import LARGEST_BODY, Settings
-from loader.spool import BEGINNING, LONGEST_LINE, Segment, frame
+from loader.spool import BEGINNING, LONGEST_LINE, Segment
 from loader.status import published_offsets, sentences, status
 from loader.target import target_of
 from loader.verify import verify

@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +15,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from loader import receiver, spool
+from loader import receiver
 from loader.errors import SettingsError
+from loader.framing import unframe
 from loader.metrics import Metrics
 from loader.receiver import create_app
 from loader.settings import Settings, load_settings
 from loader.signature import sign
-from loader.spool import Writer, unframe
+from loader.writer import Writer
 from tests.provider import lines_of
 
 SECRET, OTHER = "a-secret-for-tests", "another-secret"
@@ -328,7 +330,7 @@ def test_elsewhere_is_nothing(client: FlaskClient, path: str) -> None:
 
 def test_what_cannot_be_stored_is_not_acknowledged(client: FlaskClient, settings: Settings) -> None:
     """A full disk is answered 503 with a time to come back; nothing is stored, or counted so."""
-    full = mock.patch.object(spool.os, "write", side_effect=OSError(errno.ENOSPC, "No space left"))
+    full = mock.patch.object(os, "write", side_effect=OSError(errno.ENOSPC, "No space left"))
     with full:
         answer = post(client)
     refused(answer, 503)
@@ -363,7 +365,7 @@ def test_health_follows_the_disk(settings: Settings) -> None:
     with Writer(settings.spool, monotonic=lambda: now[0]) as writer:
         client = create_app(settings, writer).test_client()
         assert client.get("/healthz").status_code == 200
-        full = mock.patch.object(spool.os, "write", side_effect=OSError(errno.ENOSPC, ""))
+        full = mock.patch.object(os, "write", side_effect=OSError(errno.ENOSPC, ""))
         with full:
             post(client)
         sick = client.get("/healthz")
@@ -496,7 +498,7 @@ def test_nothing_of_the_request_is_logged(
     post(client, b"someone@example.com")
     post(client, signature="nope-nope")
     post(client, path="/webhooks/keyed", signature=value, X_Api_Key="wrong-key")
-    with mock.patch.object(spool.os, "write", side_effect=OSError(errno.EIO, "")):
+    with mock.patch.object(os, "write", side_effect=OSError(errno.EIO, "")):
         post(client)
     said = caplog.text + "".join(capfd.readouterr())
     for secret in ("someone", "example.com", "nope-nope", "wrong-key", value, "sesame", SECRET):

@@ -14,13 +14,15 @@ import zstandard
 
 from loader import retention, status
 from loader.errors import SpoolError
+from loader.framing import frame
 from loader.ingest import ingest
 from loader.retention import RECEIPTS, expired, lacking, retain
 from loader.settings import Settings, load_settings
 from loader.signature import sign
-from loader.spool import Segment, Writer, frame, list_segments, read_block, segment_end
+from loader.spool import Segment, list_segments, read_block, segment_end
 from loader.strict_json import form
 from loader.verify import PLACES, sentences, verify
+from loader.writer import Writer
 from tests.torture.server import SmallDisk
 
 SECRET = "a-secret-for-tests"

@@ -20,6 +20,7 @@ import zstandard
 from loader import signature, spool
 from loader.assets import asset
 from loader.errors import LoaderError, SettingsError
+from loader.framing import unframe
 from loader.scenario import FIRST_SEND, campaigns, usual_start
 from loader.settings import Settings, load_settings
 from loader.simulate import Plan, bodies, to_spool, to_url
@@ -109,7 +110,7 @@ def test_every_line_is_the_receivers_and_its_signature_verifies(tmp_path: Path) 
     """A simulated line unframes to the body that was signed, and the body is strict JSON."""
     to_spool(SMALL, settings_of(tmp_path, f"{SECRET} an-older-secret"))
     lines = b"".join(written(tmp_path).values()).splitlines(keepends=True)
-    framed = [spool.unframe(line) for line in lines]
+    framed = [unframe(line) for line in lines]
 
     assert [one.body for one in framed if one] == [body for _, body in bodies(SMALL)]
     for one in framed:
@@ -431,7 +432,7 @@ def test_what_is_posted_is_in_the_receivers_spool(receiver: str, tmp_path: Path)
         lambda done, share: seen.append((done, share)),
     )
     lines = b"".join(written(tmp_path).values()).splitlines(keepends=True)
-    kept = [framed.body for line in lines if (framed := spool.unframe(line))]
+    kept = [framed.body for line in lines if (framed := unframe(line))]
 
     assert posted == len(kept)
     assert Counter(kept) == Counter(body for _, body in bodies(SMALL))

@@ -20,18 +20,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loader import spool
+from loader import writer as writing
 from loader.errors import SpoolError
+from loader.framing import frame, unframe
 from loader.spool import (
-    Writer,
-    frame,
     holds_more,
     list_segments,
-    prepare,
     read_block,
     segment_end,
-    unframe,
 )
 from loader.strict_json import form
+from loader.writer import Writer, prepare
 from tests.provider import lines_of
 
 NOW = datetime(2026, 11, 23, 7, 0, 0, 123456, UTC)
@@ -129,7 +128,7 @@ def test_every_new_directory_is_on_disk(tmp_path: Path, made: bool) -> None:
     home = above / "home" / "spool"
     if made:
         (home / "1970-01-01").mkdir(parents=True)
-    noting = mock.patch.object(spool, "sync_directory", noted)
+    noting = mock.patch.object(writing, "sync_directory", noted)
     with noting, Writer(home, clock=lambda: 0.0) as writer:
         writer.append(b"x\n")
         path = list_segments(home)[0].path
@@ -141,7 +140,7 @@ def test_threads_share_syncs(tmp_path: Path) -> None:
     """Many threads appending at once need fewer syncs than lines, and every line is there once."""
     syncs: list[int] = []
     gate = threading.Event()
-    real = spool._sync
+    real = writing._sync
 
     def slow(fd: int) -> None:
         gate.wait(0.01)
@@ -152,7 +151,7 @@ def test_threads_share_syncs(tmp_path: Path) -> None:
             writer.append(b"%d.%d\n" % (number, turn))
 
     with (
-        mock.patch.object(spool, "_sync", slow),
+        mock.patch.object(writing, "_sync", slow),
         Writer(tmp_path, synced=lambda _seconds, size: syncs.append(size)) as writer,
     ):
         threads = [threading.Thread(target=work, args=(number,)) for number in range(16)]
@@ -190,7 +189,7 @@ def test_who_joins_a_batch_is_stored_with_it(tmp_path: Path) -> None:
 
 def test_more_than_may_wait_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits for a slow disk is bounded; what is refused for that is not stored."""
-    monkeypatch.setattr(spool, "WAITING_BYTES", 9)
+    monkeypatch.setattr(writing, "WAITING_BYTES", 9)
     with Writer(tmp_path) as writer, ThreadPoolExecutor(2) as pool:
         with writer._disk:
             waiting = pool.submit(writer.append, b"one\n")
@@ -256,7 +255,7 @@ def test_failure_is_refused_and_leaves_nothing(tmp_path: Path, call: str) -> Non
     now = [0.0]
     with Writer(tmp_path, monotonic=lambda: now[0]) as writer:
         writer.append(b"before\n")
-        patched = mock.patch.object(spool, "_sync", mock.Mock(side_effect=OSError(errno.EIO, "")))
+        patched = mock.patch.object(writing, "_sync", mock.Mock(side_effect=OSError(errno.EIO, "")))
         with failing(call, errno.EIO) if call == "write" else patched, pytest.raises(SpoolError):
             writer.append(b"lost\n")
         now[0] = 10
@@ -306,7 +305,7 @@ def test_cut_that_fails_is_never_written_behind(tmp_path: Path) -> None:
     now = [0.0]
     with Writer(tmp_path, monotonic=lambda: now[0]) as writer:
         writer.append(b"good\n")
-        broken = mock.patch.object(spool, "_sync", mock.Mock(side_effect=OSError(errno.EIO, "")))
+        broken = mock.patch.object(writing, "_sync", mock.Mock(side_effect=OSError(errno.EIO, "")))
         with broken, failing("ftruncate", errno.EIO, times=2):
             for _ in range(2):
                 with pytest.raises(SpoolError):
@@ -416,7 +415,7 @@ def test_surprise_is_cut_off_too(tmp_path: Path) -> None:
     """An error that no disk causes leaves nothing behind either, and the next line is stored."""
     now = [0.0]
     with Writer(tmp_path, monotonic=lambda: now[0]) as writer:
-        broken = mock.patch.object(spool, "_sync", mock.Mock(side_effect=MemoryError))
+        broken = mock.patch.object(writing, "_sync", mock.Mock(side_effect=MemoryError))
         with broken, pytest.raises(MemoryError):
             writer.append(b"lost\n")
         now[0] = 10
@@ -434,7 +433,7 @@ def test_surprise_is_nobodys_success(tmp_path: Path) -> None:
         except (MemoryError, SpoolError) as error:
             told.append(type(error))
 
-    broken = mock.patch.object(spool, "_sync", mock.Mock(side_effect=MemoryError))
+    broken = mock.patch.object(writing, "_sync", mock.Mock(side_effect=MemoryError))
     with Writer(tmp_path) as writer, broken:
         threads = [threading.Thread(target=work) for _ in range(3)]
         with writer._disk:  # so that the two later ones find a batch to join
@@ -551,13 +550,13 @@ def test_gone_segment_is_an_alarm_once_it_was_read(tmp_path: Path) -> None:
 def test_reader_stops_at_the_watermark(tmp_path: Path) -> None:
     """Bytes that are written but not yet synced are not given out while their writer lives."""
     seen: list[bytes] = []
-    real = spool._sync
+    real = writing._sync
 
     def look_first(fd: int) -> None:
         seen.append(everything(tmp_path))
         real(fd)
 
-    with mock.patch.object(spool, "_sync", look_first), Writer(tmp_path) as writer:
+    with mock.patch.object(writing, "_sync", look_first), Writer(tmp_path) as writer:
         writer.append(b"one\n")
         writer.append(b"two\n")
     assert seen == [b"", b"one\n"]

@@ -33,6 +33,7 @@ from pathlib import Path
 from unittest import mock
 
 from loader import spool
+from loader import writer as writing
 from loader.errors import SpoolError
 from loader.retention import retain
 
@@ -155,7 +156,7 @@ class World:
         self._shim.shim_arm(*(os.fsencode(path) for path in paths), at, action, lasts)
 
     def _append_all(self, report: int) -> None:
-        writer = spool.Writer(self._spool, back_off=0.0005, rotate_bytes=1500, reserve_bytes=0)
+        writer = writing.Writer(self._spool, back_off=0.0005, rotate_bytes=1500, reserve_bytes=0)
 
         def work(thread: int) -> None:
             for turn in range(APPENDS):
@@ -306,10 +307,10 @@ def broken(control: str | None) -> Iterator[None]:
         yield
 
 
-_create = spool._create
+_create = writing._create
 
 
-def _reuse(path: Path, opened: float) -> "spool._Open":
+def _reuse(path: Path, opened: float) -> "writing._Open":
     """Go on in the newest segment of an earlier life, as an append-only log naively would."""
     segments = [segment.path for segment in spool.list_segments(path.parent.parent)]
     older = [one for one in segments if one.suffix == ".jsonl"]
@@ -317,18 +318,20 @@ def _reuse(path: Path, opened: float) -> "spool._Open":
         return _create(path, opened)
     fd = os.open(older[-1], os.O_WRONLY | os.O_APPEND)
     companion = os.open(f"{older[-1]}.active", os.O_RDWR | os.O_CREAT, 0o600)
-    return spool._Open(older[-1], fd, companion, opened, os.fstat(fd).st_size)
+    return writing._Open(older[-1], fd, companion, opened, os.fstat(fd).st_size)
 
 
 _SWAPS: dict[str | None, list[tuple[object, str, Callable[..., object]]]] = {
     None: [],
-    "no fsync": [(spool, "_sync", lambda _fd: None)],
-    "no directory fsync": [(spool, "sync_directory", lambda _path: None)],
-    "reused segment": [(spool, "_create", _reuse)],
+    "no fsync": [(writing, "_sync", lambda _fd: None)],
+    "no directory fsync": [
+        (module, "sync_directory", lambda _path: None) for module in (spool, writing)
+    ],
+    "reused segment": [(writing, "_create", _reuse)],
     "no cut after a short write": [
-        (spool.Writer, "_abandon", lambda _self: None),
+        (writing.Writer, "_abandon", lambda _self: None),
         # which notices, by itself, that the file is longer than it should be
-        (spool, "_is_still_ours", lambda _segment: True),
+        (writing, "_is_still_ours", lambda _segment: True),
     ],
 }
 

@@ -18,11 +18,12 @@ from pathlib import Path
 import orjson
 
 from loader.events import Refused, read_line
+from loader.framing import unframe
 from loader.receiver import create_app
 from loader.settings import load_settings
 from loader.signature import sign
-from loader.spool import Writer, unframe
 from loader.strict_json import form
+from loader.writer import Writer
 from tests.provider import lines_of
 from tests.torture.client import SECRETS, event
 from tests.torture.crash import memory

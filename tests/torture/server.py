@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
 
-from loader.spool import unframe
+from loader.framing import unframe
 from tests.provider import lines_of
 from tests.torture.client import Driven, Receiver, drive, event, signed
 

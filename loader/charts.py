@@ -296,21 +296,25 @@ def links(clicked: pl.DataFrame) -> Drawn:
         if top["clicked_human"]
         else "No link was followed by a person, as far as timing shows machines",
         "messages that clicked each link; dark: by people, pale: with machines",
+        "at its end: share of people's first clicks",
         f"n = {wording.count(top['accepted'])} accepted",
     )
-    named = clicked.with_columns(link=pl.Series(_distinct([_bare(url) for url in clicked["url"]])))
+    named = clicked.with_columns(
+        link=pl.Series(_distinct([_bare(url) for url in clicked["url"]])),
+        first=pl.Series([wording.percent(share) for share in clicked["first_click_human_share"]]),
+    )
     counted = ("link", "clicked_human", "clicked", *look.bounds("click_human_rate"))
     base = alt.Chart(named).encode(
         y=alt.Y("link:N", sort=None, title=None, axis=alt.Axis(ticks=False, labelLimit=320)),
         tooltip=look.tips(named, *counted, "first_click_human_share"),
     )
     axis = look.counted(clicked["clicked"].max())
-    everyone = base.mark_bar(height={"band": 0.72}, color=COLOUR["machine"]).encode(
-        x=alt.X("clicked:Q", title="messages", axis=axis)
-    )
+    x = alt.X("clicked:Q", title="messages", axis=axis, scale=look.room(clicked["clicked"], 1.15))
+    everyone = base.mark_bar(height={"band": 0.72}, color=COLOUR["machine"]).encode(x)
     people = base.mark_bar(height={"band": 0.72}, color=COLOUR["clicked"])
     human = people.encode(alt.X("clicked_human:Q", axis=axis))
-    layers = alt.layer(everyone, human, title=title)
+    share = base.mark_text(align="left", dx=6).encode(x, text="first:N")
+    layers = alt.layer(everyone, human, share, title=title)
     return look.whole(layers.properties(width=WIDTH - 260, height=26 * clicked.height))
 
 

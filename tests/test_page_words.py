@@ -209,6 +209,18 @@ def test_links_that_only_machines_followed_are_nobodys(con: duckdb.DuckDBPyConne
     assert "No link was followed by a person" in finding(charts.links(links))
 
 
+def test_links_say_whose_first_click_they_were(sample: duckdb.DuckDBPyConnection) -> None:
+    """At the end of each link's bar stands its share of people's first clicks, on paper too."""
+    listed = sample.sql("from link_report order by clicked desc").pl()
+    listed = listed.filter(campaign_id=listed["campaign_id"][0])
+    drawn = charts.links(listed).to_dict()
+    shares = {row["first"] for data in drawn["datasets"].values() for row in data}
+    texts = [layer["encoding"]["text"]["field"] for layer in drawn["layer"][2:]]
+
+    assert texts == ["first"]
+    assert shares == set(map(wording.percent, listed["first_click_human_share"]))
+
+
 def test_a_tile_reconciles(sample: duckdb.DuckDBPyConnection) -> None:
     """A tile says by whom, with the gross rate, and the rate at the age it is compared at."""
     row = sample.sql(

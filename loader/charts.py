@@ -303,7 +303,7 @@ def links(clicked: pl.DataFrame) -> Drawn:
         link=pl.Series(_distinct([_bare(url) for url in clicked["url"]])),
         first=pl.Series([wording.percent(share) for share in clicked["first_click_human_share"]]),
     )
-    counted = ("link", "clicked_human", "clicked", *look.bounds("click_human_rate"))
+    counted = ("link", "clicked_human", "clicked", "accepted", *look.bounds("click_human_rate"))
     base = alt.Chart(named).encode(
         y=alt.Y("link:N", sort=None, title=None, axis=alt.Axis(ticks=False, labelLimit=320)),
         tooltip=look.tips(named, *counted, "first_click_human_share"),

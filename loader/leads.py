@@ -640,6 +640,7 @@ def data_limits(freshness: pl.DataFrame, *more: str) -> Html:
             f"The data was {_loaded(row)}; days are those of {row['timezone']}."
             f"{_matched(row)}{_no_delivery(row)}"
         )
+    said += _kept_apart(row)
     if row["single_link_campaigns"]:
         said.append(
             f"{wording.plural(row['single_link_campaigns'], 'campaign')} of which only one link "
@@ -649,6 +650,23 @@ def data_limits(freshness: pl.DataFrame, *more: str) -> Html:
         "By people means: the timing shows no machine. Prefetching, such as Apple's, is not seen."
     )
     return page.limits(said)
+
+
+def _kept_apart(row: Mapping[str, Any]) -> list[str]:
+    """Say what counts in no rate, and whose rates are not to be compared yet."""
+    said = []
+    if row["orphans"]:
+        counts = "counts" if row["orphans"] == 1 else "count"
+        said.append(
+            f"{wording.plural(row['orphans'], 'event')} reached no known message and {counts} in "
+            "no rate."
+        )
+    if row["young_campaigns"]:
+        said.append(
+            f"The rates of {wording.plural(row['young_campaigns'], 'campaign')} still rise: from "
+            f"{row['comparable_hours']:.0f} h after the last delivery on they are comparable."
+        )
+    return said
 
 
 def _matched(row: Mapping[str, Any]) -> str:

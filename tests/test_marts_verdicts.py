@@ -399,7 +399,8 @@ def test_how_old_what_is_loaded_is() -> None:
     assert rows(con, f"select * replace ({text}) from freshness") == [
         {
             "timezone": "Asia/Tokyo", "events": 6, "duplicates": 5, "quarantined": 1,
-            "single_link_campaigns": 1, "campaigns": 2, "messages": 4, "match_rate": 0.5,
+            "single_link_campaigns": 1, "campaigns": 2, "young_campaigns": 1, "messages": 4,
+            "orphans": 1, "comparable_hours": 72.0, "match_rate": 0.5,
             "match_rate_lo": pytest.approx(interval.low),
             "match_rate_hi": pytest.approx(interval.high),
             "load_age_hours": 3.0, "event_age_hours": 10.0,

@@ -11,7 +11,7 @@ from loader import charts, leads, notebook, page, query, tables, wording
 from loader.demo import CAMPAIGN_TABLE
 from loader.kernel import kernel_environment
 from loader.settings import Settings
-from tests.marts import database, put, refresh
+from tests.marts import at, database, put, refresh
 from tests.pages import Events, event, finding, head, loaded_home, rows, sent
 
 
@@ -330,6 +330,27 @@ def test_what_is_loaded_is_not_denied(con: duckdb.DuckDBPyConnection) -> None:
     assert "The data was loaded" in repr(said[1])
     assert "Nothing has been loaded" not in repr(said[2])
     assert not [text for text in map(repr, said) if "–" in text or "`" in text]  # noqa: RUF001
+
+
+def test_limits_tell_of_orphans_and_of_rates_that_still_rise() -> None:
+    """Every page over all mail says what counts in no rate, and whose rates are not ripe yet."""
+    con = database()
+    for day, clock in enumerate(("2026-03-01", "2026-03-30", "2026-03-31"), start=1):
+        put(con, "delivered", id=f"m{day}", at=f"{clock} 10:00:00", campaign_id=f"c{day}")
+    con.execute("insert into ingest_ledger by name select timestamp '2026-04-01' as finished_at")
+    at(con, "2026-04-01 12:00:00")
+    refresh(con)
+    quiet = leads.data_limits(rows(con, "freshness")).plain
+    put(con, "open", id="lost", at="2026-03-31 11:00:00")
+    refresh(con)
+
+    assert "The rates of 2 campaigns still rise: from 72 h" in quiet
+    assert "no known message" not in quiet
+    assert "1 event reached no known message and counts in no rate." in (
+        leads.data_limits(rows(con, "freshness")).plain
+    )
+    at(con, "2026-04-09 12:00:00")
+    assert "still rise" not in leads.data_limits(rows(con, "freshness")).plain
 
 
 def test_nothing_to_check_is_not_fine(tmp_path: Path) -> None:

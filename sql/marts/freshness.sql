@@ -1,5 +1,6 @@
 -- grain: one row: how old and how large what is loaded is; 0 and NULL before the first
--- load
+-- load; orphans = events that reached no message; young_campaigns = those whose rates
+-- still rise (not is_final, which comes comparable_hours after the last delivery)
 create or replace view freshness as
 with volume as (
     select
@@ -9,6 +10,7 @@ with volume as (
         cast(coalesce(sum(opens_clicks), 0) as bigint) as opens_clicks,
         cast(coalesce(sum(matched_by_message_id), 0) as bigint)
             as matched_by_message_id,
+        cast(coalesce(sum(orphans), 0) as bigint) as orphans,
     from data_quality
 ),
 
@@ -22,6 +24,7 @@ loaded as (
 whole as (
     select
         count(campaign_id) as campaigns,
+        count(campaign_id) filter (not is_final(last_delivered_at)) as young_campaigns,
         cast(coalesce(sum(attempted), 0) as bigint) as messages,
         min(first_delivered_at) as first_delivered_at,
         max(last_delivered_at) as last_delivered_at,
@@ -37,7 +40,10 @@ select
         select count(*) from campaign where urls = 1 and campaign_id is not null
     ) as single_link_campaigns,
     whole.campaigns,
+    whole.young_campaigns,
     whole.messages,
+    volume.orphans,
+    threshold('comparable_hours') as comparable_hours,
     rate(volume.matched_by_message_id, volume.opens_clicks) as match_rate,
     wilson_lo(volume.matched_by_message_id, volume.opens_clicks) as match_rate_lo,
     wilson_hi(volume.matched_by_message_id, volume.opens_clicks) as match_rate_hi,

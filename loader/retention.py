@@ -69,9 +69,24 @@ def retain(
     ``now`` is aware. A crash at any moment leaves every line in place, plain or compressed; what
     it left half made goes in the next round. Raises ``SpoolError`` when a segment is shorter than
     what was loaded from it, before anything is touched; and when something could not be put away,
-    after everything else was.
+    after everything else was. While another process is at it nothing is done.
     """
     problems: list[SpoolError] = []
+    with _turn(spool) as mine:
+        if mine:
+            _put_away(spool, loaded, now, keep_days, problems)
+    if problems:
+        more = f" (and {len(problems) - 1} more like it)" * (len(problems) > 1)
+        raise SpoolError(f"{str(problems[0]).removesuffix('.')}{more}.")
+
+
+def _put_away(
+    spool: Path,
+    loaded: Mapping[str, int],
+    now: datetime,
+    keep_days: int | None,
+    problems: list[SpoolError],
+) -> None:
     _remove_half_made(spool)
     if keep_days is not None:
         _reserve(spool)
@@ -82,9 +97,30 @@ def retain(
                 _expire(spool, segment, now)
             elif age > COMPRESS_AFTER and _is_plain(segment):
                 _compress(segment)
-    if problems:
-        more = f" (and {len(problems) - 1} more like it)" * (len(problems) > 1)
-        raise SpoolError(f"{str(problems[0]).removesuffix('.')}{more}.")
+
+
+@contextmanager
+def _turn(spool: Path) -> Iterator[bool]:
+    """Say whether nobody else puts away meanwhile, such as the loader of another warehouse."""
+    try:
+        held = os.open(spool, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        yield False  # there is nothing to put away
+        return
+    try:
+        yield _locks(held)
+    finally:
+        os.close(held)
+
+
+def _locks(held: int) -> bool:
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # not every file system locks a directory
+    return True
 
 
 def expired(spool: Path) -> dict[str, int]:
@@ -185,9 +221,7 @@ def _keeping(segment: Segment, problems: list[SpoolError]) -> Iterator[None]:
 def _remove_half_made(spool: Path) -> None:
     """Remove what a kill left of a compression: addresses that nobody would ever remove."""
     for aside in spool.glob("*/.*.jsonl.zst.part"):
-        # Whoever is making one holds it, such as the loader of another warehouse.
-        with suppress(OSError), aside.open("r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with suppress(OSError):
             aside.unlink()
 
 
@@ -203,7 +237,6 @@ def _compress(segment: Segment) -> None:
     fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(fd, "wb") as target, segment.path.open("rb") as source:
-            fcntl.flock(target, fcntl.LOCK_EX)
             packer = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True)
             packer.copy_stream(source, target, size=state.st_size)
             target.flush()

@@ -1,6 +1,5 @@
 """Retention and verification: only what is loaded is put away, and nothing is put away unseen."""
 
-import fcntl
 import os
 import random
 from contextlib import suppress
@@ -184,14 +183,34 @@ def test_one_that_fails_stops_no_other(settings: Settings) -> None:
 
 
 def test_what_a_kill_left_half_made_goes(settings: Settings) -> None:
-    """The next round removes it, even of a segment that has gone; what is being made stays."""
+    """The next round removes it, even of a segment that has gone."""
     day = list_segments(settings.spool)[0].path.parent
-    left, held = (day / f".{hour}0000.000000-ab.jsonl.zst.part" for hour in (10, 11))
+    left = day / ".100000.000000-ab.jsonl.zst.part"
     left.write_bytes(b"half")
-    with held.open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        retain(settings.spool, {}, now=NOW, keep_days=None)
-        assert (left.exists(), held.exists()) == (False, True)
+    retain(settings.spool, {}, now=NOW, keep_days=None)
+
+    assert not left.exists()
+
+
+@pytest.mark.parametrize("call", ["_done", "_compress", "_reads_back"])
+def test_one_puts_away_at_a_time(settings: Settings, call: str) -> None:
+    """While the loader of one warehouse does, that of another leaves the spool alone."""
+    loaded, later, work = ends(settings.spool), NOW + timedelta(days=9), getattr(retention, call)
+    others = iter([later])
+
+    def meanwhile(*arguments: object) -> object:
+        found = work(*arguments) if call == "_done" else None
+        for moment in others:
+            retain(settings.spool, loaded, now=moment, keep_days=5)
+        return found if call == "_done" else work(*arguments)
+
+    with mock.patch.object(retention, call, meanwhile):
+        retain(settings.spool, loaded, now=NOW, keep_days=None)
+
+    assert forms(settings.spool) == [".zst"] * 3
+    assert expired(settings.spool) == {}
+    retain(settings.spool, loaded, now=later, keep_days=5)
+    assert expired(settings.spool) == loaded
 
 
 def test_a_full_disk_frees_itself(tmp_path: Path) -> None:

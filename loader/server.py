@@ -80,7 +80,12 @@ def serve(settings: Settings, host: str, port: int, output: IO[str] = sys.stdout
 def _counts() -> str:
     """Make the directory in which the workers count, held by a lock for as long as one lives."""
     counts = tempfile.mkdtemp(prefix=f"{_COUNTS}{os.getpid()}-", dir=_memory_directory())
-    fcntl.flock(os.open(counts, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_EX)
+    try:
+        held = os.open(counts, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        Path(counts).stat()
+    except (FileNotFoundError, BlockingIOError):
+        return _counts()  # a server that starts too took it for one that was left
     # prometheus-client reads it when it is imported, which the workers do, each for itself.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = counts
     return counts

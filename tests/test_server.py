@@ -1,5 +1,6 @@
 """The server as it is started: one command, one line, clean stops, quiet logs."""
 
+import fcntl
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from loader import server
 from loader.spool import is_active, list_segments
 from tests.conftest import namespace, require
 from tests.torture.client import SECRETS, Receiver, drive, event, signed
@@ -352,6 +354,26 @@ def test_counts_of_a_living_server_are_left_alone(tmp_path: Path) -> None:
         assert answers(other.port) == 200
         other.kill()
         assert [path.is_dir() for path in _counts(receiver.process.pid)] == [True]
+
+
+def test_servers_that_start_together_leave_each_other_their_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One that is between making and holding them makes others where they have been removed."""
+    monkeypatch.setattr(server, "_memory_directory", lambda: str(tmp_path))
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")
+    holding, meanwhile = fcntl.flock, iter([True, False])
+
+    def flock(held: int, how: int) -> None:
+        if next(meanwhile, False):
+            server._forget_the_dead()
+        holding(held, how)
+
+    monkeypatch.setattr(server.fcntl, "flock", flock)
+    made = server._counts()
+    server._forget_the_dead()
+
+    assert [str(path) for path in tmp_path.iterdir()] == [made]
 
 
 def test_counting_never_stops_receiving(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from loader.assets import asset
 from loader.errors import ReportError
 from loader.kernel import kernel_environment
 from loader.settings import Settings
+from loader.whole import written
 
 _CONFIG = Path(__file__).resolve().with_name("lab_config.py")
 _FIRST = "00_start_here.ipynb"
@@ -101,17 +102,18 @@ def copy_notebooks(folder: Path) -> Iterator[str]:
 def _copy(source: Path, folder: Path) -> Iterator[str]:
     target, ledger = folder / source.name, folder / ".copied" / f"{source.stem}.json"
     cells = _cells(source)
+    last = _last_copied(ledger)  # before the copy, which another command may be renewing
     if target.exists():
         held = _cells(target)
         if held == cells:
             return
-        if held != _last_copied(ledger):
+        if held != last:
             yield f"{target.name} is kept as you changed it; delete it to get ours back."
             return
-    target.write_text(source.read_text("utf-8"), "utf-8")
-    target.chmod(0o600)
     ledger.parent.mkdir(exist_ok=True)
-    ledger.write_text(json.dumps(cells), "utf-8")
+    for path, content in ((target, source.read_bytes()), (ledger, json.dumps(cells).encode())):
+        with written(path) as file:  # half of it would pass for a change of the user's
+            file.write(content)
 
 
 def _last_copied(ledger: Path) -> object:

@@ -83,7 +83,7 @@ MAY_IMPORT = {
     "bundle": "",
     "report": "assets bundle definitions kernel look notebook numbers page palette settings "
     "tables whole errors",
-    "lab": "assets kernel settings errors",
+    "lab": "assets kernel settings whole errors",
     # a seed → signed bodies
     "scenario": "errors",
     "traffic": "scenario",

@@ -5,16 +5,20 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from click.testing import CliRunner
 
+from loader import lab
 from loader.cli import cli
 from loader.errors import ReportError
 from loader.kernel import kernel_environment
 from loader.lab import copy_notebooks, lab_command
+from loader.whole import written
 from tests.pages import NOTEBOOKS, browse, hostile_home
 
 LATER = (
@@ -120,6 +124,38 @@ def test_the_working_copy_follows_ours_and_keeps_yours(tmp_path: Path) -> None:
     assert "# mine now?" in yours.read_text("utf-8")
     assert '"outputs": []' not in ours.read_text("utf-8")
     assert yours.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("when", ["written", "_cells"])
+def test_two_that_open_the_notebooks_together_copy_them_whole(
+    when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A notebook that another command is renewing is none that the user changed."""
+    list(copy_notebooks(tmp_path))
+    ours, ledger = tmp_path / NOTEBOOKS[0].name, tmp_path / ".copied" / "00_start_here.json"
+    _edit(ours, "# of an earlier version")
+    ledger.write_text(json.dumps(lab._cells(ours)), "utf-8")
+    others = iter([tmp_path])
+    said: list[str] = []
+
+    @contextmanager
+    def half_written(path: Path) -> Iterator[IO[bytes]]:
+        with written(path) as file:
+            said.extend(sentence for folder in others for sentence in copy_notebooks(folder))
+            yield file
+
+    def looked_at(path: Path) -> list[str]:
+        found = cells(path)
+        if path == ours:
+            said.extend(sentence for folder in others for sentence in copy_notebooks(folder))
+        return found
+
+    cells = lab._cells
+    monkeypatch.setattr(lab, when, half_written if when == "written" else looked_at)
+    said.extend(copy_notebooks(tmp_path))
+
+    assert (list(others), said) == ([], [])
+    assert ours.read_bytes() == NOTEBOOKS[0].read_bytes()
 
 
 def _edit(path: Path, text: str) -> None:

@@ -114,14 +114,15 @@ def _spool(settings: Settings, offsets: dict[str, int]) -> tuple[dict[str, int],
     if not alarms:  # else what is not listed may be there all the same
         alarms += _missing(settings, {segment.name for segment in segments}, offsets)
     for segment in segments:
+        wrong: SpoolError | None = None
         try:
-            end, offset = segment_end(segment), offsets.get(segment.name, 0)
+            ends[segment.name] = end = segment_end(segment)
+            if end < (offset := offsets.get(segment.name, 0)):
+                wrong = shorter(segment, end, offset)
         except SpoolError as error:
-            alarms.append(str(error))
-            continue
-        ends[segment.name] = end
-        if end < offset and not was_put_away(settings.spool, segment):
-            alarms.append(str(shorter(segment, end, offset)))
+            wrong = error
+        if wrong and not was_put_away(settings.spool, segment):
+            alarms.append(str(wrong))
     behind = sum(max(end - offsets.get(name, 0), 0) for name, end in ends.items())
     return {"segments": len(ends), "bytes": sum(ends.values()), "lag_bytes": behind}, alarms
 

@@ -6,12 +6,13 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
 import zstandard
 
-from loader import retention, status
+from loader import retention, spool, status
 from loader.errors import SpoolError
 from loader.framing import frame
 from loader.ingest import ingest
@@ -473,6 +474,25 @@ def test_what_expires_meanwhile_is_not_missed(settings: Settings) -> None:
     loaded.update(ends(settings.spool))
     assert verify(settings, loaded, expire).places == []
     assert list_segments(settings.spool) == []
+
+
+def test_what_expires_while_it_is_read_is_not_missed(settings: Settings) -> None:
+    """A compressed segment that goes between two looks into it is no alarm either."""
+    ingest(settings)
+    loaded, later = ends(settings.spool), datetime.now(UTC) + timedelta(days=9)
+    retain(settings.spool, loaded, now=NOW, keep_days=None)
+    looked_into = spool._compressed_end
+
+    def late(*arguments: Any) -> int:
+        retain(settings.spool, loaded, now=later, keep_days=1)
+        spool._uncompressed_size.cache_clear()
+        return looked_into(*arguments)
+
+    with mock.patch.object(spool, "_compressed_end", late):
+        told = status.status(settings)["warnings"]
+
+    assert list_segments(settings.spool) == []
+    assert [sentence for sentence in told if "segment" in sentence] == []
 
 
 def test_damaged_compression_is_found(settings: Settings) -> None:

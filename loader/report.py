@@ -362,10 +362,11 @@ def _print(browser: str, source: Path, printed: Path, profile: Path) -> None:
         *(("--no-sandbox",) if os.geteuid() == 0 else ()),
         *(f"--user-data-dir={profile}", f"--print-to-pdf={printed}"),
     )
+    command = [browser, *arguments, source.as_uri()]
+    # Where TMPDIR is another user's, or gone, Python takes another, and the browser nothing.
+    environ = {**os.environ, "TMPDIR": tempfile.gettempdir()}
     try:
-        subprocess.run(
-            [browser, *arguments, source.as_uri()], capture_output=True, check=False, timeout=120
-        )
+        subprocess.run(command, env=environ, capture_output=True, check=False, timeout=120)
     except subprocess.TimeoutExpired:
         raise ReportError("the browser took over 120 s to print: write .html instead.") from None
 

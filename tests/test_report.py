@@ -146,9 +146,12 @@ def test_a_report_is_a_page_without_code(newest: Path) -> None:
     assert newest.stat().st_mode & 0o077 == 0
 
 
-def test_a_report_prints_as_pdf(home: Settings, tmp_path: Path) -> None:
-    """The same page on A4 paper, through Debian's Chromium."""
+def test_a_report_prints_as_pdf(
+    home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same page on A4 paper, through Debian's Chromium, also where TMPDIR is of no use."""
     require("chromium")
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "gone"))
     content = report(home, "", tmp_path / "newest.pdf").read_bytes()
 
     assert content.startswith(b"%PDF-")

@@ -174,6 +174,61 @@ def test_bounce_class(con: duckdb.DuckDBPyConnection) -> None:
     assert con.sql(query).fetchall() == [(expected,) for *_, expected in CLASSES]
 
 
+TABLE = {
+    "bad-mailbox": ("x.1.1 x.1.3 x.1.6 x.2.0", "hard", 1, 1),
+    "inactive-mailbox": ("x.2.1 x.7.13", "hard", 1, 2),
+    "bad-domain": ("x.1.2 x.1.10", "hard", 1, 1),
+    "quota-issues": ("x.2.2 x.3.1 x.3.4", "soft", 7, 7),
+    "message-expired": ("x.4.7", "soft", None, None),
+    "no-answer-from-host": ("x.4.1", "soft", None, None),
+    "bad-connection": ("x.4.2", "soft", None, None),
+    "routing-errors": ("x.4.3 x.4.4 x.4.6", "soft", 3, 3),
+    "bad-configuration": ("x.3.5", "soft", None, None),
+    "protocol-errors": ("x.5.0 x.5.9", "soft", None, None),
+    "relaying-issues": ("", "block", 2, 2),
+    "policy-related": ("x.7.0 x.7.2 x.7.26", "block", None, None),
+    "spam-related": ("x.7.1", "block", None, None),
+    "content-related": ("x.6.0 x.6.9 x.7.7", "block", None, None),
+    "virus-related": ("x.7.3 x.7.99", "block", None, None),
+    "invalid-sender": ("x.1.7 x.1.8 x.7.27", "block", None, None),
+    None: ("x.0.0 x.1.4 x.3.0 x.9.9", None, None, None),
+}
+"""Category → codes that are usual for it, its class, and after how many a recipient is suppressed:
+of permanent and of transient codes. x.7.1 may be relaying too; what is usual for none is last."""
+
+
+def test_every_category_and_code_is_classed_as_the_table_says(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    """All sixteen categories have their class and rule, and a code alone means its category."""
+    for category, (codes, *_rest) in TABLE.items():
+        if category:
+            put(con, "bounce", id=category, to=f"by {category}", at=NOW, bounce_category=category)
+        for code in codes.split():
+            for digit, word in (("4", "other"), ("5", None)):
+                status = code.replace("x", digit)
+                put(con, "bounce", id=status, to=f"by {status}", at=NOW, dsn_status=status,
+                    bounce_category=word)  # fmt: skip
+    refresh(con)
+    rules = con.sql(
+        "select * exclude (usual_dsn, advice) from bounce_class order by all"
+    ).fetchall()
+    found = con.sql("select recipient, meant_category, bounce_class from messages").fetchall()
+    by_digit = {"4": "soft", "5": "hard"}
+    expected = [
+        *((f"by {name}", name, word) for name, (_, word, *_after) in TABLE.items() if name),
+        *(
+            (f"by {digit}{code[1:]}", name, word or by_digit[digit])
+            for name, (codes, word, *_after) in TABLE.items()
+            for code in codes.split()
+            for digit in by_digit
+        ),
+    ]
+
+    assert rules == sorted((name, *row[1:]) for name, row in TABLE.items() if name)
+    assert sorted(found) == sorted(expected)
+
+
 def test_untracked_is_not_zero(con: duckdb.DuckDBPyConnection) -> None:
     """Without any tracked event rates of reactions are NULL; without complaints theirs is."""
     delivered(con, 3, at="2026-03-01 10:00:00", campaign_id="A")

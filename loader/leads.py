@@ -31,7 +31,7 @@ def campaign(report: pl.DataFrame, measures: pl.DataFrame, providers: pl.DataFra
             f"{wording.count(row['attempted'])}",
             _reactions(row) + _machine_storm(measures),
             _complained(row["complaint_rate"]),
-            _bounced(row, providers, _stands_out(measures, "bounce")),
+            _bounced(row, providers, measures.filter("stands_out", measure="bounce")),
         ]
     few = " Too few to tell its rates apart from others." if row["is_small"] else ""
     lead = "; ".join(filter(None, sentences)) + "." + few + _against_peers(measures)
@@ -63,11 +63,8 @@ def _machine_storm(measures: pl.DataFrame) -> str:
     return f" ({'; '.join(said)})" if said else ""
 
 
-def _stands_out(measures: pl.DataFrame, measure: str) -> bool:
-    return bool(measures.filter(pl.col("measure") == measure, pl.col("stands_out")).height)
-
-
-def _bounced(row: Mapping[str, Any], providers: pl.DataFrame, stands_out: bool) -> str:
+def _bounced(row: Mapping[str, Any], providers: pl.DataFrame, unlike: pl.DataFrame) -> str:
+    """What bounced and where; ``unlike`` is the row of its bounces, if they stand out."""
     odd = providers.filter("bounce_is_unusual").sort("bounce_rate", descending=True)
     rate = wording.percent(row["bounce_rate"])
     if (row["unattributed_nearby"] or 0) > row["bounced"]:
@@ -81,13 +78,17 @@ def _bounced(row: Mapping[str, Any], providers: pl.DataFrame, stands_out: bool) 
         )
     if not row["bounced"]:
         return "nothing bounced"
-    if odd.height and stands_out:
+    if odd.height and unlike.height:
         return f"{rate} bounced, most unlike the usual at {_places(odd)}"
     if odd.height:
         return f"bounces are ordinary, except at {_places(odd)}"
     if providers["is_small"].all():
         return f"{rate} bounced, too few to tell mailbox providers apart"
-    return f"{rate} bounced, no more than usual at any mailbox provider"
+    if unlike.filter(pl.col("difference") > 0).height:
+        where = "not at one mailbox provider alone"
+    else:
+        where = "no more than usual at any mailbox provider"
+    return f"{rate} bounced, {where}"
 
 
 def _places(odd: pl.DataFrame) -> str:

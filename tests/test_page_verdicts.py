@@ -179,6 +179,18 @@ def test_a_provider_is_named_where_it_is_unlike_itself(
     assert "15.4% bounced, most unlike the usual at Yahoo (66.7% of 300)" in head(varied, "broken")
 
 
+def test_what_bounces_everywhere_is_not_called_usual(tmp_path: Path) -> None:
+    """A campaign that bounces more than those before it, at all providers alike, is told so."""
+    places = [(n, name) for n in range(4) for name in ("gmail", "yahoo")]
+    events = [one for n, name in places for one in mail(f"c{n}", n, 400, bounced=8, domain=name)]
+    for name in ("gmail", "yahoo"):
+        events += mail("broken", 4, 400, bounced=160, domain=name)
+    con = query.connect(loaded_home(tmp_path, events))
+
+    assert "2.0% bounced, no more than usual at any mailbox provider" in head(con, "c3")
+    assert "40.0% bounced, not at one mailbox provider alone." in head(con, "broken")
+
+
 def test_marks_tell_good_from_bad(varied: duckdb.DuckDBPyConnection) -> None:
     """A provider that is better than its campaign has the colour of better, the other of worse."""
     listed = rows(varied, "provider_report", "broken")

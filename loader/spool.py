@@ -11,7 +11,7 @@ shortened would regrow under offsets that a reader has already consumed.
 import fcntl
 import os
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -35,6 +35,8 @@ _NEWLINE = ord("\n")
 _ENDINGS = (".jsonl", ".jsonl.zst")
 _OF_THE_DISK = "lost+found"
 """Root's own directory at the root of an ext4: it stands in a spool that is a disk of its own."""
+_AT_ONCE = 100
+"""Names that the system lists in one step, however long they are."""
 
 
 class LongLine(SpoolError):
@@ -182,13 +184,12 @@ def companion_of(path: Path) -> Path:
 def _files(spool: Path, unread: list[SpoolError] | None, inside: str = "") -> Iterator[str]:
     """Yield where the plain files of segments are, relative to ``spool``."""
     try:
-        with os.scandir(spool / inside) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    if entry.name != _OF_THE_DISK:
-                        yield from _files(spool, unread, f"{inside}{entry.name}/")
-                elif entry.name.endswith(_ENDINGS) and entry.is_file(follow_symlinks=False):
-                    yield inside + entry.name
+        for entry in _entries(spool / inside):
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name != _OF_THE_DISK:
+                    yield from _files(spool, unread, f"{inside}{entry.name}/")
+            elif entry.name.endswith(_ENDINGS) and entry.is_file(follow_symlinks=False):
+                yield inside + entry.name
     except FileNotFoundError:
         return  # removed since the directory above it was read
     except OSError as error:
@@ -196,6 +197,19 @@ def _files(spool: Path, unread: list[SpoolError] | None, inside: str = "") -> It
         if unread is None or not inside:
             raise told from None
         unread.append(told)
+
+
+def _entries(directory: Path) -> Iterable["os.DirEntry[str]"]:
+    """Return what is in a directory; what gets another name meanwhile, under one of the two."""
+    found: dict[str, os.DirEntry[str]] = {}
+    # The system lists many in several steps. What is compressed between two of them it may pass
+    # over under both names; then it has been compressed by the second time.
+    for _ in range(2):
+        with os.scandir(directory) as entries:
+            found.update((entry.name, entry) for entry in entries)
+        if len(found) <= _AT_ONCE:
+            break
+    return found.values()
 
 
 @contextmanager

@@ -628,6 +628,30 @@ def test_listing_while_names_come_and_go(tmp_path: Path) -> None:
         assert list_segments(tmp_path) == []
 
 
+def test_listing_while_names_change(tmp_path: Path) -> None:
+    """A segment that is compressed while its directory, a large one, is listed is not passed over.
+
+    ext4 gives neither of its names where the old one goes before its turn, and the new one comes
+    after its own.
+    """
+    for number in range(150):
+        _drop(tmp_path / f"{number:03}.jsonl", b"one\n")
+    real, changing = os.scandir, tmp_path / "007.jsonl"
+
+    def listed(path: Path) -> Any:
+        if not changing.exists():
+            return real(path)
+        with real(path) as entries:
+            found = [entry for entry in entries if entry.name != changing.name]
+        changing.rename(tmp_path / "007.jsonl.zst")
+        return nullcontext(found)
+
+    with mock.patch.object(spool.os, "scandir", listed):
+        names = [segment.name for segment in list_segments(tmp_path)]
+
+    assert names == [f"{number:03}.jsonl" for number in range(150)]
+
+
 @pytest.mark.parametrize("compressed", [False, True])
 def test_what_is_left_to_read(tmp_path: Path, compressed: bool) -> None:
     """A segment holds more until it was read to its end; then when it changes or goes."""

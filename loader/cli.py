@@ -55,6 +55,8 @@ def main() -> None:
         if not isinstance(error.__cause__, KeyboardInterrupt):  # so DuckDB tells of Ctrl-C
             raise
         _fail("stopped.")
+    finally:
+        _let_go_of_the_unsaid()
 
 
 def _speak_utf8() -> None:
@@ -75,6 +77,15 @@ def _open_streams() -> None:
         sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+def _let_go_of_the_unsaid() -> None:
+    """Drop what could not be printed: Python would try once more at its end, and exit with 120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _fail(sentence: str, code: int = 1) -> None:

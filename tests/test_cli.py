@@ -24,6 +24,8 @@ from tests.provider import BOUNCE, bare, drop, home
 
 ROOT = Path(__file__).parents[1]
 SECRET = "a-secret-of-the-tests"
+BUFFERED = {"PYTHONUNBUFFERED": ""}
+"""Streams as most users have them, whatever this machine sets."""
 
 
 def loader(home: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -320,7 +322,7 @@ def test_a_log_that_takes_nothing_ends_no_work(
     with monkeypatch.context() as gone, shown("Loading") as report:
         gone.setattr(sys, "stderr", Gone())
         report(1, 0.5)
-    environ = os.environ | {"LOADER_HOME": str(tmp_path), "LOADER_CONFIG": ""}
+    environ = os.environ | {"LOADER_HOME": str(tmp_path), "LOADER_CONFIG": "", **BUFFERED}
     with Path("/dev/full").open("w") as full:  # what it would note is that there is no spool
         command = [sys.executable, "-m", "loader", "ingest"]
         assert subprocess.run(command, env=environ, stderr=full, check=False).returncode == 0
@@ -414,7 +416,8 @@ def test_streams_may_be_missing_full_or_of_another_form(
     """Closed streams, a full disk behind them and an old encoding stop no command in mid-work."""
     loader(tmp_path, "ingest")
     command = [sys.executable, "-m", "loader", *arguments]
-    environ = {**os.environ, "LOADER_HOME": str(tmp_path), "PYTHONIOENCODING": "latin-1"}
+    made = {"LOADER_HOME": str(tmp_path), "PYTHONIOENCODING": "latin-1"}
+    environ = {**os.environ, **made, **BUFFERED}
     for end, wanted in ((">&- 2>&-", 0), ("2>&-", 0), ("<&-", 0), ("--json >/dev/full", 1)):
         script = shlex.join(command) + " " + end
         done = subprocess.run(
@@ -449,7 +452,7 @@ def test_a_disk_that_takes_no_more_is_told(tmp_path: Path, arguments: str) -> No
     """What cannot be written is told in one line, and no half of a file is left."""
     loader(tmp_path, "ingest")
     done = subprocess.run(
-        ["sh", "-c", f"ulimit -f 1; exec {sys.executable} -m loader {arguments}"],
+        ["sh", "-c", f"ulimit -f 1; exec {shlex.quote(sys.executable)} -m loader {arguments}"],
         cwd=tmp_path,
         env={**os.environ, "LOADER_HOME": str(tmp_path), "LOADER_SECRETS": SECRET},
         capture_output=True,
@@ -548,6 +551,8 @@ def test_a_report_that_is_stopped_leaves_nothing(tmp_path: Path, number: int) ->
         env={**os.environ, "LOADER_HOME": str(tmp_path), "TMPDIR": str(scratch)},
         stderr=subprocess.PIPE,
         text=True,
+        # Whom nohup started ignores one of them.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),  # noqa: PLW1509
     )
     while "1 of 1" not in (process.stderr.readline() if process.stderr else ""):
         assert process.poll() is None

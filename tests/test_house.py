@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from packaging.specifiers import SpecifierSet
 
+from tests.conftest import lacks
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "loader"
 WIDEST = 88
@@ -130,6 +132,21 @@ def test_functions_stay_small() -> None:
 
     assert statistics.median(sizes) <= 10
     assert statistics.quantiles(sizes, n=10)[-1] <= 30
+
+
+def test_nothing_is_skipped_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a machine lacks is a skip elsewhere and a failure in CI, and no test skips otherwise."""
+    skipping = re.compile(r"pytest\.(?:skip|importorskip|mark\.skip|mark\.xfail|xfail)")
+    files = [path for path in (ROOT / "tests").rglob("*.py") if path != Path(__file__)]
+    found = [path.name for path in files for _ in skipping.findall(path.read_text("utf-8"))]
+
+    assert found == ["conftest.py"]
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception):
+        lacks("a program")
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception):
+        lacks("a program")
 
 
 def test_notebooks_are_committed_without_outputs() -> None:

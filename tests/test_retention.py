@@ -23,7 +23,7 @@ from loader.spool import Segment, list_segments, read_block, segment_end
 from loader.strict_json import form
 from loader.verify import PLACES, sentences, verify
 from loader.writer import Writer
-from tests.torture.server import SmallDisk
+from tests.conftest import small_disk
 
 SECRET = "a-secret-for-tests"
 NOW = datetime.now(UTC) + timedelta(days=2)
@@ -216,25 +216,22 @@ def test_one_puts_away_at_a_time(settings: Settings, call: str) -> None:
 
 def test_a_full_disk_frees_itself(tmp_path: Path) -> None:
     """On a disk without a free byte expired segments go, and then there is space to compress."""
-    try:
-        with SmallDisk(tmp_path / "disk", "4m") as spool:
-            now = datetime.now(UTC)
-            for name, days in (("2026-01-02/000000.0", 3), ("2026-01-03/000000.0", 9)):
-                path = spool / f"{name}00000-ab.jsonl"
-                path.parent.mkdir()
-                path.write_bytes(random.Random(days).randbytes(500_000).hex().encode() + b"\n")
-                os.utime(path, times=((now - timedelta(days=days)).timestamp(),) * 2)
-            loaded = ends(spool)
-            retain(spool, {}, now=now, keep_days=5)  # of an earlier day, which left a reserve
-            with suppress(OSError), (spool / "ballast").open("wb", buffering=0) as ballast:
-                while ballast.write(b"x" * 4096):
-                    pass
-            retain(spool, loaded, now=now, keep_days=5)
-            younger, older = sorted(loaded)
-            assert expired(spool) == {older: loaded[older]}
-            assert [one.path.name for one in list_segments(spool)] == [Path(younger).name + ".zst"]
-    except PermissionError as error:
-        pytest.skip(f"{error}, so there is no small disk to fill")
+    with small_disk(tmp_path / "disk", "4m") as spool:
+        now = datetime.now(UTC)
+        for name, days in (("2026-01-02/000000.0", 3), ("2026-01-03/000000.0", 9)):
+            path = spool / f"{name}00000-ab.jsonl"
+            path.parent.mkdir()
+            path.write_bytes(random.Random(days).randbytes(500_000).hex().encode() + b"\n")
+            os.utime(path, times=((now - timedelta(days=days)).timestamp(),) * 2)
+        loaded = ends(spool)
+        retain(spool, {}, now=now, keep_days=5)  # of an earlier day, which left a reserve
+        with suppress(OSError), (spool / "ballast").open("wb", buffering=0) as ballast:
+            while ballast.write(b"x" * 4096):
+                pass
+        retain(spool, loaded, now=now, keep_days=5)
+        younger, older = sorted(loaded)
+        assert expired(spool) == {older: loaded[older]}
+        assert [one.path.name for one in list_segments(spool)] == [Path(younger).name + ".zst"]
 
 
 @pytest.mark.parametrize(("keep_days", "left"), [(None, 1), (0, 0)])

@@ -21,7 +21,7 @@ import pytest
 
 from loader import server
 from loader.spool import is_active, list_segments
-from tests.conftest import namespace, require
+from tests.conftest import lacks, namespace, require
 from tests.torture.client import SECRETS, Receiver, drive, event, signed
 from tests.torture.probes import ask, plain
 from tests.torture.server import stored
@@ -425,7 +425,7 @@ def test_listens_on_ipv6_too(tmp_path: Path) -> None:
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
     except OSError:
-        pytest.skip("this machine has no IPv6")
+        lacks("this machine has no IPv6")
     command = [sys.executable, "-m", "loader", "serve", "--host", "::1"]
     with (
         Receiver(tmp_path / "home", command=command) as receiver,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import require
+from tests.conftest import require, small_disk
 from tests.torture import crash, fuzz, probes, server
 from tests.torture.client import Receiver
 
@@ -52,11 +52,8 @@ def test_workers_do_not_grow(tmp_path: Path) -> None:
 
 def test_full_disk_recovers(tmp_path: Path) -> None:
     """On a full disk 503 with a time to come back; with space again it stores at once."""
-    try:
-        with server.SmallDisk(tmp_path / "disk", "3m") as disk:
-            out = server.fill_disk(disk / "home", rounds=2)
-    except PermissionError as error:
-        pytest.skip(f"{error}, so there is no small disk to fill")
+    with small_disk(tmp_path / "disk", "3m") as disk:
+        out = server.fill_disk(disk / "home", rounds=2)
     assert (out.lost, out.retry_after) == (0, True)
     assert out.recovery < 5
     assert out.refused > 500 and out.files < 20

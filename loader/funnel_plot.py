@@ -47,20 +47,22 @@ def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame, measure: str) -> 
     first = known.row(0, named=True)
     word = look.WORD[measure]
     odd, drawn = known.filter(pl.col("outside") == "998"), _most_telling(known)
+    limits = limits.filter(pl.col("measure") == measure)
+    top = _top_of(known, limits)
     title = look.title(
         _unlike(known, odd, measure),
         f"{word} against size{_comparable(measure)}; "
         f"middle line: the ordinary {wording.percent(first['pooled_rate'])}",
         f"dashed: 95% of similar campaigns lie within, solid: 99.8%{_as_wide(first['spread'])}"
-        + f"; {_telling(drawn)}" * (drawn.height < known.height),
+        + f"; {_telling(drawn)}" * (drawn.height < known.height)
+        + "; on the upper edge: higher" * (drawn["rate"].max() > top),  # type: ignore[operator]
     )
     small = pl.col("is_small") & (pl.col("outside") == "no")
     band = pl.when(small).then(pl.lit(_FEW)).otherwise(pl.col("outside").replace_strict(_BAND))
-    named = drawn.with_columns(band=band)
-    limits = limits.filter(pl.col("measure") == measure)
+    named = drawn.with_columns(band=band, height=pl.min_horizontal("rate", pl.lit(top)))
     x = _size(limits, "attempted" if measure == "bounce" else "accepted")
-    lines = _limit_lines(limits, first["pooled_rate"], x)
-    layers = [*lines, _dots(named, x, word, _top_of(known)), *_names(known, odd, x)]
+    lines = _limit_lines(limits, first["pooled_rate"], x, top)
+    layers = [*lines, _dots(named, x, word, top), *_names(known, odd, x)]
     return look.whole(alt.layer(*layers, title=title).properties(width=WIDTH - 90, height=270))
 
 
@@ -143,23 +145,28 @@ _DASH = {"95": [4, 3], "998": [1, 0]}
 _SHARE = {"95": "95%", "998": "99.8%"}
 
 
-def _limit_lines(limits: pl.DataFrame, pooled: float, x: alt.X) -> list[alt.Chart]:
-    """The pooled rate and the four limits; the upper two say at their end what they are."""
+def _limit_lines(limits: pl.DataFrame, pooled: float, x: alt.X, top: float) -> list[alt.Chart]:
+    """The pooled rate and the four limits; the upper two say at their end what they are.
+
+    Above ``top``, where the axis ends, nothing is drawn of them.
+    """
     base = alt.Chart(limits).encode(x)
     lines = [
-        base.mark_line(color=_LIMIT, strokeWidth=1.2, strokeDash=dash).encode(
+        base.mark_line(color=_LIMIT, strokeWidth=1.2, strokeDash=dash, clip=True).encode(
             y=f"limit_{end}_{name}:Q"
         )
         for name, dash in _DASH.items()
         for end in ("lo", "hi")
     ]
-    largest = alt.Chart(limits.sort("size").tail(1)).encode(x)
+    last = limits.sort("size").tail(1)
     style: Any = {"align": "left", "dx": 5, "fontSize": 11, "color": MUTED}
     ends = [
-        largest.mark_text(**style, dy=dy).encode(
-            y=f"limit_hi_{name}:Q", text=alt.value(_SHARE[name])
-        )
+        alt.Chart(last)
+        .encode(x)
+        .mark_text(**style, dy=dy)
+        .encode(y=f"limit_hi_{name}:Q", text=alt.value(_SHARE[name]))
         for name, dy in (("998", -6), ("95", 7))
+        if last[f"limit_hi_{name}"][0] <= top
     ]
     rule = alt.Chart(pl.DataFrame({"rate": [pooled]})).mark_rule(color=MUTED).encode(y="rate:Q")
     return [*lines, *ends, rule]
@@ -169,10 +176,14 @@ _LIMIT = "#97a3af"
 """The grey of limits: fainter than what they judge, and still seen in print."""
 
 
-def _top_of(known: pl.DataFrame) -> float:
-    """The top of the axis: campaigns too small to judge do not stretch it, and lie at its edge."""
+def _top_of(known: pl.DataFrame, limits: pl.DataFrame) -> float:
+    """The top of the axis: above every campaign that can be judged, and a limit to judge it by.
+
+    Campaigns too small to judge do not stretch it, and lie on its edge.
+    """
     judged = known.filter(~pl.col("is_small") | (pl.col("outside") != "no"))
-    return min(1.05, 1.3 * float((judged if judged["rate"].max() else known)["rate"].max()))  # type: ignore[arg-type]
+    highest = (judged if judged["rate"].max() else known)["rate"].max()
+    return min(1.05, max(1.3 * float(highest), 1.05 * float(limits["limit_hi_95"].min())))  # type: ignore[arg-type]
 
 
 def _dots(named: pl.DataFrame, x: alt.X, word: str, top: float) -> alt.Chart:
@@ -182,14 +193,14 @@ def _dots(named: pl.DataFrame, x: alt.X, word: str, top: float) -> alt.Chart:
     extreme = [] if named["extreme_rate"].is_null().all() else ["extreme_rate"]
     told = ["campaign_name", "rate", "rate_lo", "rate_hi", *extreme, "size", "band"]
     dots: alt.Chart = (
-        alt.Chart(named.select(told))
+        alt.Chart(named.select(*told, "height"))
         .mark_circle(size=64, opacity=0.85, stroke="white", strokeWidth=0.6)
         .encode(
             x,
             alt.Y(
-                "rate:Q",
+                "height:Q",
                 title=word,
-                scale=alt.Scale(domain=[0, top], clamp=True),
+                scale=alt.Scale(domain=[0, top]),
                 axis=alt.Axis(format="~%", tickCount=6),
             ),
             look.by("band", colours, legend=look.top_legend()),

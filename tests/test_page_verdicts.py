@@ -224,14 +224,42 @@ def test_one_test_mail_squeezes_no_plot(varied: duckdb.DuckDBPyConnection) -> No
     """The axis ends with the campaigns that can be judged, and the lines reach past all of them."""
     plotted, limits = rows(varied, "funnel_plot"), rows(varied, "funnel_limit")
     drawn = charts.funnel_plot(plotted, limits, "open").to_dict()
-    axes = [layer["encoding"]["y"] for layer in drawn["layer"] if "y" in layer["encoding"]]
-    scales = [axis["scale"] for axis in axes if "scale" in axis]
+    scales = [axis["scale"] for axis in _axes(drawn["layer"]) if "scale" in axis]
     sizes = limits.filter(measure="open")["size"]
+    nearest = limits.filter(measure="open")["limit_hi_95"].min()
 
-    assert scales == [{"domain": [0, pytest.approx(1.3 * 0.3 * 1000 / 1270, rel=0.1)],
-                       "clamp": True}]  # fmt: skip
+    assert [scale["domain"] for scale in scales] == [[0, pytest.approx(1.05 * nearest)]]
     assert sizes.min() < 3  # type: ignore[operator]
     assert sizes.max() > 1270  # type: ignore[operator]
+
+
+def test_no_line_lies_where_the_axis_ends(varied: duckdb.DuckDBPyConnection) -> None:
+    """A limit above the axis is not drawn along its edge; a dot there is told to be higher."""
+    plotted, limits = rows(varied, "funnel_plot"), rows(varied, "funnel_limit")
+    high = plotted.with_columns(
+        rate=pl.when(campaign_id=pl.lit("test")).then(1.0).otherwise("rate")
+    )
+    drawn = [charts.funnel_plot(one, limits, "open") for one in (plotted, high)]
+    layers = drawn[1].to_dict()["layer"]
+    top = next(y["scale"]["domain"][1] for y in _axes(layers) if "scale" in y)
+    lines = [layer["mark"] for layer in layers if layer["mark"]["type"] == "line"]
+    ends = [
+        one["encoding"]["text"]["value"] for one in layers if one["mark"].get("align") == "left"
+    ]
+    dots = [
+        row for data in drawn[1].to_dict()["datasets"].values() for row in data if "height" in row
+    ]
+
+    assert not [y for y in _axes(layers) if y.get("scale", {}).get("clamp")]
+    assert [line["clip"] for line in lines] == [True] * 4
+    assert limits.filter(measure="open")["limit_hi_998"].min() > top
+    assert ends == ["95%"]
+    assert max(row["height"] for row in dots) == top
+    assert ["on the upper edge" in finding(one) for one in drawn] == [False, True]
+
+
+def _axes(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [layer["encoding"]["y"] for layer in layers if "y" in layer["encoding"]]
 
 
 # ── bounces ──────────────────────────────────────────────────────────────────────────────────

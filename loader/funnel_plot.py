@@ -15,7 +15,7 @@ _OUTSIDE = {
     "no": COLOUR["accepted"],
     "95": COLOUR["block"],
     "998": COLOUR["hard"],
-    "unsure": COLOUR["unattributed"],
+    "unsure": "white",
 }
 
 _BAND = {
@@ -190,20 +190,23 @@ def _dots(named: pl.DataFrame, x: alt.X, word: str, top: float) -> alt.Chart:
     shown = {*named["band"], *(_BAND[name] for name in ("no", "95", "998"))}
     colours = {_BAND[name]: colour for name, colour in _OUTSIDE.items()} | {_FEW: FAINT}
     colours = {band: colour for band, colour in colours.items() if band in shown}
+    edges = [MUTED if band == _BAND["unsure"] else "white" for band in colours]
     extreme = [] if named["extreme_rate"].is_null().all() else ["extreme_rate"]
     told = ["campaign_name", "rate", "rate_lo", "rate_hi", *extreme, "size", "band"]
     dots: alt.Chart = (
         alt.Chart(named.select(*told, "height"))
-        .mark_circle(size=64, opacity=0.85, stroke="white", strokeWidth=0.6)
+        .mark_circle(size=64, opacity=0.85, strokeWidth=1.2)
         .encode(
             x,
             alt.Y(
                 "height:Q",
                 title=word,
-                scale=alt.Scale(domain=[0, top]),
+                scale=alt.Scale(domain=[0, top], nice=False),
                 axis=alt.Axis(format="~%", tickCount=6),
             ),
             look.by("band", colours, legend=look.top_legend()),
+            # Of the same domain, so that both are one legend.
+            alt.Stroke("band:N", scale=alt.Scale(domain=list(colours), range=edges)),
             tooltip=look.tips(named, *told),
         )
     )

@@ -250,12 +250,26 @@ def test_no_line_lies_where_the_axis_ends(varied: duckdb.DuckDBPyConnection) -> 
         row for data in drawn[1].to_dict()["datasets"].values() for row in data if "height" in row
     ]
 
-    assert not [y for y in _axes(layers) if y.get("scale", {}).get("clamp")]
+    assert [y["scale"]["nice"] for y in _axes(layers) if "scale" in y] == [False]
     assert [line["clip"] for line in lines] == [True] * 4
     assert limits.filter(measure="open")["limit_hi_998"].min() > top
     assert ends == ["95%"]
     assert max(row["height"] for row in dots) == top
     assert ["on the upper edge" in finding(one) for one in drawn] == [False, True]
+
+
+def test_no_two_words_of_a_legend_look_alike(varied: duckdb.DuckDBPyConnection) -> None:
+    """What may lack bounces is hollow, what is too small grey: two greys nobody tells apart."""
+    plotted, limits = rows(varied, "funnel_plot"), rows(varied, "funnel_limit")
+    lacking = pl.when(campaign_id=pl.lit("c1")).then(pl.lit("unsure")).otherwise("outside")
+    drawn = charts.funnel_plot(plotted.with_columns(outside=lacking), limits, "bounce").to_dict()
+    dots = next(one["encoding"] for one in drawn["layer"] if "stroke" in one["encoding"])
+    fill, edge = (dots[part]["scale"] for part in ("color", "stroke"))
+    told = dict(zip(fill["domain"], zip(fill["range"], edge["range"], strict=True), strict=True))
+
+    assert fill["domain"] == edge["domain"]
+    assert told["may lack bounces"] == ("white", charts.MUTED)
+    assert told["too few to tell"] == (charts.FAINT, "white")
 
 
 def _axes(layers: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -572,7 +572,7 @@ def delays(quantiles: pl.DataFrame, kind: str) -> Drawn:
         "p10_hours:Q",
         title="after delivery (log scale)",
         scale=alt.Scale(type="log", nice=False, domain=_span(known)),
-        axis=alt.Axis(values=_DELAYS, labelExpr=_HOURS, labelOverlap=True),
+        axis=alt.Axis(values=_DELAYS, labelExpr=_HOURS, labelOverlap="greedy"),
     )
     thin = base.mark_rule(strokeWidth=1).encode(x, x2="p90_hours:Q")
     thick = base.mark_rule(strokeWidth=5, opacity=0.5).encode(x="p25_hours:Q", x2="p75_hours:Q")

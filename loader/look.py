@@ -44,6 +44,7 @@ def _theme() -> alt.theme.ThemeConfig:
         "tickColor": FAINT,
         "labelLimit": 230,
         "labelPadding": 6,
+        "labelSeparation": 6,
     }
     title = {
         "anchor": "start",

@@ -1,5 +1,6 @@
 """Senders unlike the simulated ones: what pages say of them is true, and of use to them."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
+import vl_convert
 
 from loader import charts, leads, notebook, page, query, tables, wording
 from loader.kernel import kernel_environment
@@ -167,6 +169,21 @@ def test_one_delay_has_an_axis() -> None:
     scales = [layer["encoding"]["x"].get("scale", {}) for layer in spec["layer"]]
 
     assert [scale["domain"] for scale in scales if scale] == [[0.125, 0.5]]
+
+
+def test_delays_are_written_apart_and_none_for_nothing_left_out() -> None:
+    """Of the ticks of a log axis those are not written that touch another, and only those."""
+    charts.enable()
+    row = {"campaign_name": "a", "sent_date": None, "kind": "open", "reacted": 99}
+    quantiles = dict(zip((10, 25, 50, 75, 90), (0.05, 0.3, 1.0, 9.0, 200.0), strict=True))
+    spread = {f"p{share}_hours": hours for share, hours in quantiles.items()}
+    told = pl.DataFrame([row | spread | {"is_small": False, "maturity": "comparable"}])
+    svg = vl_convert.vegalite_to_svg(charts.delays(told, "open").to_dict(), vl_version="5.8")
+    ticks = re.findall(r"<text([^>]*)>(\d+ (?:min|h|d))</text>", svg)
+
+    assert [tick for style, tick in ticks if 'opacity="0"' not in style] == [
+        *("5 min", "15 min", "1 h", "2 h", "4 h", "8 h", "1 d", "3 d", "7 d"),
+    ]
 
 
 def test_small_campaigns_are_compared_all_the_same(tmp_path: Path) -> None:

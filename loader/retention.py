@@ -143,7 +143,8 @@ def lacking(spool: Path, receipts: Mapping[str, int], loaded: Mapping[str, int])
         yield (
             f"{plural(len(lost), 'segment')} expired from the spool that this warehouse does not "
             "hold, so every figure lacks their events: restore a backup of the warehouse that "
-            f"does, or of the segments that {RECEIPTS} names."
+            "does (of a file: in its place, and delete the private one beside it), or of the "
+            f"segments that {RECEIPTS} names."
         )
 
 

@@ -151,7 +151,8 @@ class FileTarget:
     def __init__(self, published: Path) -> None:
         """Nothing is opened yet."""
         self._published = published
-        self._path = private_path(published)
+        self._path = self._opened = private_path(published)
+        self._left = beside(published, "left")
         self._con: duckdb.DuckDBPyConnection | None = None
         self._file = -1
         self._together = False
@@ -171,9 +172,9 @@ class FileTarget:
         return sole_loader(beside(self._published, "lock"), purpose, WAIT_SECONDS)
 
     def open(self, prepare: Callable[[], None]) -> None:
-        """Open the private file."""
+        """Open the private file, or make it anew of the published one."""
         _remove_all(_rebuilt(self._path))  # of a rebuild that was killed
-        if not self._path.exists():
+        if not self._path.exists() or not self._is_trusted():
             self._give_birth(prepare)
         self._connect(self._path, prepare)
 
@@ -281,6 +282,7 @@ class FileTarget:
             self._checkpoint()
             self.close()
             _install(self._path, private)
+            self._leave(private)
         finally:
             self.close()
             self._path = private
@@ -290,6 +292,7 @@ class FileTarget:
         if self._con is not None:
             self._con.close()
             self._con = None
+            self._leave(self._opened)
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -302,7 +305,7 @@ class FileTarget:
     def _connect(self, path: Path, prepare: Callable[[], None]) -> None:
         before = os.umask(0o077)
         try:
-            self._con = duckdb.connect(str(path), config=CONFIG)
+            self._con, self._opened = duckdb.connect(str(path), config=CONFIG), path
             self._set(LOADING)
             # Kept open as long as DuckDB has the file: closing any descriptor of a file gives up
             # every POSIX lock that this process holds on it, DuckDB's among them.
@@ -314,6 +317,25 @@ class FileTarget:
             raise _told(path, error) from None
         finally:
             os.umask(before)
+
+    def _leave(self, path: Path) -> None:
+        """Note as what file ``path`` was left, by which the next loader knows it again."""
+        with suppress(OSError):  # without a note it is made anew
+            fd = os.open(self._left, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with os.fdopen(fd, "wb") as file:
+                file.write(_identity(path))  # over the last one: that takes no space on a full disk
+                file.truncate()
+
+    def _is_trusted(self) -> bool:
+        """Say whether to go on with the private file: it is as a loader left it, or all there is.
+
+        A copy of it may have been made while it was written to, and DuckDB opens that without a
+        word. What it held beyond the published one the spool still has.
+        """
+        with suppress(OSError):
+            if self._left.read_bytes() == _identity(self._path):
+                return True
+        return _is_other(self._published)
 
     def _give_birth(self, prepare: Callable[[], None]) -> None:
         # A crash while DuckDB creates a file can leave one that does not open.
@@ -347,16 +369,27 @@ def _reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def _refuse_other(path: Path) -> None:
     """Raise where ``path``, which a publication would replace, is something else."""
-    if not path.exists():
-        return
+    if path.exists() and _is_other(path):
+        raise WarehouseError(
+            f"{path} is not a warehouse of this loader, and loading would replace it: name "
+            "another path in LOADER_WAREHOUSE, or move it away."
+        )
+
+
+def _is_other(path: Path) -> bool:
+    """Say whether ``path`` cannot be read as a warehouse of this loader, or is not there."""
     try:
         with _reading(path) as con:
             con.execute("from ingest_ledger limit 0")
     except duckdb.Error:
-        raise WarehouseError(
-            f"{path} is not a warehouse of this loader, and loading would replace it: name "
-            "another path in LOADER_WAREHOUSE, or move it away."
-        ) from None
+        return True
+    return False
+
+
+def _identity(database: Path) -> bytes:
+    """Return what nothing has that was copied, put back or written to since, of file and log."""
+    states = [path.stat() for path in (database, wal(database)) if path.exists()]
+    return b"".join(b"%d:%d:%d\n" % (at.st_dev, at.st_ino, at.st_ctime_ns) for at in states)
 
 
 def _rebuilt(private: Path) -> Path:

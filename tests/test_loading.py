@@ -665,22 +665,29 @@ def test_rebuild_refuses_to_forget(lost: str, broken: bool, where: Settings) -> 
     assert ("(segment a.jsonl is not whole zstd data" in str(told.value)) is not is_read
 
 
-@pytest.mark.parametrize("lost", ["missing", "broken"])
-def test_what_has_expired_outlives_the_private_file(lost: str, where: Settings) -> None:
-    """Where the private file is lost, no event goes that only the published one still holds."""
+@pytest.mark.parametrize("lost", ["missing", "broken", "of another home", "written to"])
+def test_what_has_expired_outlives_the_private_file(
+    lost: str, where: Settings, tmp_path: Path
+) -> None:
+    """Where the private file is lost, no event goes that only the published one still holds.
+
+    Nor where another stands in its place, as whoever restores a copy of a home leaves one.
+    """
     path = drop(where, "a.jsonl", line(moment(1)))
     ingest(where)
     path.unlink()
     (where.spool / "expired.log").write_text('{"segment": "a.jsonl", "bytes": 300}\n')
     drop(where, "b.jsonl", line(moment(2)))
     private = private_path(Path(where.warehouse))
-    private.unlink() if lost == "missing" else private.write_bytes(b"broken" * 1000)
+    private.unlink() if lost == "missing" else None
     if lost == "broken":
-        for rebuild in (False, True):
-            with pytest.raises(WarehouseError):
-                ingest(where, rebuild=rebuild)
-        assert count(where) == 1
-        private.unlink()
+        private.write_bytes(b"broken" * 1000)
+    elif lost == "of another home":
+        other = home(tmp_path / "other")
+        ingest(other)
+        shutil.copy(private_path(Path(other.warehouse)), private)
+    elif lost == "written to":  # its log is of another moment than the file
+        leave_log(private)
 
     assert ingest(where).inserted == 1
     assert count(where) == 2
@@ -716,13 +723,15 @@ def test_a_rebuild_asks_the_receipts_too(published: str, private: str, where: Se
 def test_what_stands_nowhere_any_more_is_told(where: Settings) -> None:
     """Segments that expired and that a new warehouse does not hold are a warning of each command.
 
-    The load itself is done, and once they are restored nothing is lacking.
+    The load itself is done, and once they, or a warehouse that does, are restored as the warning
+    says, nothing is lacking.
     """
     where = replace(where, retain_days=0)
     (where.spool / RECEIVED).parent.mkdir()
     path = drop(where, RECEIVED, bare(moment(1)))
     kept = path.read_bytes()
     ingest(where)
+    backup = Path(shutil.copy(where.warehouse, where.home / "backup"))
     drop(where, "b.jsonl", bare(moment(2)))
     ingest(where)
     assert not path.exists()
@@ -739,6 +748,12 @@ def test_what_stands_nowhere_any_more_is_told(where: Settings) -> None:
     assert said["ingest"] == f"loader: warning: {said['verify'][0]}\n"
     assert said["verify"][0].startswith("1 segment expired") and said["verify"][0].endswith(".")
     assert said["verify"][0] in said["status"]
+    backup.replace(where.warehouse)
+    private_path(Path(where.warehouse)).unlink()
+    assert ingest(where).inserted == 1
+    assert count(where) == 2 and not [one for one in status(where)["warnings"] if "expired" in one]
+    for file in (private_path(Path(where.warehouse)), Path(where.warehouse)):
+        file.unlink()
     path.write_bytes(kept)
     told = []
     ingest(where, warn=told.append)
@@ -772,7 +787,7 @@ def test_views_of_earlier_versions_go(where: Settings) -> None:
     A table, which may hold what stands nowhere else, stays.
     """
     ingest(where)
-    with duckdb.connect(str(private_path(Path(where.warehouse)))) as con:
+    with rewritten(where) as con:
         con.execute("create view older as select 1 as one")
         con.execute("create table older_events as select 1 as one")
         con.execute("create macro older_rate(a) as a")
@@ -851,7 +866,7 @@ def rewritten(where: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
 def test_an_error_of_a_load_shows_no_address(where: Settings) -> None:
     """What DuckDB quotes of an event that a table does not take is not told."""
     ingest(where)
-    with duckdb.connect(str(private_path(Path(where.warehouse)))) as con:
+    with rewritten(where) as con:
         con.execute("create table other as select * replace (1 as recipient) from delivered")
         con.execute("drop table delivered; alter table other rename to delivered")
     drop(where, "a.jsonl", line(DELIVERED))
@@ -862,7 +877,7 @@ def test_an_error_of_a_load_shows_no_address(where: Settings) -> None:
 
 
 def test_a_broken_private_file_is_told_and_rebuilt(where: Settings) -> None:
-    """A database that does not open is one sentence, which names the way out, and that works.
+    """Where neither file opens that is one sentence, which names the way out, and that works.
 
     What is left of its log does not reach the one that is made anew.
     """
@@ -870,7 +885,9 @@ def test_a_broken_private_file_is_told_and_rebuilt(where: Settings) -> None:
     ingest(where)
     private = private_path(Path(where.warehouse))
     leave_log(private)
-    private.write_bytes(b"broken" * 1000)
+    Path(where.warehouse).unlink()
+    for file in (private, Path(where.warehouse)):
+        file.write_bytes(b"broken" * 1000)
 
     with pytest.raises(WarehouseError, match="--rebuild"):
         ingest(where)

@@ -299,8 +299,9 @@ class Warehouse:
         return done + _sums(ledger)
 
     def _load_lines(self, blocks: Sequence[Block], parsed: Parsed, started: datetime) -> Loaded:
-        decisions = self._decide([parsed])
         aside = self._take_back(blocks)
+        parsed = _still_aside(parsed, aside)
+        decisions = self._decide([parsed])
         was = aside.group_by("segment").agg(pl.len().cast(pl.Int64).alias("was"))
         ledger = _corrected(_ledger(parsed, decisions[0], started), was)
         again = _not_aside(blocks, aside)
@@ -619,6 +620,19 @@ def _each(decisions: Iterable[Mapping[str, Decision]]) -> Iterator[tuple[str, De
 
 def _sums(ledger: pl.DataFrame) -> Loaded:
     return Loaded(*ledger.select("read", "inserted", "duplicates", "quarantined").sum().row(0))
+
+
+def _still_aside(parsed: Parsed, aside: pl.DataFrame) -> Parsed:
+    """Return ``parsed`` without what has left the quarantine since, as in a rebuild of a lake."""
+    places = set(aside.select("segment", "line_offset").rows())
+    return without(
+        parsed,
+        {
+            number
+            for number, block in enumerate(parsed.blocks)
+            if (block.segment, block.offset) not in places
+        },
+    )
 
 
 def _not_aside(blocks: Sequence[Block], aside: pl.DataFrame) -> pl.DataFrame:

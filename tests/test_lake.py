@@ -227,6 +227,34 @@ def test_what_a_rebuild_has_to_read_is_not_put_away(
         assert con.execute("select count(*) from delivered").fetchall() == [(1,)]
 
 
+def test_what_a_rebuild_takes_from_the_quarantine_is_not_retried(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retry that meets an emptied lake sets no line aside that the rebuild reads after it."""
+    settings = settings_of(tmp_path, postgres.database(), str(tmp_path / "files"))
+    load(settings, "a", [line(DELIVERED), line(DELIVERED | {"sender": 7}), b"nope\n"])
+    before = query.ask(settings, "from quarantine order by all").rows()
+    load_again, load_all = Warehouse.load_again, _Run._load_all
+
+    def emptied_before(self: Warehouse, *lines: Any) -> Any:
+        monkeypatch.setattr(Warehouse, "load_again", load_again)
+        found = []
+
+        def interrupted(run: _Run, *arguments: Any) -> None:
+            found.append(load_again(self, *lines))
+            load_all(run, *arguments)
+
+        monkeypatch.setattr(_Run, "_load_all", interrupted)
+        ingest(settings, rebuild=True)
+        return found[0]
+
+    monkeypatch.setattr(Warehouse, "load_again", emptied_before)
+    retry(settings)
+
+    assert len(before) == 2
+    assert query.ask(settings, "from quarantine order by all").rows() == before
+
+
 @pytest.mark.parametrize("events", [3, 30])
 def test_a_lake_holds_every_character(events: int, postgres: Postgres, tmp_path: Path) -> None:
     """Texts that PostgreSQL has no place for come to no harm, in the catalog or in files."""

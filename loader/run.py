@@ -1,12 +1,14 @@
 """``serve`` and ``ingest --follow`` side by side: the receiver must outlive a broken loader."""
 
 import ctypes
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from types import FrameType
 from typing import IO
 
@@ -26,9 +28,11 @@ def run(serve_arguments: Sequence[str], output: IO[str] | None = None) -> None:
     Raises ``LoaderError`` when the receiver itself stops.
     """
 
+    tied = partial(stop_with, os.getpid())
+
     def start(*arguments: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "loader", *arguments]
-        return subprocess.Popen(command, stdout=output, preexec_fn=stop_with_parent)  # noqa: PLW1509
+        return subprocess.Popen(command, stdout=output, preexec_fn=tied)  # noqa: PLW1509
 
     stopping = until_told()
     receiver = start("serve", *serve_arguments)
@@ -68,10 +72,16 @@ def _ended(code: int) -> str:
     return f"the receiver stopped with exit code {code}: its line above says why."
 
 
-def stop_with_parent() -> None:
-    """Let the process that runs this be told to stop when its parent dies, on Linux."""
+def stop_with(parent: int) -> None:
+    """Let the process that runs this be told to stop when its ``parent`` dies, on Linux.
+
+    For a child that is about to become another program.
+    """
     if sys.platform == "linux":
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # what this program does ends with it
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it died before
+            os._exit(1)
 
 
 def _stop(*children: subprocess.Popen[bytes]) -> None:

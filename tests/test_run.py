@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import IO
 
 import duckdb
+import pytest
 
+from loader.run import stop_with
 from loader.simulate import Plan, to_url
 from tests.conftest import require
 
@@ -130,3 +132,21 @@ def test_nothing_outlives_a_killed_run(tmp_path: Path) -> None:
         assert len(started) == 2
         assert eventually(lambda: not any(map(lives, started)))
         assert eventually(lambda: loaded(tmp_path) == posted)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no other system tells of a parent's death")
+@pytest.mark.parametrize("died", ["before", "after"])
+def test_nothing_outlives_a_run_that_is_killed_as_it_starts_it(died: str) -> None:
+    """What is to become the receiver ends, whether its parent died before it can be told or after.
+
+    What SIGTERM means to the parent does not matter.
+    """
+
+    def starting() -> None:
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        stop_with(0 if died == "before" else os.getppid())
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    process = subprocess.run(["true"], preexec_fn=starting, check=False)
+
+    assert process.returncode == (1 if died == "before" else -signal.SIGTERM)

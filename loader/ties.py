@@ -14,6 +14,7 @@ import polars as pl
 from loader.batch import Block, Lines, Parsed, parse_with_lines, ranks_of
 from loader.dedupe import first
 from loader.errors import SpoolError
+from loader.retention import was_put_away
 from loader.shape import Shapes
 from loader.spool import LongLine, Segment, list_segments, read_block
 from loader.warehouse import Span, Warehouse
@@ -69,13 +70,13 @@ def _read(spool: Path, spans: list[Span]) -> Iterator[tuple[Parsed, Lines]]:
     shapes = Shapes()
     for span in spans:
         if span.segment in segments:
-            for block in _blocks(segments[span.segment], span):
+            for block in _blocks(spool, segments[span.segment], span):
                 yield parse_with_lines([block], shapes)
         elif unread:
             raise unread[0]  # it may stand there
 
 
-def _blocks(segment: Segment, span: Span) -> Iterator[Block]:
+def _blocks(spool: Path, segment: Segment, span: Span) -> Iterator[Block]:
     offset = span.start
     while offset < span.stop:
         try:
@@ -83,6 +84,10 @@ def _blocks(segment: Segment, span: Span) -> Iterator[Block]:
         except LongLine as line:
             offset += line.size
             continue
+        except SpoolError:
+            if not was_put_away(spool, segment):
+                raise
+            return
         if not data:
             return
         yield Block(segment.name, offset, data)

@@ -62,7 +62,7 @@ MAY_IMPORT = {
     "refresh": "assets definitions objects",
     "warehouse": "batch dedupe definitions events ledger memory objects refresh spool target "
     "errors",
-    "ties": "batch dedupe shape spool warehouse errors",
+    "ties": "batch dedupe retention shape spool warehouse errors",
     "query": "lake settings spill whole wording errors",
     "ingest": "batch lake retention settings shape spool target ties warehouse wording errors",
     "quarantine": "batch definitions events lake query settings shape spool target ties warehouse "

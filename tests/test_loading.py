@@ -24,7 +24,7 @@ import polars as pl
 import pytest
 import zstandard
 
-from loader import events, query, target
+from loader import events, query, target, ties
 from loader.assets import asset
 from loader.batch import LINE_BYTES
 from loader.definitions import OTHER_VERSION, definitions
@@ -779,6 +779,30 @@ def test_a_segment_that_another_loader_put_away_is_not_missed(
     monkeypatch.setattr(loading, "read_block", put_away)
 
     assert ingest(where).read == 0
+
+
+def test_a_tie_does_without_what_another_loader_puts_away(
+    where: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tied line that expires before it is read again takes no part, and ends no loading."""
+    path = drop(where, "a.jsonl", line(moment(1)))
+    ingest(where)
+    drop(where, "a.jsonl", line(OPEN | {"extra": 1}))
+    ingest(where)
+    drop(where, "b.jsonl", line(OPEN | {"extra": 2}))
+    read = ties.read_block
+
+    def put_away(segment: Segment, offset: int, limit: int) -> bytes:
+        if path.exists():
+            receipt = {"segment": "a.jsonl", "bytes": path.stat().st_size}
+            (where.spool / "expired.log").write_text(json.dumps(receipt) + "\n")
+            path.unlink()
+        return read(segment, offset, limit)
+
+    monkeypatch.setattr(ties, "read_block", put_away)
+
+    assert ingest(where).read == 1
+    assert query.ask(where, "select extra from open").rows() == [('{"extra":2}',)]
 
 
 def test_views_of_earlier_versions_go(where: Settings) -> None:

@@ -190,6 +190,14 @@ def test_no_window_spans_everything() -> None:
     assert [path for path, text in texts.items() if re.search(r"over \(\s*\)", text)] == []
 
 
+def test_sql_groups_and_orders_by_names() -> None:
+    """What is grouped or ordered by is named: a column more in a query changes no grain."""
+    texts = {path: path.read_text("utf-8") for path in (ROOT / "sql").rglob("*.sql")}
+    nameless = re.compile(r"\b(?:group|order) by (?:all\b|\d)")
+
+    assert [path for path, text in texts.items() if nameless.search(text)] == []
+
+
 @pytest.mark.parametrize("layer", ["tables", "staging", "marts"])
 def test_sql_is_a_file_an_object(layer: str) -> None:
     """Every SQL file but those of a refresh creates the one object that it is named after."""

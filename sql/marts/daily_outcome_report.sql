@@ -21,7 +21,7 @@ by_day as (
         outcome,
         cast(sum(messages) as bigint) as messages,
     from by_quarter_hour
-    group by all
+    group by day, outcome
 )
 
 select

@@ -32,7 +32,7 @@ fallback as (
             as matched_by_campaign,
         count(*) filter (matched_by = 'none') as orphans,
     from event_fallback
-    group by all
+    group by sender_domain, quarter_hour
 ),
 
 bounced as (
@@ -87,7 +87,7 @@ by_day as (
         cast(coalesce(sum(late_events), 0) as bigint) as late_events,
         cast(coalesce(sum(ahead_events), 0) as bigint) as ahead_events,
     from part
-    group by all
+    group by day, sender_domain
 )
 
 select

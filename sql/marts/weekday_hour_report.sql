@@ -55,7 +55,7 @@ by_hour as materialized (
         sum(clicks) as clicks,
         sum(clicks_human) as clicks_human,
     from local_time
-    group by all
+    group by weekday, hour
 ),
 
 whole as (

@@ -21,7 +21,7 @@ by_domain as (
         min(first_delivered_at) as first_delivered_at,
         min(first_attempted_at) as first_attempted_at,
     from sent
-    group by all
+    group by campaign_id, sender_domain
 ),
 
 commonest as (

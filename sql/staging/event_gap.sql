@@ -50,5 +50,5 @@ inner join long as alike
     on alike.hours > long.hours / threshold('gap_alike')
     and alike.hours < long.hours * threshold('gap_alike')
 where long.hours >= threshold('gap_factor') * long.usual_hours
-group by all
+group by long.before_at, long.quarter_hour, long.hours, long.usual_hours
 having count(*) < greatest(3, any_value(long.weeks) / 2);

@@ -20,4 +20,4 @@ select
     cast(sum(events) as bigint) as events,
     cast(sum(late_events) as bigint) as late_events,
 from by_sender
-group by all;
+group by kind, sender_domain, quarter_hour;

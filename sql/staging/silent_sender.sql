@@ -15,7 +15,7 @@ by_domain as (
         address_domain(sender) as sender_domain,
         cast(sum(delivered_events) as bigint) as delivered_events,
     from by_sender
-    group by all
+    group by sender_domain
     having sum(delivered_events) >= threshold('async_volume')
 )
 

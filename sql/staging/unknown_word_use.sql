@@ -34,4 +34,4 @@ where word_key(word.word) is not null
         from known_word
         where known_word.field = word.field and known_word.word = word_key(word.word)
     )
-group by all;
+group by word.field, word_key(word.word), sender_domain, quarter_hour;

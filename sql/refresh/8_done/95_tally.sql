@@ -7,7 +7,7 @@ select
     occurred_at,
     cast(sum(duplicates) as bigint) as duplicates,
 from duplicate_tally
-group by all
+group by kind, sender_domain, occurred_at
 having sum(duplicates) <> 0;
 
 set variable refresh_tally_is_split = (

@@ -175,26 +175,27 @@ def test_bounce_class(con: duckdb.DuckDBPyConnection) -> None:
 
 
 TABLE = {
-    "bad-mailbox": ("x.1.1 x.1.3 x.1.6 x.2.0", "hard", 1, 1),
-    "inactive-mailbox": ("x.2.1 x.7.13", "hard", 1, 2),
-    "bad-domain": ("x.1.2 x.1.10", "hard", 1, 1),
-    "quota-issues": ("x.2.2 x.3.1 x.3.4", "soft", 7, 7),
-    "message-expired": ("x.4.7", "soft", None, None),
-    "no-answer-from-host": ("x.4.1", "soft", None, None),
-    "bad-connection": ("x.4.2", "soft", None, None),
-    "routing-errors": ("x.4.3 x.4.4 x.4.6", "soft", 3, 3),
-    "bad-configuration": ("x.3.5", "soft", None, None),
-    "protocol-errors": ("x.5.0 x.5.9", "soft", None, None),
-    "relaying-issues": ("", "block", 2, 2),
-    "policy-related": ("x.7.0 x.7.2 x.7.26", "block", None, None),
-    "spam-related": ("x.7.1", "block", None, None),
-    "content-related": ("x.6.0 x.6.9 x.7.7", "block", None, None),
-    "virus-related": ("x.7.3 x.7.99", "block", None, None),
-    "invalid-sender": ("x.1.7 x.1.8 x.7.27", "block", None, None),
-    None: ("x.0.0 x.1.4 x.3.0 x.9.9", None, None, None),
+    "bad-mailbox": ("x.1.1 x.1.3 x.1.6 x.2.0", "hard", 1, 1, None),
+    "inactive-mailbox": ("x.2.1 x.7.13", "hard", 1, 2, None),
+    "bad-domain": ("x.1.2 x.1.10", "hard", 1, 1, None),
+    "quota-issues": ("x.2.2 x.3.1 x.3.4", "soft", 7, 7, None),
+    "message-expired": ("x.4.7", "soft", None, None, None),
+    "no-answer-from-host": ("x.4.1", "soft", None, None, 14),
+    "bad-connection": ("x.4.2", "soft", None, None, None),
+    "routing-errors": ("x.4.3 x.4.4 x.4.6", "soft", 3, 3, None),
+    "bad-configuration": ("x.3.5", "soft", None, None, None),
+    "protocol-errors": ("x.5.0 x.5.9", "soft", None, None, None),
+    "relaying-issues": ("", "block", 2, 2, None),
+    "policy-related": ("x.7.0 x.7.2 x.7.26", "block", None, None, None),
+    "spam-related": ("x.7.1", "block", None, None, None),
+    "content-related": ("x.6.0 x.6.9 x.7.7", "block", None, None, None),
+    "virus-related": ("x.7.3 x.7.99", "block", None, None, None),
+    "invalid-sender": ("x.1.7 x.1.8 x.7.27", "block", None, None, None),
+    None: ("x.0.0 x.1.4 x.3.0 x.9.9", None),
 }
-"""Category → codes that are usual for it, its class, and after how many a recipient is suppressed:
-of permanent and of transient codes. x.7.1 may be relaying too; what is usual for none is last."""
+"""Category → codes that are usual for it, its class, and when a recipient is suppressed: after how
+many of permanent and of transient codes, and after how many days of them. x.7.1 may be relaying
+too; what is usual for none is last."""
 
 
 def test_every_category_and_code_is_classed_as_the_table_says(
@@ -565,6 +566,25 @@ def test_bounces_in_a_row(con: duckdb.DuckDBPyConnection) -> None:
     found = con.sql("select recipient, suppress from recipient_health").fetchall()
 
     assert dict(found) == {f"{name} {number}": told for (name, number), told in rows_of.items()}
+
+
+@pytest.mark.parametrize(
+    ("accepted", "last", "suppressed"),
+    [(None, "15 10:00:00", True), (None, "15 09:59:59", False), ("08", "15 10:00:00", False)],
+)
+def test_a_domain_that_does_not_answer_is_given_up_after_two_weeks(
+    con: duckdb.DuckDBPyConnection, accepted: str | None, last: str, suppressed: bool
+) -> None:
+    """Whose domain has not answered for 14 days, and took nothing meanwhile, is suppressed."""
+    for moment in ("01 10:00:00", "05 10:00:00", last):
+        put(con, "bounce", id=moment, at=f"2026-03-{moment}", dsn_status="4.4.1 (no answer)",
+            bounce_category="no-answer-from-host")  # fmt: skip
+    if accepted:
+        put(con, "delivered", id="d", at=f"2026-03-{accepted} 10:00:00")
+    refresh(con)
+    reason = "repeated bounces: no-answer-from-host" if suppressed else None
+
+    assert one(con, "select suppress_reason from recipient_health") == reason
 
 
 def test_a_row_of_bounces_is_one_whatever_their_codes(con: duckdb.DuckDBPyConnection) -> None:

@@ -2,8 +2,8 @@
 -- complaint
 -- consecutive_soft_bounces = soft-bounced messages since the last accepted message or
 -- unflagged reaction; a hard bounce stands until an unflagged reaction after it
--- (hard_bounced_at = the latest); suppress and suppress_reason follow
--- bounce_class.suppress_after, unsubscribes (until resubscribed: a word that nobody
+-- (hard_bounced_at = the latest); suppress and suppress_reason follow bounce_class
+-- (suppress_after and the like), unsubscribes (until resubscribed: a word that nobody
 -- knows changes nothing) and complaints, those that no message is known of too
 create or replace view recipient_health as
 select

@@ -7,7 +7,12 @@ create or replace macro definitions() as (
         select cast(row(name, value) as varchar) from metric_threshold
         union all
         select cast(
-            row(bounce_category, suppress_after, suppress_after_transient) as varchar
+            row(
+                bounce_category,
+                suppress_after,
+                suppress_after_transient,
+                suppress_after_days
+            ) as varchar
         )
         from bounce_class
         union all

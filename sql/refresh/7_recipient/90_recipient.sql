@@ -134,6 +134,7 @@ bounced as (
         dense_message.bounce_class,
         dense_message.meant_category,
         dense_message.dsn_code[1] = '4' as is_transient,
+        dense_message.bounced_at,
         dense_message.bounced_at > coalesce(summed.last_human_at, timestamp '-infinity')
             as is_after_human,
         dense_message.bounced_at > coalesce(
@@ -151,6 +152,8 @@ streak as (
         bounce_class,
         meant_category,
         count(*) filter (is_in_a_row) as in_a_row,
+        max(bounced_at) filter (is_in_a_row) - min(bounced_at) filter (is_in_a_row)
+            as in_a_row_for,
         count(*) filter (is_after_human) as after_human,
         count(*) filter (is_after_human and is_transient is not true)
             as after_human_permanent,
@@ -171,7 +174,10 @@ verdict as (
         ) as hard_reason,
         min(streak.meant_category) filter (
             streak.bounce_class <> 'hard'
-            and streak.in_a_row >= bounce_class.suppress_after
+            and (
+                streak.in_a_row >= bounce_class.suppress_after
+                or streak.in_a_row_for >= to_days(bounce_class.suppress_after_days)
+            )
         ) as repeated_reason,
     from streak
     left join bounce_class on streak.meant_category = bounce_class.bounce_category

@@ -318,22 +318,29 @@ def _provider(row: Mapping[str, Any]) -> str:
 def advice(categories: pl.DataFrame) -> Html:
     """Show what to do about each kind of bounce (``bounce_category`` or ``bounce_total``).
 
-    Columns: bounce_category, bounce_class, bounced, commonest_dsn_status, advice.
+    Columns: bounce_category, bounce_class, bounced, commonest_dsn_status, advice; where known,
+    top_provider and top_bounced.
     """
     if categories.is_empty():
         return note("No bounce is known to belong here, so there is nothing to do.")
     columns: dict[str, tuple[str, Cell]] = {
         "bounce_category": ("Category", _category),
         "bounced": ("Bounced", _count("bounced")),
+        **({"top_provider": ("Most at", _most_at)} if "top_provider" in categories.columns else {}),
         "advice": ("What to do", _said("advice")),
         "commonest_dsn_status": ("What the servers said most", _commonest),
     }
     return _table(
         categories,
         columns,
-        left=["bounce_category", "advice", "commonest_dsn_status"],
+        left=[name for name in columns if name != "bounced"],
         name="advice",
     )
+
+
+def _most_at(row: Mapping[str, Any]) -> str:
+    provider = html.escape(wording.provider(row["top_provider"]))
+    return f'{provider} <span class="dim">{wording.count(row["top_bounced"])}</span>'
 
 
 def _category(row: Mapping[str, Any]) -> str:

@@ -191,7 +191,11 @@ def test_the_commonest_reason_is_not_most(con: duckdb.DuckDBPyConnection) -> Non
     total = rows(con, "bounce_total").sort("bounced", descending=True)
     said = repr(leads.bounced(total, rows(con, "provider_total"), rows(con, "daily_bounce_limit")))
     advice = con.sql("select advice from bounce_class").fetchall()
+    table = tables.advice(total).markup
 
+    assert "Most at" in table
+    assert 'Gmail <span class="dim">40</span>' in table
+    assert "Most at" not in tables.advice(rows(con, "bounce_category")).markup
     assert (
         "reason is spam-related (40 bounces, all of them at Gmail, the last on Sat 01 Nov 2025). "
         "Mend the" in said

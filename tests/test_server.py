@@ -208,6 +208,20 @@ def test_a_stop_waits_for_who_is_sending(tmp_path: Path) -> None:
     assert set(stored(receiver.home)) == {"slow"}
 
 
+def test_health_is_refused_first_while_stopping(tmp_path: Path) -> None:
+    """Told to stop, the receiver answers ``/healthz`` with 503 while it serves who is there."""
+    with Receiver(tmp_path / "home") as receiver, plain(receiver.port)() as asking:
+        asking.sendall(b"GET /healthz HTTP/1.1\r\nHost: here\r\n")
+        time.sleep(0.3)
+        receiver.process.send_signal(signal.SIGTERM)
+        time.sleep(1)
+        asking.sendall(b"\r\n")
+        answer = asking.recv(65536)
+
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"shutting down" in answer
+
+
 def test_interrupt_stops_as_gently(tmp_path: Path) -> None:
     """Ctrl-C, which reaches every process of the terminal, drains as SIGTERM does."""
     receiver = Receiver(tmp_path / "home").start()

@@ -181,7 +181,7 @@ def _reach(own: pl.DataFrame, peers: pl.DataFrame, rate: str, least: float) -> f
     """The top of a curve's axis: what was reached, with room where only the interval did."""
     highest = [own[f"{rate}_hi"].max(), peers[rate].max()]
     top = max((float(value) for value in highest if value is not None), default=0.0)  # type: ignore[arg-type]
-    return max(least, top * (1.05 if own[rate].max() else 2))
+    return min(1.0, max(least, top * (1.05 if own[rate].max() else 2)))
 
 
 _HOURS = (

@@ -377,7 +377,7 @@ def test_hours_are_a_whole_week_beside_the_deliveries(sample: Ran) -> None:
 
 
 def test_a_curve_of_no_clicks_is_no_block() -> None:
-    """Where nobody clicked, the interval fills at most half of the frame."""
+    """Where nobody clicked, the interval fills at most half of the frame, which ends at 100%."""
     rates = {f"{name}_human_rate": rate for name, rate in (("open", 0.3), ("click", 0.0))}
     ends = {"open_human_rate_lo": 0.2, "open_human_rate_hi": 0.4,
             "click_human_rate_lo": 0.0, "click_human_rate_hi": 0.16}  # fmt: skip
@@ -386,8 +386,10 @@ def test_a_curve_of_no_clicks_is_no_block() -> None:
     drawn = charts.curve(pl.DataFrame([row]), "A")
     assert not isinstance(drawn, page.Html)
     opens, clicks = drawn.to_dict()["hconcat"]
+    three = charts.curve(pl.DataFrame([row | {"click_human_rate_hi": 0.56}]), "A").to_dict()
 
     assert clicks["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0, 0.32]
+    assert three["hconcat"][1]["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0, 1]
     assert opens["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0, pytest.approx(0.42)]
     assert drawn.to_dict()["title"]["subtitle"][-1].endswith("n = 20")
 

@@ -21,6 +21,7 @@ Cell: TypeAlias = Callable[[Mapping[str, Any]], str]
 SORTING = """
 if (!window.ldSort) {
   window.ldSort = true;
+  const names = new Intl.Collator(undefined, {numeric: true});
   const value = (row, column) => {
     const text = row.cells[column].textContent.trim().replace(/^<\\s*/, "");
     if (text === "\u2013" || row.querySelector("[data-last]")) return null;
@@ -38,8 +39,10 @@ if (!window.ldSort) {
     const rows = [...body.rows].sort((a, b) => {
       const x = value(a, column), y = value(b, column);
       if (x === null || y === null) return (x === null) - (y === null);
-      if (typeof x !== typeof y) return typeof x === "number" ? -1 : 1;
-      return (x < y ? -1 : x > y ? 1 : 0) * (down ? -1 : 1);
+      const order = typeof x === typeof y
+        ? (typeof x === "number" ? x - y : names.compare(x, y))
+        : typeof x === "number" ? -1 : 1;
+      return down ? -order : order;
     });
     body.append(...rows);
   };
@@ -58,7 +61,8 @@ for (const head of document.querySelectorAll(".ld-sortable thead th")) {
 """Sorts a table by the heading that is clicked, each a button for whoever has no mouse; again
 turns it.
 
-What is missing, and a row marked ``data-last``, stays last.
+Names are ordered as the reader's language orders them, numbers in them by size; words are above
+numbers. What is missing, and a row marked ``data-last``, stays last.
 """
 
 SORT = f"<script>{SORTING}</script>"

@@ -149,13 +149,22 @@ def _printed_hints(page: Page) -> int:
     return page.locator(".ld-hint:visible").count()
 
 
-def _sorted(page: Page) -> list[str]:
-    """Sort the campaigns by name with the keyboard and return the names, if they are there."""
-    heading = page.locator("#campaigns thead th [role=button]").first
-    if not heading.count():
+def _sorted(page: Page) -> list[list[str]]:
+    """Write other names and sizes of three campaigns, and sort by each with the keyboard."""
+    headings = page.locator("#campaigns thead th [role=button]")
+    if not headings.count():
         return []
-    heading.press("Enter")
-    return page.locator("#campaigns tbody th").all_text_contents()
+    found = []
+    for column, told in ((0, ["Serie 9", "Ärzte", "Serie 10"]), (2, ["9", "over a million", "80"])):
+        page.evaluate(WRITE, [column, told])
+        headings.nth(column).press("Enter")
+        cells = page.locator(f"#campaigns tbody tr :nth-child({column + 1}):is(td, th)")
+        found.append(cells.all_text_contents())
+    return found
+
+
+WRITE = """([column, told]) => document.querySelectorAll('#campaigns tbody tr').forEach(
+  (row, number) => { row.cells[column].textContent = told[number]; })"""
 
 
 STARTED = "() => window.jupyterapp?.commands.hasCommand('docmanager:open')"

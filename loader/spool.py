@@ -97,8 +97,8 @@ def read_block(segment: Segment, offset: int, limit: int) -> bytes:
     to be on disk, nor from a last line without its newline; ``b""`` when there is nothing.
     Offsets count uncompressed bytes. Reading a compressed segment from where the last block
     ended costs no more than the block. Raises ``SpoolError`` when the segment is shorter than
-    ``offset``, or cannot be read; ``LongLine`` where a line is longer than ``limit`` and
-    ``LONGEST_LINE``.
+    ``offset``, has no line that begins there, or cannot be read; ``LongLine`` where a line is
+    longer than ``limit`` and ``LONGEST_LINE``.
     """
     with _readable(segment) as (fd, path):
         if path is None and offset:
@@ -250,6 +250,16 @@ def shorter(segment: Segment, size: int, offset: int) -> SpoolError:
     )
 
 
+def _refuse_replaced(segment: Segment, offset: int, before: bytes) -> None:
+    """Raise where the byte ``before`` an offset up to which was read ends no line."""
+    if before not in {b"", b"\n"}:
+        raise SpoolError(
+            f"segment {segment.name} is not the one of which {offset} bytes have been read, for "
+            "no line begins there: put that one back, and this one under another name; or loader "
+            "ingest --rebuild takes it as it is now."
+        )
+
+
 def _durable(path: Path, fd: int) -> int:
     """Return how many bytes of a plain segment are known to be on disk."""
     watermark = _watermark(path)
@@ -298,6 +308,7 @@ def _read_plain(segment: Segment, path: Path, fd: int, offset: int, limit: int) 
     durable = _durable(path, fd)
     if offset > os.fstat(fd).st_size:
         raise shorter(segment, durable, offset)
+    _refuse_replaced(segment, offset, _pread(fd, 1, offset - 1) if offset else b"")
     end = _last_newline(fd, offset, min(offset + limit, durable))
     if end == offset:
         end = _next_newline(fd, offset, durable)
@@ -419,9 +430,12 @@ def _stream_at(segment: Segment, path: Path, fd: int, offset: int) -> _Stream:
         source = path.open("rb")
         reader = zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True)
         stream = _Stream(identity, source, reader)
+    taken = b""
     while stream.offset < offset:
-        if not stream.take(min(_SCAN, offset - stream.offset)):
+        taken = stream.take(min(_SCAN, offset - stream.offset))
+        if not taken:
             raise shorter(segment, stream.offset, offset)
+    _refuse_replaced(segment, offset, taken[-1:])
     return stream
 
 

@@ -1,6 +1,7 @@
 """Spool and published warehouse → how far loading is, and what to know before believing a rate."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from loader.ledger import loaded_offsets
 from loader.query import published_at, reading
 from loader.retention import expired, gone, lacking, overdue, was_put_away
 from loader.settings import Settings
-from loader.spool import list_segments, segment_end, shorter, vanished
+from loader.spool import LongLine, list_segments, read_block, segment_end, shorter, vanished
 from loader.wording import percent, plural
 
 
@@ -119,6 +120,9 @@ def _spool(settings: Settings, offsets: dict[str, int]) -> tuple[dict[str, int],
             ends[segment.name] = end = segment_end(segment)
             if end < (offset := offsets.get(segment.name, 0)):
                 wrong = shorter(segment, end, offset)
+            elif end > offset:
+                with suppress(LongLine):
+                    read_block(segment, offset, 1)  # fails where it is not what was loaded
         except SpoolError as error:
             wrong = error
         if wrong and not was_put_away(settings.spool, segment):

@@ -537,6 +537,24 @@ def test_a_cut_segment_is_an_alarm(where: Settings) -> None:
     assert status(where)["spool"]["lag_bytes"] == 0
 
 
+def test_a_segment_that_was_replaced_is_an_alarm(where: Settings) -> None:
+    """One that is longer than what was loaded, but another, is told, and nothing of it loaded.
+
+    A rebuild takes it as it is.
+    """
+    drop(where, "a.jsonl", bare(moment(1)))
+    ingest(where)
+    longer = [bare({"a": "b"} | moment(number)) for number in (2, 3)]
+    (where.spool / "a.jsonl").write_bytes(b"".join(longer))
+    with pytest.raises(SpoolError, match=r"a\.jsonl is not the one"):
+        ingest(where)
+
+    assert (count(where), count(where, "quarantine")) == (1, 0)
+    assert any("a.jsonl is not the one" in sentence for sentence in status(where)["warnings"])
+    ingest(where, rebuild=True)
+    assert (count(where), count(where, "quarantine")) == (2, 0)
+
+
 def test_following_tells_at_once_what_cannot_be_read(
     where: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

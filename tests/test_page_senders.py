@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 import vl_convert
 
-from loader import charts, leads, notebook, page, query, tables, wording
+from loader import charts, leads, look, notebook, page, query, tables, wording
 from loader.kernel import kernel_environment
 from tests.pages import event, finding, loaded_home, rows, sent
 
@@ -173,7 +173,7 @@ def test_one_delay_has_an_axis() -> None:
 
 def test_delays_are_written_apart_and_none_for_nothing_left_out() -> None:
     """Of the ticks of a log axis those are not written that touch another, and only those."""
-    charts.enable()
+    look.enable()
     row = {"campaign_name": "a", "sent_date": None, "kind": "open", "reacted": 99}
     quantiles = dict(zip((10, 25, 50, 75, 90), (0.05, 0.3, 1.0, 9.0, 200.0), strict=True))
     spread = {f"p{share}_hours": hours for share, hours in quantiles.items()}

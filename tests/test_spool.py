@@ -539,6 +539,17 @@ def test_shorter_than_what_was_read_is_an_alarm(tmp_path: Path, compressed: bool
         read_block(segment, 9, 100)
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+def test_another_than_what_was_read_is_an_alarm(tmp_path: Path, compressed: bool) -> None:
+    """A segment in which no line begins where reading has ended is another one, and raises."""
+    data = zstandard.compress(b"one\nthree\n") if compressed else b"one\nthree\n"
+    segment = _drop(tmp_path / ("x.jsonl.zst" if compressed else "x.jsonl"), data)
+    assert read_block(segment, 4, 100) == b"three\n"
+    for offset in (3, 6):
+        with pytest.raises(SpoolError, match=f"not the one of which {offset} bytes"):
+            read_block(segment, offset, 100)
+
+
 def test_gone_segment_is_an_alarm_once_it_was_read(tmp_path: Path) -> None:
     """A segment that vanished raises when lines were read from it, else there is nothing in it."""
     segment = spool.Segment("x.jsonl", tmp_path / "x.jsonl")

@@ -155,6 +155,7 @@ def ingest(follow: bool, rebuild: bool, as_json: bool) -> None:
     from loader.run import until_told
 
     settings = _settings()
+    _stop_tidily()  # what it has loaded so far is gone on with only if it is left whole
     with shown("Loading") as report:
         result = ingest(
             settings,

@@ -460,6 +460,24 @@ def test_follow_shows_new_events_and_stops_when_told(where: Settings) -> None:
     assert count(where) == 2
 
 
+def test_loading_that_is_told_to_stop_is_gone_on_with(where: Settings) -> None:
+    """SIGTERM in the middle of a load leaves the loader's own file as the next one takes it up."""
+    drop(where, "a.jsonl", line(moment(1)))
+    ingest(where)
+    private = private_path(Path(where.warehouse))
+    before = private.stat()
+    events = (DELIVERED | {"recipient": f"{number}@example.com"} for number in range(60_000))
+    drop(where, "b.jsonl", *map(line, events))
+    loading = command(where, "ingest")
+    until(lambda: wal(private).exists() or private.stat().st_mtime_ns != before.st_mtime_ns)
+    loading.terminate()
+    loading.communicate(timeout=60)
+    ingest(where)
+
+    assert private.stat().st_ino == before.st_ino
+    assert count(where) == 60_001
+
+
 def test_the_second_loader_names_the_first(
     where: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -211,7 +211,8 @@ def bounces(categories: pl.DataFrame, report: pl.DataFrame | None = None) -> Dra
     order = [*_order(categories, "bounce_category", "bounced"), _NEARBY]
     ends = _by_category(shown)
     labels = pl.Series("label", [_bounce_label(row) for row in ends.iter_rows(named=True)])
-    y = alt.Y("bounce_category:N", sort=order, title=None, axis=alt.Axis(ticks=False))
+    axis = alt.Axis(ticks=False, labelLimit=150)
+    y = alt.Y("bounce_category:N", sort=order, title=None, axis=axis)
     x = alt.X("bounced:Q", axis=None, scale=look.room(ends["bounced"], 1.3))
     base = alt.Chart(shown).encode(
         y=y,

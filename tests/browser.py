@@ -131,14 +131,16 @@ def _narrow(page: Page) -> dict[str, Any]:
     return {
         "titles": page.locator(".ld-title:visible").count(),
         "wide": page.evaluate("document.documentElement.scrollWidth"),
-        "shrunk": page.evaluate(SHRUNK),
+        "smallest": page.evaluate(SMALLEST),
         "broken": page.evaluate(BROKEN),
     }
 
 
-SHRUNK = f"""[...document.querySelectorAll('{DRAWN}')].map(
-  svg => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width)"""
-"""To which part of its size each chart is drawn."""
+SMALLEST = f"""Math.min(...[...document.querySelectorAll('{DRAWN}')].flatMap(svg =>
+  [...svg.querySelectorAll('text')].filter(text => text.textContent.trim()).map(text =>
+    parseFloat(getComputedStyle(text).fontSize)
+    * svg.getBoundingClientRect().width / svg.viewBox.baseVal.width)))"""
+"""The size of the smallest letters of all charts, as they are drawn."""
 BROKEN = """[...document.querySelectorAll('#providers tbody th span')].filter(
   name => name.getClientRects().length > 1).map(name => name.textContent)"""
 

@@ -114,7 +114,7 @@ def curve(points: pl.DataFrame, campaign: str | None) -> Drawn:
 
     Columns (``campaign_curve`` of the campaign and its peers): campaign_id, campaign_name,
     age_hours, accepted, opened, clicked, opened_human, clicked_human, open_human_rate and
-    click_human_rate with _lo and _hi.
+    click_human_rate with _lo and _hi, is_small. Small peers stretch the axis of a small one only.
     """
     is_own = pl.col("campaign_id") == campaign
     points = points.filter(is_own | pl.col("open_human_rate").is_not_null())  # tracked
@@ -145,6 +145,8 @@ def _no_curve(own: pl.DataFrame) -> str:
 
 def _curve(own: pl.DataFrame, peers: pl.DataFrame, measure: str) -> Any:
     rate = f"{measure}_human_rate"
+    like = peers.filter(~pl.col("is_small") | own["is_small"][0])
+    top = _reach(own, like, rate, _LEAST[measure])
     peers = peers.select("campaign_id", "age_hours", "open_human_rate", "click_human_rate")
     x = alt.X(
         "age_hours:Q",
@@ -155,10 +157,11 @@ def _curve(own: pl.DataFrame, peers: pl.DataFrame, measure: str) -> Any:
     y = alt.Y(
         f"{rate}:Q",
         title=f"{look.WORD[measure]} of accepted",
-        scale=alt.Scale(domain=[0, _reach(own, peers, rate, _LEAST[measure])]),
+        scale=alt.Scale(domain=[0, top]),
         axis=alt.Axis(format="~%", tickCount=5),
     )
-    grey = alt.Chart(peers).mark_line(color=FAINT, strokeWidth=1).encode(x, y, detail="campaign_id")
+    thin = alt.Chart(peers).mark_line(color=FAINT, strokeWidth=1, clip=True)
+    grey = thin.encode(x, y, detail="campaign_id")
     colour, counted = _REACTION[measure], f"{look.WORD[measure]}_human"
     tips = look.tips(own, "age_hours", counted, "accepted", *look.bounds(rate))
     here = alt.Chart(own).encode(x, y, tooltip=tips)

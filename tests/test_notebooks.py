@@ -383,6 +383,7 @@ def test_a_curve_of_no_clicks_is_no_block() -> None:
             "click_human_rate_lo": 0.0, "click_human_rate_hi": 0.16}  # fmt: skip
     counts = {"accepted": 20, "opened_human": 6, "clicked_human": 0}
     row = {"campaign_id": "A", "campaign_name": "A", "age_hours": 8.0, **counts, **rates, **ends}
+    row["is_small"] = True
     drawn = charts.curve(pl.DataFrame([row]), "A")
     assert not isinstance(drawn, page.Html)
     opens, clicks = drawn.to_dict()["hconcat"]
@@ -392,6 +393,24 @@ def test_a_curve_of_no_clicks_is_no_block() -> None:
     assert three["hconcat"][1]["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0, 1]
     assert opens["layer"][0]["encoding"]["y"]["scale"]["domain"] == [0, pytest.approx(0.42)]
     assert drawn.to_dict()["title"]["subtitle"][-1].endswith("n = 20")
+
+
+@pytest.mark.parametrize(
+    ("own", "peer", "top"), [(False, True, 0.42), (False, False, 0.9975), (True, True, 0.9975)]
+)
+def test_a_small_peer_presses_no_curve_down(own: bool, peer: bool, top: float) -> None:
+    """The axis reaches each earlier campaign that tells enough beside this one, no other."""
+    counts = {"accepted": 900, "opened_human": 270, "clicked_human": 9, "is_small": own}
+    ends = {f"{name}_human_rate_{end}": 0.4 for name in ("open", "click") for end in ("lo", "hi")}
+    rates = {"open_human_rate": 0.3, "click_human_rate": 0.3}
+    row = {"campaign_id": "A", "campaign_name": "A", "age_hours": 8.0, **counts, **rates, **ends}
+    before = row | {"campaign_id": "B", "open_human_rate": 0.95, "is_small": peer}
+    drawn = charts.curve(pl.DataFrame([row, before]), "A")
+    assert not isinstance(drawn, page.Html)
+    panel = drawn.to_dict()["hconcat"][0]["layer"][0]
+
+    assert panel["encoding"]["y"]["scale"]["domain"] == [0, pytest.approx(top)]
+    assert panel["mark"]["clip"]
 
 
 def test_a_difference_is_coloured_by_whether_it_is_good_news() -> None:

@@ -2,7 +2,8 @@
 -- age of its last delivery (at most 1,024 h), as far as events are known (known_until);
 -- messages without campaign left out
 -- opened, clicked = accepted messages that did so within age_hours of their own
--- delivery, cumulative; rates / accepted, NULL where the campaign is not tracked
+-- delivery, cumulative; rates / accepted, NULL where the campaign is not tracked;
+-- is_small = too few accepted to tell
 create or replace view campaign_curve as
 with sent as materialized (
     select
@@ -107,4 +108,5 @@ select
     rate(clicked_human, rated) as click_human_rate,
     wilson_lo(clicked_human, rated) as click_human_rate_lo,
     wilson_hi(clicked_human, rated) as click_human_rate_hi,
+    accepted < threshold('small_attempted') as is_small,
 from summed;

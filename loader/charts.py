@@ -295,7 +295,7 @@ def links(clicked: pl.DataFrame) -> Drawn:
         return note("No click is known to belong here, so no link can be ranked.")
     top = _best(clicked, "clicked_human")
     title = look.title(
-        f"{wording.short(_bare(top['url']), 48)} drew the most people: "
+        f"{wording.short(_ends_of(_bare(top['url'])), 48)} drew the most people: "
         f"{wording.count(top['clicked_human'])}"
         if top["clicked_human"]
         else "No link was followed by a person, as far as timing shows machines",
@@ -303,13 +303,15 @@ def links(clicked: pl.DataFrame) -> Drawn:
         "at its end: share of people's first clicks",
         f"n = {wording.count(top['accepted'])} accepted",
     )
+    bare = [_bare(url) for url in clicked["url"]]
     named = clicked.with_columns(
-        link=pl.Series(_distinct([_bare(url) for url in clicked["url"]])),
+        link=pl.Series(_distinct(bare)),
+        label=pl.Series(_distinct([*map(_ends_of, bare)])),
         first=pl.Series([wording.percent(share) for share in clicked["first_click_human_share"]]),
     )
     counted = ("link", "clicked_human", "clicked", "accepted", *look.bounds("click_human_rate"))
     base = alt.Chart(named).encode(
-        y=alt.Y("link:N", sort=None, title=None, axis=alt.Axis(ticks=False, labelLimit=320)),
+        y=alt.Y("label:N", sort=None, title=None, axis=alt.Axis(ticks=False, labelLimit=320)),
         tooltip=look.tips(named, *counted, "first_click_human_share"),
     )
     axis = look.counted(clicked["clicked"].max())
@@ -336,6 +338,11 @@ def _bare(url: str) -> str:
     """A URL without its scheme and tracking parameters, in letters, for a label."""
     plain = unquote(url.split("://", 1)[-1].split("?", 1)[0].rstrip("/"))
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in plain)
+
+
+def _ends_of(link: str) -> str:
+    """Both ends of a long link, for links of one site begin alike."""
+    return link if len(link) <= 48 else f"{link[:24]}…{link[-23:]}"
 
 
 _OUTCOMES = ("accepted", *CLASSES, "unattributed")

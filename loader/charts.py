@@ -26,7 +26,7 @@ def _rates(name: str, title: str, **scale: Any) -> alt.X:
     return alt.X(
         name,
         title=title,
-        scale=alt.Scale(zero=True, nice=True, **scale),
+        scale=alt.Scale(zero=True, nice=False, **scale),
         axis=alt.Axis(format="~%", tickCount=6),
     )
 
@@ -438,12 +438,14 @@ def forest(rates: pl.DataFrame, measure: str, reference: str | None, age: str) -
     if known.is_empty():
         return note(f"No campaign has reached {age} yet, or nothing is tracked.")
     told = known.filter(~pl.col("is_small"))
+    high = (told if told.height else known)["rate_hi"].max()
     title = look.title(
         _most(told, measure) if told.height else "Too few messages in any campaign to tell",
         f"{look.WORD[measure]} by people, of accepted messages, {age} after delivery",
         f"{wording.plural(known.height, 'campaign')}, 95% intervals",
         "dark and dashed: the reference" if known.filter(own).height else "",
         "grey: too few to tell" if told.height < known.height else "",
+        "on the right edge: higher" if known["rate"].max() > high else "",  # type: ignore[operator]
     )
     named = known.with_columns(
         label=pl.Series(_distinct([_dated(row) for row in known.iter_rows(named=True)])),
@@ -459,7 +461,6 @@ def forest(rates: pl.DataFrame, measure: str, reference: str | None, age: str) -
         ],
         "value": _REACTION[measure],
     }
-    high = (told if told.height else known)["rate_hi"].max()
     spans = base.mark_rule(strokeWidth=2).encode(
         _rates("rate_lo:Q", f"{look.WORD[measure]} of accepted", domainMax=high, clamp=True),
         x2="rate_hi:Q",

@@ -321,6 +321,21 @@ def test_a_winner_is_named_only_where_intervals_say_so() -> None:
     assert winner(near.head(1)).startswith("31.0% opened ")
 
 
+def test_a_dot_on_the_edge_is_told_to_be_higher() -> None:
+    """Where campaigns too small to judge lie beyond the axis, which does not go on, it is said."""
+    near = ranked("open", 0.31, 0.30)
+    small = near.with_columns(
+        is_small=pl.col("campaign_id") == "a", rate=pl.col("rate").replace(0.31, 0.9)
+    )
+    drawn = charts.forest(small, "open", "b", "24 h")
+    assert not isinstance(drawn, page.Html)
+    (scale,) = [one["encoding"]["x"]["scale"] for one in drawn.to_dict()["layer"][1:2]]
+
+    assert "on the right edge: higher" in finding(drawn)
+    assert (scale["domainMax"], scale["nice"]) == (pytest.approx(0.33), False)
+    assert "on the right edge" not in winner(near)
+
+
 def test_one_link_is_said_where_clicks_are_ranked() -> None:
     """A campaign that leads by clicks on its only link is told with that."""
     assert "Anna (on one link) was clicked most" in winner(ranked("click", 0.3, 0.1, urls=1))

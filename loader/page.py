@@ -41,7 +41,7 @@ padding:10px 9px 11px;min-width:0;break-inside:avoid;display:flex;flex-direction
 .ld .tile .small{margin-bottom:6px}
 .ld .tile .than{font-size:12px;line-height:1.35;margin-top:auto;padding-top:6px;min-height:61px;
 border-top:1px solid #eef1f4;color:#5b6875}
-.ld .tile b{color:#1d2733;font-weight:600}
+.ld .tile b{color:#1d2733;font-weight:600;white-space:nowrap}
 .ld .tile .than :is(.better,.worse){font-weight:700}
 .ld .tile .than :is(.better,.worse)::after{font-size:9px}
 .ld .few .rate{color:#5b6875;font-style:italic}

@@ -27,13 +27,13 @@ sys.path[0] = str(ROOT)  # else this file would be taken for a module of the sam
 
 from bench.spools import environment_of  # noqa: E402
 from loader import warehouse  # noqa: E402
+from loader.file_target import REFRESHING  # noqa: E402
 from loader.ingest import ingest  # noqa: E402
 from loader.objects import apply_sql  # noqa: E402
 from loader.refresh import refresh as run_refresh  # noqa: E402
 from loader.refresh import refresh_steps  # noqa: E402
 from loader.settings import Settings, load_settings  # noqa: E402
 from loader.simulate import Plan, to_spool  # noqa: E402
-from loader.target import REFRESHING  # noqa: E402
 
 YARDSTICK = "select campaign_id, count(distinct message_key) from delivered group by campaign_id"
 CONTRACT = (

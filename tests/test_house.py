@@ -57,7 +57,8 @@ MAY_IMPORT = {
     "definitions": "assets errors",
     "lake": "settings spill errors",
     "lake_target": "lake memory settings spool errors",
-    "target": "lake_target lock memory publication settings spool errors",
+    "file_target": "lock memory publication spool errors",
+    "target": "file_target lake_target settings spool",
     "objects": "definitions errors",
     "refresh": "assets definitions objects",
     "warehouse": "batch dedupe definitions events ledger memory objects refresh spool target "

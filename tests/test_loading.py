@@ -24,7 +24,7 @@ import polars as pl
 import pytest
 import zstandard
 
-from loader import events, query, target, ties
+from loader import events, file_target, query, ties
 from loader.assets import asset
 from loader.batch import LINE_BYTES
 from loader.definitions import OTHER_VERSION, definitions
@@ -482,7 +482,7 @@ def test_the_second_loader_names_the_first(
     where: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A lock that is held says by which process and for what."""
-    monkeypatch.setattr(target, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(file_target, "WAIT_SECONDS", 0.1)
     lock = beside(Path(where.warehouse), "lock")
     with sole_loader(lock, "loader quarantine --retry"):
         pass  # whose name was longer
@@ -499,12 +499,12 @@ def test_one_that_follows_is_not_waited_for(where: Settings) -> None:
     with sole_loader(lock, "loader ingest --follow"), pytest.raises(WarehouseBusy, match="follow"):
         ingest(where)
 
-    assert time.monotonic() - began < target.WAIT_SECONDS
+    assert time.monotonic() - began < file_target.WAIT_SECONDS
 
 
 def test_a_lock_without_a_name_holds(where: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has only just taken the lock, or could not sign it on a full disk, has it."""
-    monkeypatch.setattr(target, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(file_target, "WAIT_SECONDS", 0.1)
     with beside(Path(where.warehouse), "lock").open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(WarehouseBusy, match="process unknown"):
@@ -1286,7 +1286,7 @@ def test_a_refresh_has_the_memory_it_needs(
     """A refresh that runs out of its memory is made in small parts, then with the machine's."""
     lines = [line({**DELIVERED, "message_id": f"<{n}@shop.example>"}) for n in range(20_000)]
     drop(where, "a.jsonl", *lines)
-    monkeypatch.setattr(target, "REFRESHING", "set memory_limit = '3MB'")
+    monkeypatch.setattr(file_target, "REFRESHING", "set memory_limit = '3MB'")
 
     assert ingest(where).published
     assert query.ask(where, "select attempted from recipient_health").rows() == [(20_000,)]
@@ -1298,7 +1298,7 @@ def test_a_load_has_the_memory_it_needs(
 ) -> None:
     """Texts too large for the memory of a load are loaded with that of the machine, and counted."""
     drop(where, "a.jsonl", *(line(large(n)) for n in range(400)), b"\0" * 1_000_000 + b"\n")
-    monkeypatch.setattr(target, "LOADING", "set memory_limit = '16MB'")
+    monkeypatch.setattr(file_target, "LOADING", "set memory_limit = '16MB'")
     found = ingest(where, rebuild=rebuild)
 
     assert (found.read, found.inserted, found.quarantined) == (401, 400, 1)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from loader.batch import Block, Parsed, parse
+from loader.entries import Loaded
 from loader.errors import LacksMemory, SpoolError, WarehouseError
 from loader.lake import described
 from loader.retention import expired, lacking, retain
@@ -25,7 +26,7 @@ from loader.spool import (
 )
 from loader.target import target_of, told
 from loader.ties import settle_ties
-from loader.warehouse import Loaded, Warehouse
+from loader.warehouse import Warehouse
 from loader.wording import plural
 
 BATCH_BYTES = 16 * 1024 * 1024

@@ -8,6 +8,7 @@ from typing import Any
 
 from loader.batch import Block, parse
 from loader.definitions import of_this_version
+from loader.entries import Loaded
 from loader.errors import SpoolError
 from loader.events import REASONS
 from loader.lake import described
@@ -17,7 +18,7 @@ from loader.shape import Shapes
 from loader.spool import list_segments, read_block
 from loader.target import target_of, told
 from loader.ties import settle_ties
-from loader.warehouse import Loaded, Warehouse
+from loader.warehouse import Warehouse
 from loader.wording import plural
 
 _BATCH_BYTES = 16 * 1024 * 1024

@@ -3,17 +3,16 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import duckdb
-import numpy as np
 import polars as pl
 
-from loader.batch import PLACES, TIME, Block, Parsed, as_text, count_by_block, schema, without
+from loader.batch import PLACES, Block, Parsed, as_text, schema, without
 from loader.dedupe import Decision, decide, net, replaced
 from loader.definitions import applied
+from loader.entries import Loaded, corrected, entries, sums
 from loader.errors import LacksMemory, WarehouseError
 from loader.events import SPECIFIC, TABLES, own_lines
 from loader.ledger import loaded_offsets
@@ -21,46 +20,18 @@ from loader.memory import default_memory
 from loader.objects import apply_sql
 from loader.refresh import LESS_EVENTS, PART_EVENTS, refresh, refresh_steps
 from loader.spool import Segment
+from loader.standing import bounds, look_up
 from loader.target import Target
 
 T = TypeVar("T")
 
-LEDGER: dict[str, Any] = {
-    "segment": pl.String,
-    **dict.fromkeys(("from_offset", "to_offset"), pl.Int64),
-    **dict.fromkeys(("read", "inserted", "duplicates", "quarantined"), pl.Int64),
-    "without_received_at": pl.Int64,
-    **dict.fromkeys(("first_received_at", "last_received_at"), TIME),
-    **dict.fromkeys(("started_at", "finished_at"), TIME),
-}
 KEPT = ("duplicate_tally", "refresh_state", "refresh_touched")
 """Tables that loads write beside the events, and by which a refresh knows what is to be done."""
 _VIEWS = pl.CompatLevel.newest()
 """Texts go to DuckDB as they stand, not copied together first."""
 _EVENT = ["message_key", "occurred_at"]
-_FAR, _MOST_GAPS = timedelta(days=1), 7
-"""Between two events so far apart a look for duplicates is two, up to so many times."""
 _MOST_TOUCHED = 0.1
 """Share of the events from which on saying which were touched is not worth its while."""
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What loads did: counts of events; read = inserted + duplicates + quarantined."""
-
-    read: int = 0
-    inserted: int = 0
-    duplicates: int = 0
-    quarantined: int = 0
-
-    def __add__(self, other: "Loaded") -> "Loaded":
-        """Return the sums."""
-        return Loaded(
-            self.read + other.read,
-            self.inserted + other.inserted,
-            self.duplicates + other.duplicates,
-            self.quarantined + other.quarantined,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,24 +263,25 @@ class Warehouse:
         done = Loaded() if is_whole else self._done(batches, started)
         decisions = self._decide(left)
         ledger = pl.concat(
-            _ledger(parsed, one, started) for parsed, one in zip(left, decisions, strict=True)
+            entries(parsed, one, started, _now())
+            for parsed, one in zip(left, decisions, strict=True)
         )
         lost = [(table, part) for table, one in _each(decisions) for part in one.lost]
         self._write(left, decisions, lost, ledger)
-        return done + _sums(ledger)
+        return done + sums(ledger)
 
     def _load_lines(self, blocks: Sequence[Block], parsed: Parsed, started: datetime) -> Loaded:
         aside = self._take_back(blocks)
         parsed = _still_aside(parsed, aside)
         decisions = self._decide([parsed])
         was = aside.group_by("segment").agg(pl.len().cast(pl.Int64).alias("was"))
-        ledger = _corrected(_ledger(parsed, decisions[0], started), was)
+        ledger = corrected(entries(parsed, decisions[0], started, _now()), was)
         again = _not_aside(blocks, aside)
         lost = [
             (table, _except(part, again)) for table, one in _each(decisions) for part in one.lost
         ]
         self._write([parsed], decisions, lost, ledger)
-        return _sums(ledger)
+        return sums(ledger)
 
     def _done(self, batches: Sequence[Parsed], started: datetime) -> Loaded:
         """Return what an earlier attempt at this load did, whose commit nobody confirmed."""
@@ -323,8 +295,8 @@ class Warehouse:
             from ingest_ledger
             where started_at = ? and list_contains(?, segment || ':' || from_offset)
         """
-        sums = self._con.execute(query, [started, places]).fetchall()[0]
-        return Loaded(*(int(value or 0) for value in sums))
+        found = self._con.execute(query, [started, places]).fetchall()[0]
+        return Loaded(*(int(value or 0) for value in found))
 
     def _left(self, batches: Iterable[Parsed]) -> list[Parsed]:
         """Return ``batches`` without the blocks that another loader has loaded meanwhile."""
@@ -338,7 +310,7 @@ class Warehouse:
 
     def _spans(self, ties: pl.DataFrame) -> list[Span]:
         moments = pl.concat(  # noqa: F841 - DuckDB sees it
-            self._standing(table, part).select("received_at")
+            look_up(self._con, table, part).select("received_at")
             for (table,), part in ties.group_by("kind")
         ).unique()
         query = """
@@ -355,7 +327,7 @@ class Warehouse:
     def _settle(self, ties: pl.DataFrame, found: Mapping[str, pl.DataFrame]) -> None:
         ties = self._as_told(ties)
         changes = {
-            table: replaced(rows, self._standing(table, rows))
+            table: replaced(rows, look_up(self._con, table, rows))
             for table, some in found.items()
             if (rows := some.join(ties.filter(kind=table), on=_EVENT, how="semi")).height
         }
@@ -433,36 +405,7 @@ class Warehouse:
         latest = self._latest[table]
         pairs = pl.concat(frame.select("message_key", "occurred_at") for frame in frames)
         late = pairs.filter(pl.col("occurred_at") <= latest) if latest else pairs.clear()
-        return self._standing(table, late)
-
-    def _standing(self, table: str, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return the rows of ``table`` whose message_key and occurred_at are in ``frame``."""
-        wanted = {name: kind for name, kind in schema(table).items() if name not in PLACES}
-        parts = (self._standing_between(table, part) for part in _apart(frame))
-        found = [part for part in parts if part.height]
-        if not found:
-            return pl.DataFrame(schema=wanted)
-        return pl.concat(found).select(pl.col(name).cast(kind) for name, kind in wanted.items())
-
-    def _standing_between(self, table: str, frame: pl.DataFrame) -> pl.DataFrame:
-        keys = frame.select("message_key", "occurred_at")  # noqa: F841 - DuckDB sees it
-        query = f"""
-            select rowid as row, occurred_at
-            from {table}
-            semi join (select message_key::uuid as message_key, occurred_at from keys) as keys
-                using (message_key, occurred_at)
-            where occurred_at between $earliest and $latest
-        """
-        rows = self._con.sql(query, params=_bounds(frame)).pl()
-        if not rows.height:  # two columns are enough to find that out
-            return rows
-        query = f"""
-            select * replace (message_key::varchar as message_key)
-            from {table}
-            where occurred_at between $earliest and $latest
-                and rowid in (select row from rows)
-        """
-        return self._con.sql(query, params=_bounds(rows)).pl()
+        return look_up(self._con, table, late)
 
     def _write(
         self,
@@ -548,7 +491,7 @@ class Warehouse:
             f"delete from {table} using rows "
             f"where {table}.message_key = rows.message_key::uuid and {same} "
             f"and {table}.occurred_at between $earliest and $latest",
-            _bounds(rows),
+            bounds(rows),
         )
 
     def _insert(self, table: str, rows: pl.DataFrame) -> None:
@@ -570,27 +513,6 @@ class Warehouse:
 
     def _rows(self, query: str, *values: object) -> list[Any]:
         return self._target.ask(lambda con: con.execute(query, values).fetchall())
-
-
-def _bounds(frame: pl.DataFrame) -> dict[str, Any]:
-    """Return when the events occurred: DuckDB passes over what holds no such moment."""
-    return {"earliest": frame["occurred_at"].min(), "latest": frame["occurred_at"].max()}
-
-
-def _apart(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
-    """Yield the events in a few parts, what occurred together in one.
-
-    One event of last year would make DuckDB look through everything since.
-    """
-    gaps = np.diff(np.sort(frame["occurred_at"].to_numpy()))
-    far = np.flatnonzero(gaps > _FAR)
-    if not len(far):
-        yield from [frame] if frame.height else []
-        return
-    widest = far[np.argsort(gaps[far])[-_MOST_GAPS:]] + 1
-    events = frame.sort("occurred_at")
-    for start, stop in pairwise([0, *sorted(widest.tolist()), events.height]):
-        yield events[start:stop]
 
 
 def _by_table(batches: Iterable[Mapping[str, T]]) -> dict[str, list[T]]:
@@ -616,10 +538,6 @@ def _following(parsed: Parsed, offsets: dict[str, int]) -> Parsed:
 def _each(decisions: Iterable[Mapping[str, Decision]]) -> Iterator[tuple[str, Decision]]:
     for one in decisions:
         yield from one.items()
-
-
-def _sums(ledger: pl.DataFrame) -> Loaded:
-    return Loaded(*ledger.select("read", "inserted", "duplicates", "quarantined").sum().row(0))
 
 
 def _still_aside(parsed: Parsed, aside: pl.DataFrame) -> Parsed:
@@ -664,62 +582,6 @@ def _except(rows: pl.DataFrame, again: pl.DataFrame) -> pl.DataFrame:
 def _state(con: duckdb.DuckDBPyConnection) -> tuple[object, ...]:
     rows = con.execute("select count(*), max(finished_at) from ingest_ledger").fetchall()
     return (applied(con), *rows[0])
-
-
-def _ledger(parsed: Parsed, decisions: Mapping[str, Decision], started: datetime) -> pl.DataFrame:
-    blocks = len(parsed.blocks)
-    duplicates = count_by_block(blocks, (decision.duplicates for decision in decisions.values()))
-    quarantined = count_by_block(blocks, [parsed.refused])
-    moments, finished = _moments(parsed), _now()
-    rows = [
-        {
-            "segment": block.segment,
-            "from_offset": block.offset,
-            "to_offset": block.offset + block.size,
-            "read": parsed.read[number],
-            "inserted": parsed.read[number] - duplicates[number] - quarantined[number],
-            "duplicates": duplicates[number],
-            "quarantined": quarantined[number],
-            **moments.get(number, {"without_received_at": 0}),
-            "started_at": started,
-            "finished_at": finished,
-        }
-        for number, block in enumerate(parsed.blocks)
-    ]
-    return pl.DataFrame(rows, schema=LEDGER)
-
-
-def _corrected(ledger: pl.DataFrame, was: pl.DataFrame) -> pl.DataFrame:
-    """Return a ledger row per segment of what changes when lines are read again.
-
-    Elements of an array that were not set aside come again too, as duplicates of themselves:
-    they change nothing and are not counted.
-    """
-    inserted, aside = pl.col("inserted"), pl.col("quarantined") - pl.col("was")
-    sums = [pl.col(name).sum() for name in ("inserted", "quarantined", "without_received_at")]
-    lows = [pl.col(name).min() for name in ("from_offset", "first_received_at", "started_at")]
-    highs = [pl.col(name).max() for name in ("to_offset", "last_received_at", "finished_at")]
-    rows = ledger.group_by("segment").agg(*sums, *lows, *highs).join(was, on="segment")
-    rows = rows.with_columns(
-        duplicates=pl.max_horizontal(-aside - inserted, pl.lit(0)), quarantined=aside
-    )
-    rows = rows.filter(pl.any_horizontal(pl.col("inserted", "duplicates", "quarantined") != 0))
-    rows = rows.with_columns(read=inserted + pl.col("duplicates") + pl.col("quarantined"))
-    return rows.select(pl.col(name).cast(kind) for name, kind in LEDGER.items())
-
-
-def _moments(parsed: Parsed) -> dict[int, dict[str, object]]:
-    """Return block → when its events were received: what bounds the search for a tied line."""
-    if not parsed.events:
-        return {}
-    seen = pl.concat([frame.select("block", "received_at") for frame in parsed.events.values()])
-    received = pl.col("received_at")
-    found = seen.group_by("block").agg(
-        received.null_count().cast(pl.Int64).alias("without_received_at"),
-        received.min().alias("first_received_at"),
-        received.max().alias("last_received_at"),
-    )
-    return {row.pop("block"): row for row in found.to_dicts()}
 
 
 def _now() -> datetime:

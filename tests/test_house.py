@@ -48,6 +48,8 @@ MAY_IMPORT = {
     "shape": "events strict_json",
     "batch": "events moments shape spool",
     "dedupe": "events",
+    "entries": "batch dedupe",
+    "standing": "batch",
     "publication": "spool errors",
     "lock": "errors",
     "spill": "",
@@ -61,13 +63,14 @@ MAY_IMPORT = {
     "target": "file_target lake_target settings spool",
     "objects": "definitions errors",
     "refresh": "assets definitions objects",
-    "warehouse": "batch dedupe definitions events ledger memory objects refresh spool target "
-    "errors",
+    "warehouse": "batch dedupe definitions entries events ledger memory objects refresh spool "
+    "standing target errors",
     "ties": "batch dedupe retention shape spool warehouse errors",
     "query": "lake settings spill whole wording errors",
-    "ingest": "batch lake retention settings shape spool target ties warehouse wording errors",
-    "quarantine": "batch definitions events lake query settings shape spool target ties warehouse "
-    "wording errors",
+    "ingest": "batch entries lake retention settings shape spool target ties warehouse wording "
+    "errors",
+    "quarantine": "batch definitions entries events lake query settings shape spool target ties "
+    "warehouse wording errors",
     "maintain": "lake lake_target progress settings errors",
     "migrate": "lake lake_target progress settings warehouse errors",
     "status": "definitions events lake ledger query retention settings spool wording errors",

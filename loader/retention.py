@@ -124,12 +124,16 @@ def _locks(held: int) -> bool:
 
 
 def expired(spool: Path) -> dict[str, int]:
-    """Return the names of the segments that were removed, each with its uncompressed length."""
+    """Return the names of the segments that were removed, each with its uncompressed length.
+
+    Of one that came back, and went again, the most that it ever had.
+    """
     try:
         lines = (spool / RECEIPTS).read_text("utf-8").splitlines()
     except (FileNotFoundError, NotADirectoryError):
         return {}
     receipts = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
+    receipts.sort(key=lambda receipt: receipt["bytes"])
     return {receipt["segment"]: receipt["bytes"] for receipt in receipts}
 
 
@@ -139,13 +143,21 @@ def lacking(spool: Path, receipts: Mapping[str, int], loaded: Mapping[str, int])
     ``receipts``, which ``expired`` gave, are no younger than ``loaded``.
     """
     lost = {name for name, size in receipts.items() if loaded.get(name, 0) < size}
-    if lost := lost - {segment.name for segment in (list_segments(spool, []) if lost else [])}:
+    segments = list_segments(spool, []) if lost else []
+    if lost := lost - {one.name for one in segments if _holds(one, receipts.get(one.name, 0))}:
         yield (
             f"{plural(len(lost), 'segment')} expired from the spool that this warehouse does not "
             "hold, so every figure lacks their events: restore a backup of the warehouse that "
             "does (of a file: in its place, and delete the private one beside it), or of the "
             f"segments that {RECEIPTS} names."
         )
+
+
+def _holds(segment: Segment, size: int) -> bool:
+    """Say whether a segment that came back has all that went."""
+    with suppress(SpoolError):
+        return segment_end(segment) >= size
+    return False
 
 
 def gone(spool: Path, present: Collection[str], loaded: Mapping[str, int]) -> list[str]:

@@ -434,6 +434,19 @@ def test_what_expired_before_a_warehouse_had_it_all_is_told(settings: Settings) 
     assert told.startswith("1 segment expired from the spool that this warehouse does not hold")
 
 
+def test_what_came_back_in_part_is_lacking(settings: Settings) -> None:
+    """A new warehouse lacks the rest of a segment that came back cut; also once that has gone."""
+    loaded, first = ends(settings.spool), list_segments(settings.spool)[0]
+    retain(settings.spool, loaded, now=NOW, keep_days=0)
+    first.path.write_bytes(line(0))
+    anew = loaded | {first.name: len(line(0))}
+    assert len(list(lacking(settings.spool, expired(settings.spool), anew))) == 1
+    retain(settings.spool, anew, now=NOW, keep_days=0)
+
+    assert list_segments(settings.spool) == []
+    assert len(list(lacking(settings.spool, expired(settings.spool), anew))) == 1
+
+
 def test_what_should_have_expired_is_told(settings: Settings) -> None:
     """``loader status`` says where retention is days behind, and only there."""
     ingest(settings)

@@ -430,8 +430,8 @@ def _link(row: Mapping[str, Any]) -> str:
 def differences(compared: pl.DataFrame, measure: str) -> Html:
     """Show differences to a reference (``campaign_difference``) with q-values and sizes needed.
 
-    Columns: campaign_name, sent_date, size, rate, difference with _lo and _hi, is_small, q_value,
-    is_significant, needed.
+    Columns: campaign_name, sent_date, size, rate, rate_is_small, difference with _lo and _hi,
+    is_small, q_value, is_significant, needed.
     """
     pairs = compared.filter(pl.col("measure") == measure)
     if pairs.is_empty():
@@ -455,7 +455,8 @@ def differences(compared: pl.DataFrame, measure: str) -> Html:
 
 
 def _plain_rate(row: Mapping[str, Any]) -> str:
-    return f'<span class="{_few(row)}">{html.escape(wording.percent(row["rate"]))}</span>'
+    few = "few" if row["rate_is_small"] else ""
+    return f'<span class="{few}">{html.escape(wording.percent(row["rate"]))}</span>'
 
 
 def _few(row: Mapping[str, Any]) -> str:

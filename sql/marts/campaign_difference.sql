@@ -3,7 +3,8 @@
 -- difference = campaign − reference with its Newcombe interval; q_value = Benjamini and
 -- Hochberg's (1995) over the campaigns of one measure, NULL where counts do not suffice
 -- to tell (seen_enough); is_significant = q_value below significance; is_small = either
--- of the two; needed = messages a side that would show this difference with 80 % power
+-- of the two, rate_is_small = the campaign, the reference aside; needed = messages a side
+-- that would show this difference with 80 % power
 create or replace macro campaign_difference(reference_id, at_hours) as table
 with reached as materialized (
     select *
@@ -20,6 +21,7 @@ paired as (
         reached.rate,
         reached.rate_lo,
         reached.rate_hi,
+        reached.is_small as rate_is_small,
         reached.is_small or reference.is_small as is_small,
         reference.rate as reference_rate,
         reference.denominator as reference_size,
@@ -83,6 +85,7 @@ select
         range between unbounded preceding and current row
     ))) as q_value,
     coalesce(q_value < threshold('significance'), false) as is_significant,
+    ranked.rate_is_small,
     ranked.is_small,
     campaign_order.sent_date,
 from ranked

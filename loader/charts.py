@@ -406,6 +406,11 @@ def _days(days: pl.DataFrame) -> alt.Chart:
     return drawn
 
 
+def _each_day(days: pl.Series) -> alt.X:
+    """Days as they are marked by dots: the first stands beside the axis, not on it."""
+    return alt.X("day:T", title=None, axis=look.day_axis(days), scale=alt.Scale(padding=8))
+
+
 def _campaign_ticks(campaigns: pl.DataFrame) -> alt.Chart:
     told = ["campaign_name", "sent_date", "attempted"]
     drawn: alt.Chart = (
@@ -514,9 +519,7 @@ def control(days: pl.DataFrame) -> Drawn:
         _left_out(alone),
     )
     tips = ("day", "bounce_rate", "bounced", "attempted", "limit_lo_998", "limit_hi_998")
-    base = alt.Chart(days).encode(
-        alt.X("day:T", title=None, axis=look.day_axis(days["day"])), tooltip=look.tips(days, *tips)
-    )
+    base = alt.Chart(days).encode(_each_day(days["day"]), tooltip=look.tips(days, *tips))
     scale = alt.Scale(domain=[0, _highest_day(days)], clamp=True)
     axis = alt.Axis(format="~%", tickCount=5)
     y = alt.Y("bounce_rate:Q", title="bounced", scale=scale, axis=axis)
@@ -728,9 +731,7 @@ def unsubscribes(days: pl.DataFrame) -> Drawn:
     )
     told = ("day", "unsubscribed", "accepted", *look.bounds("unsubscribe_rate"))
     tips = look.tips(known, *told)
-    base = alt.Chart(known.select(told)).encode(
-        alt.X("day:T", title=None, axis=look.day_axis(known["day"])), tooltip=tips
-    )
+    base = alt.Chart(known.select(told)).encode(_each_day(known["day"]), tooltip=tips)
     spans = base.mark_rule(color=COLOUR["unsubscribed"], opacity=0.45, strokeWidth=2).encode(
         alt.Y(
             "unsubscribe_rate_lo:Q", title="unsubscribed", axis=alt.Axis(format="~%", tickCount=4)

@@ -315,6 +315,19 @@ def test_limits_far_above_every_day_do_not_press_the_days_down(limit: float, top
     assert [scale["domain"] for scale in scales if scale] == [[0, pytest.approx(top)]]
 
 
+def test_the_first_day_is_not_hidden_by_the_axis(bouncing: duckdb.DuckDBPyConnection) -> None:
+    """Where days are dots with intervals, the first stands beside the axis and not upon it."""
+    ends = [pl.lit(0.1).alias(f"unsubscribe_rate{end}") for end in ("", "_lo", "_hi")]
+    for drawn in (
+        charts.control(rows(bouncing, "daily_bounce_limit")),
+        charts.unsubscribes(rows(bouncing, "daily_report").with_columns(ends)),
+    ):
+        assert not isinstance(drawn, page.Html)
+        axes = [layer["encoding"]["x"] for layer in drawn.to_dict()["layer"]]
+
+        assert [axis["scale"]["padding"] > 5 for axis in axes] == [True] * len(axes)
+
+
 def test_of_days_alike_the_first_is_the_busiest() -> None:
     """The same days make the same title each time."""
     days = [

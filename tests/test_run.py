@@ -16,7 +16,7 @@ import pytest
 
 from loader.run import stop_with
 from loader.simulate import Plan, to_url
-from tests.conftest import require
+from tests.conftest import lacks, require
 
 SECRET = "a-secret-of-the-tests"
 PATIENCE = 60.0
@@ -134,13 +134,14 @@ def test_nothing_outlives_a_killed_run(tmp_path: Path) -> None:
         assert eventually(lambda: loaded(tmp_path) == posted)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="no other system tells of a parent's death")
 @pytest.mark.parametrize("died", ["before", "after"])
 def test_nothing_outlives_a_run_that_is_killed_as_it_starts_it(died: str) -> None:
     """What is to become the receiver ends, whether its parent died before it can be told or after.
 
     What SIGTERM means to the parent does not matter.
     """
+    if sys.platform != "linux":
+        lacks("this system does not tell of a parent's death")
 
     def starting() -> None:
         signal.signal(signal.SIGTERM, lambda *_: None)

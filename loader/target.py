@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 
 import duckdb
 
+from loader.errors import SettingsError
 from loader.file_target import FileTarget, Query, cannot_load
 from loader.settings import Settings, names_lake
 from loader.spool import Segment
@@ -107,10 +108,23 @@ class Target(Protocol):
 def target_of(settings: Settings) -> Target:
     """Return where ``settings`` say the warehouse stands. Raises ``SettingsError``."""
     if not names_lake(settings.warehouse):
-        return FileTarget(Path(settings.warehouse))
+        return FileTarget(_led_to(Path(settings.warehouse)))
     from loader.lake_target import LakeTarget  # noqa: PLC0415 - a file pays nothing for the lake
 
     return LakeTarget(settings)
+
+
+def _led_to(path: Path) -> Path:
+    """Return where the file is that a link in a warehouse's place leads to: it is replaced there.
+
+    Raises ``SettingsError`` where there is no such directory, as without the disk it is on.
+    """
+    if not path.is_symlink():
+        return path
+    real = path.resolve()
+    if not real.parent.is_dir():
+        raise SettingsError(f"{path} is a link that leads nowhere: mount or make what it leads to.")
+    return real
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from loader import events, file_target, query, ties
 from loader.assets import asset
 from loader.batch import LINE_BYTES
 from loader.definitions import OTHER_VERSION, definitions
-from loader.errors import LoaderError, SpoolError, WarehouseBusy, WarehouseError
+from loader.errors import LoaderError, SettingsError, SpoolError, WarehouseBusy, WarehouseError
 from loader.framing import frame
 from loader.ingest import ingest
 from loader.lock import sole_loader
@@ -1234,6 +1234,26 @@ def test_a_file_may_have_any_name(where: Settings) -> None:
 
     assert [ingest(where).inserted, ingest(where).read] == [1, 0]
     assert published_offsets(where) == {"\\xe9.jsonl": len(line(DELIVERED))}
+
+
+def test_a_link_to_a_warehouse_stays_one(where: Settings, tmp_path: Path) -> None:
+    """Where the warehouse is a link, what it leads to is published, and has the rest beside it.
+
+    One that leads to a disk that is not there is told.
+    """
+    link, disk = Path(where.warehouse), tmp_path / "disk"
+    link.symlink_to(disk / "w.duckdb")
+    with pytest.raises(SettingsError, match="leads nowhere"):
+        ingest(where)
+    disk.mkdir()
+    drop(where, "a.jsonl", bare(moment(1)))
+    ingest(where)
+    drop(where, "a.jsonl", bare(moment(2)))
+    ingest(where)
+
+    assert link.is_symlink()
+    assert count(where) == count(replace(where, warehouse=str(disk / "w.duckdb"))) == 2
+    assert private_path(disk / "w.duckdb").exists() and not private_path(link).exists()
 
 
 def test_another_file_is_never_replaced(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ MAY_IMPORT = {
     "lake": "settings spill errors",
     "lake_target": "lake memory settings spool errors",
     "file_target": "lock memory publication spool errors",
-    "target": "file_target lake_target settings spool",
+    "target": "file_target lake_target settings spool errors",
     "objects": "definitions errors",
     "refresh": "assets definitions objects",
     "warehouse": "batch dedupe definitions entries events ledger memory objects refresh spool "

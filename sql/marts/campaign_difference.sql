@@ -3,7 +3,7 @@
 -- difference = campaign − reference with its Newcombe interval; q_value = Benjamini and
 -- Hochberg's (1995) over the campaigns of one measure, NULL where counts do not suffice
 -- to tell (seen_enough); is_significant = q_value below significance; is_small = either
--- of the two, rate_is_small = the campaign, the reference aside; needed = messages a side
+-- of the two, rate_is_small = the campaign, not the reference; needed = messages a side
 -- that would show this difference with 80 % power
 create or replace macro campaign_difference(reference_id, at_hours) as table
 with reached as materialized (

@@ -215,7 +215,8 @@ def lab(
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     server = subprocess.Popen(
-        [*command, f"--port={port}", "--IdentityProvider.token=t"],
+        # In a namespace of its own everybody is root.
+        [*command, "--allow-root", f"--port={port}", "--IdentityProvider.token=t"],
         cwd=folder,
         stderr=subprocess.DEVNULL,
     )

@@ -50,7 +50,8 @@ def curl(front: proxy.Nginx | proxy.Caddy, path: str, *arguments: str) -> tuple[
 def test_event_passes(front: proxy.Nginx | proxy.Caddy, receiver: Receiver) -> None:
     """A signed event posted over TLS is on the receiver's disk when it is answered."""
     name = f"through-{type(front).__name__}"
-    assert probes.ask(probes.encrypted(front.port), signed(event(name))) == [200]
+    body = signed(event(name)).replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+    assert probes.ask(probes.encrypted(front.port), body, patience=30) == [200]
     assert server.stored(receiver.home)[name] == 1
 
 

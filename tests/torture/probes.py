@@ -308,8 +308,11 @@ def probe_mutated(connect: Connect, seed: int, number: int) -> Probed:
     return Probed(number, [one for one in found if one is not None])
 
 
-def ask(connect: Connect, data: bytes) -> list[int]:
-    """Send ``data``, say that nothing follows, and return every status that is answered."""
+def ask(connect: Connect, data: bytes, patience: float = 0.7) -> list[int]:
+    """Send ``data``, say that nothing follows, and return every status that is answered.
+
+    TLS cannot be told that nothing follows: it has ``patience`` seconds for each answer.
+    """
     answer = b""
     with connect() as connection, suppress(OSError):
         with suppress(OSError):
@@ -317,7 +320,7 @@ def ask(connect: Connect, data: bytes) -> list[int]:
             if not isinstance(connection, ssl.SSLSocket):
                 connection.shutdown(socket.SHUT_WR)
         if isinstance(connection, ssl.SSLSocket):
-            connection.settimeout(0.7)  # it cannot be told that nothing follows
+            connection.settimeout(patience)
         while part := connection.recv(65536):
             answer += part
     return [int(status) for status in _STATUS.findall(answer)]

@@ -527,7 +527,7 @@ def control(days: pl.DataFrame) -> Drawn:
         y="limit_lo_998:Q", y2="limit_hi_998:Q"
     )
     colour = alt.condition(
-        "datum.is_out_of_control", alt.value(COLOUR["hard"]), alt.value(COLOUR["accepted"])
+        "datum.is_out_of_control", alt.value(COLOUR["beyond_998"]), alt.value(COLOUR["accepted"])
     )
     dots = base.mark_circle(size=46, opacity=1).encode(y=y, color=colour)
     middle = base.mark_line(color=MUTED, strokeWidth=1).encode(y="pooled_rate:Q")

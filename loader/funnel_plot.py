@@ -13,8 +13,8 @@ from loader.palette import COLOUR, FAINT, MUTED
 
 _OUTSIDE = {
     "no": COLOUR["accepted"],
-    "95": COLOUR["block"],
-    "998": COLOUR["hard"],
+    "95": COLOUR["beyond_95"],
+    "998": COLOUR["beyond_998"],
     "unsure": "white",
 }
 

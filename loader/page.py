@@ -56,7 +56,7 @@ _COLOUR = {
     "delivery": COLOUR["accepted"],
     "open": COLOUR["opened"],
     "click": COLOUR["clicked"],
-    "bounce": COLOUR["hard"],
+    "bounce": COLOUR["bounced"],
     "unsubscribe": COLOUR["unsubscribed"],
     "complaint": COLOUR["unsubscribed"],
 }

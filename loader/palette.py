@@ -22,9 +22,12 @@ COLOUR = {
     "soft": "#f0bd4f",
     "block": "#dd7a2b",
     "hard": "#b3261e",
+    "bounced": "#7a5c48",
     "undetermined": "#2f353b",
     "unattributed": "#d2d5d8",
     "machine": "#c5d3e2",
+    "beyond_95": "#a779c9",
+    "beyond_998": "#5c2a80",
 }
 """One colour a meaning, on every page; ordered in lightness too, so that grey print keeps it."""
 

@@ -13,7 +13,7 @@ from great_tables import GT, loc, style
 
 from loader import page, wording
 from loader.page import Html, note
-from loader.palette import COLOUR, FONT, MARKS, MUTED, SCROLLS
+from loader.palette import COLOUR, FONT, MARKS, MUTED, SCROLLS, WORSE
 
 Cell: TypeAlias = Callable[[Mapping[str, Any]], str]
 """A row of the mart → the markup of one cell."""
@@ -235,7 +235,7 @@ def campaigns(
         return note("No message that was delivered or bounced names a campaign.")
     rates = {
         "delivery_rate": ("Accepted", COLOUR["accepted"]),
-        "bounce_rate": ("Bounced", COLOUR["hard"]),
+        "bounce_rate": ("Bounced", COLOUR["bounced"]),
         "open_human_rate": ("Opened by people", COLOUR["opened"]),
         "click_human_rate": ("Clicked by people", COLOUR["clicked"]),
         "unsubscribe_rate": ("Unsub.", COLOUR["unsubscribed"]),
@@ -380,7 +380,7 @@ def codes(listed: pl.DataFrame) -> Html:
         "bounced": ("Bounced", _count("bounced")),
         "bounce_rate": (
             "Of its mail",
-            _rate("bounce_rate", COLOUR["undetermined"], _top(listed, "bounce_rate")),
+            _rate("bounce_rate", COLOUR["bounced"], _top(listed, "bounce_rate")),
         ),
     }
     return _table(
@@ -548,7 +548,7 @@ def _explained(row: Mapping[str, Any]) -> str:
 
 
 def _mark(row: Mapping[str, Any]) -> str:
-    colour, word = (COLOUR["hard"], "look") if row["needs_attention"] else (MUTED, "fine")
+    colour, word = (WORSE, "look") if row["needs_attention"] else (MUTED, "fine")
     if not row["of_all"]:
         word = "nothing to check"
     return f'<span class="nowrap" style="color:{colour};font-weight:650">{word}</span>'

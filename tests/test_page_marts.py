@@ -1,5 +1,6 @@
 """The marts behind the pages: comparisons at equal age, limits, differences, held to scipy."""
 
+import json
 import math
 import re
 
@@ -9,7 +10,7 @@ import polars as pl
 import pytest
 from scipy import special, stats
 
-from loader import charts, palette, query
+from loader import charts, page, palette, query, tables
 from loader.settings import Settings
 
 
@@ -154,7 +155,21 @@ NORMAL = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 TOGETHER = (
     ("accepted", *charts.CLASSES, "unattributed"),
     ("attempted", "accepted", "opened", "clicked", "unsubscribed"),
+    ("accepted", "bounced", "opened", "clicked", "unsubscribed"),
+    ("accepted", "beyond_95", "beyond_998"),
 )
+
+
+def test_a_colour_has_one_meaning(con: duckdb.DuckDBPyConnection) -> None:
+    """A class's colour is that class's: all bounces, and what lies beyond limits, have others."""
+    listed, plotted = (con.sql(f"from {name}").pl() for name in ("campaign_list", "funnel_plot"))
+    classes = {palette.COLOUR[name] for name in charts.CLASSES}
+    drawn = charts.funnel_plot(plotted, con.sql("from funnel_limit").pl(), "bounce").to_dict()
+    texts = [json.dumps(drawn), tables.campaigns(listed).markup]
+    texts.append(page.tiles(con.sql("from period_measure").pl()).markup)
+
+    assert len(set(palette.COLOUR.values())) == len(palette.COLOUR)
+    assert [colour for colour in classes for text in texts if colour in text] == []
 
 
 def _lab(colour: str, matrix: tuple[tuple[float, ...], ...]) -> tuple[float, float, float]:

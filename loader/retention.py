@@ -14,6 +14,7 @@ import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from pathlib import Path
 
 import zstandard
@@ -126,15 +127,20 @@ def _locks(held: int) -> bool:
 def expired(spool: Path) -> dict[str, int]:
     """Return the names of the segments that were removed, each with its uncompressed length.
 
-    Of one that came back, and went again, the most that it ever had.
+    Of one that came back, and went again, the most that it ever had. Raises ``SpoolError`` where
+    somebody else has written what is no receipt.
     """
     try:
         lines = (spool / RECEIPTS).read_text("utf-8").splitlines()
+        whole = [json.loads(one) for one in lines if one.startswith("{") and one.endswith("}")]
+        return dict(sorted(((one["segment"], one["bytes"]) for one in whole), key=itemgetter(1)))
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    receipts = [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
-    receipts.sort(key=lambda receipt: receipt["bytes"])
-    return {receipt["segment"]: receipt["bytes"] for receipt in receipts}
+    except (ValueError, KeyError, TypeError):
+        raise SpoolError(
+            f"{spool / RECEIPTS} has a line that is no receipt: take it out, or restore the file "
+            "from a backup."
+        ) from None
 
 
 def lacking(spool: Path, receipts: Mapping[str, int], loaded: Mapping[str, int]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from loader.events import TABLES
 from loader.lake import described, segment_prefix
 from loader.ledger import loaded_offsets
 from loader.query import published_at, reading
-from loader.retention import expired, gone, lacking, overdue, was_put_away
+from loader.retention import RECEIPTS, expired, gone, lacking, overdue, was_put_away
 from loader.settings import Settings
 from loader.spool import LongLine, list_segments, read_block, segment_end, shorter, vanished
 from loader.wording import percent, plural
@@ -135,7 +135,8 @@ def _missing(settings: Settings, present: set[str], offsets: dict[str, int]) -> 
     if missing := len(gone(settings.spool, present, offsets)):
         yield (
             f"this spool lacks {plural(missing, 'segment')} of what was loaded: mount or restore "
-            "what is missing, or name the right LOADER_HOME; loader verify names it."
+            f"what is missing (of what had expired, {RECEIPTS}), or name the right LOADER_HOME; "
+            "loader verify names it."
         )
 
 

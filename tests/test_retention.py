@@ -447,6 +447,17 @@ def test_what_came_back_in_part_is_lacking(settings: Settings) -> None:
     assert len(list(lacking(settings.spool, expired(settings.spool), anew))) == 1
 
 
+@pytest.mark.parametrize("damage", [b"\xff", b'{"a": 1}{"b": 2}', b'{"a": 1}', b'{"segment": []}'])
+def test_damaged_receipts_are_told(settings: Settings, damage: bytes) -> None:
+    """A line among the receipts that is none is one sentence; a torn one is passed over."""
+    (settings.spool / RECEIPTS).write_bytes(b'{"segment": "a.jsonl"\n')
+    assert expired(settings.spool) == {}
+    with (settings.spool / RECEIPTS).open("ab") as file:
+        file.write(damage + b"\n")
+    with pytest.raises(SpoolError, match="no receipt"):
+        expired(settings.spool)
+
+
 def test_what_should_have_expired_is_told(settings: Settings) -> None:
     """``loader status`` says where retention is days behind, and only there."""
     ingest(settings)

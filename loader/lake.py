@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -16,6 +17,7 @@ import duckdb
 from loader.errors import SettingsError, WarehouseError
 from loader.settings import Settings, names_lake
 from loader.spill import spill_directory
+from loader.spool import sync_directory
 
 if TYPE_CHECKING:
     import psycopg
@@ -37,6 +39,7 @@ _KEEPALIVE = {
 _DISABLED = ("statistics_propagation", "compressed_materialization", "join_filter_pushdown")
 _SECRET = ("host", "port", "user", "password")
 _SPOOL_NAME = ".spool"
+_NAME = re.compile("[0-9a-f]{8}")
 
 
 class CatalogAway(WarehouseError):
@@ -97,20 +100,30 @@ def spool_name(spool: Path) -> str:
     try:
         if not path.exists():
             _name(path)
-        return path.read_text("ascii").strip()
+        name = path.read_bytes().decode("ascii", "replace").strip()
     except OSError as error:
         raise WarehouseError(
             f"{path} cannot be read or made ({error.strerror}): make the spool writable."
         ) from None
+    if not _NAME.fullmatch(name):  # two of no name would share what was loaded of each
+        raise WarehouseError(
+            f"{path} does not hold the name of this spool: restore it from a backup; "
+            "or delete it, and all of the spool is read again, as duplicates."
+        )
+    return name
 
 
 def _name(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     aside = path.with_name(f"{_SPOOL_NAME}.{secrets.token_hex(4)}")
-    aside.write_text(f"{secrets.token_hex(4)}\n", "ascii")
+    with aside.open("x", encoding="ascii") as file:
+        file.write(f"{secrets.token_hex(4)}\n")
+        file.flush()
+        os.fsync(file.fileno())  # it must not be lost after something was loaded under it
     with suppress(FileExistsError):  # another loader was quicker, and its name stands
         os.link(aside, path)
     aside.unlink()
+    sync_directory(path.parent)
 
 
 # ── reading ──────────────────────────────────────────────────────────────────────────────────

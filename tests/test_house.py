@@ -57,7 +57,7 @@ MAY_IMPORT = {
     "memory": "",
     "ledger": "",
     "definitions": "assets errors",
-    "lake": "settings spill errors",
+    "lake": "settings spill spool errors",
     "lake_target": "lake memory settings spool errors",
     "file_target": "lock memory publication spool errors",
     "target": "file_target lake_target settings spool errors",

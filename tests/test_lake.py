@@ -11,6 +11,7 @@ from contextlib import nullcontext, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import duckdb
 import psycopg
@@ -678,6 +679,18 @@ def spread(spool: Path, lines: list[bytes], segments: int) -> None:
     for number in range(segments):
         part = lines[number * size : (number + 1) * size]
         (spool / f"{number:02}.jsonl").write_bytes(b"".join(part))
+
+
+def test_a_spool_keeps_its_name(tmp_path: Path) -> None:
+    """It is on disk before anything is loaded under it; one that was cut or emptied is told."""
+    with mock.patch.object(os, "fsync") as synced:
+        name = lake.spool_name(tmp_path)
+    assert synced.call_count == 2  # the file, and its entry in the directory
+    assert lake.spool_name(tmp_path) == name
+    for left in (b"", b"1f", b"\xff" * 8):
+        (tmp_path / ".spool").write_bytes(left)
+        with pytest.raises(WarehouseError, match="the name of this spool"):
+            lake.spool_name(tmp_path)
 
 
 def two_spools(tmp_path: Path, lines: list[bytes]) -> list[Path]:

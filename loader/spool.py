@@ -69,15 +69,20 @@ def list_segments(spool: Path, unread: list[SpoolError] | None = None) -> list[S
     Files dropped in by hand count. Symbolic links and anything that is not a plain file do not.
     A file that stands there both plain and compressed (a crash between the two steps, a backup
     of its beginning that was restored) counts once, in the form that holds more. Raises
-    ``SpoolError`` for a directory that cannot be read; where ``unread`` is given, that is put
-    there instead, and the others are listed, unless it is the spool itself.
+    ``SpoolError`` where two forms disagree, or a directory cannot be read; where ``unread`` is
+    given, that is put there instead, and the others are listed, unless it is the spool itself.
     """
     found: dict[str, Segment] = {}
     for place in sorted(_files(spool, unread)):  # x.jsonl before x.jsonl.zst
         # A file's name may be no UTF-8, and the tables hold nothing else.
         name = os.fsencode(place.removesuffix(".zst")).decode("utf-8", "backslashreplace")
         segment = Segment(name, spool / place)
-        found[name] = _longer(found[name], segment) if name in found else segment
+        if kept := _longer(found.pop(name), segment) if name in found else segment:
+            found[name] = kept
+        elif unread is None:
+            raise _disagreeing(name)
+        else:
+            unread.append(_disagreeing(name))
     return sorted(found.values())
 
 
@@ -159,12 +164,41 @@ def other_form(path: Path) -> Path:
     return path.with_name(path.name + ".zst")
 
 
-def _longer(plain: Segment, packed: Segment) -> Segment:
-    """Return the form that holds more; the plain one where they are alike or one is damaged."""
+def _longer(plain: Segment, packed: Segment) -> Segment | None:
+    """Return the form that holds more, None where neither is the beginning of the other.
+
+    It is the plain one where they are alike, or the other is damaged.
+    """
     try:
-        return packed if segment_end(packed) > segment_end(plain) else plain
-    except SpoolError:
-        return plain
+        states = [path.stat() for path in (plain.path, packed.path)]
+        times = [(state.st_ino, state.st_mtime_ns, state.st_size) for state in states]
+        beyond = _beyond(plain.path, packed.path, *times)
+    except (OSError, zstandard.ZstdError):
+        return plain  # where it is gone by now, the other one is read
+    if beyond is None:
+        return None
+    return packed if beyond > 0 else plain
+
+
+@lru_cache(maxsize=1000)
+def _beyond(plain: Path, packed: Path, *_states: tuple[int, int, int]) -> int | None:
+    """Return how many bytes more the compressed form holds, fewer than none where it has less."""
+    with plain.open("rb") as beside, packed.open("rb") as source:
+        reader = zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True)
+        more = 0
+        while part := reader.read(_SCAN):
+            same = beside.read(len(part))
+            if not part.startswith(same):
+                return None
+            more += len(part) - len(same)
+        return more or -len(beside.read(1))
+
+
+def _disagreeing(name: str) -> SpoolError:
+    return SpoolError(
+        f"segment {name} stands there plain and compressed, and neither is the beginning of the "
+        "other: give one of them another name."
+    )
 
 
 def sync_directory(path: Path) -> None:

@@ -274,6 +274,23 @@ def test_a_beginning_beside_the_whole_hides_nothing(settings: Settings, damaged:
     assert list_segments(settings.spool) == []
 
 
+def test_two_forms_that_disagree_are_an_alarm(settings: Settings) -> None:
+    """Lines appended in a plain file beside the compressed one are told, and both forms stay."""
+    retain(settings.spool, ends(settings.spool), now=NOW, keep_days=None)
+    first, *others = list_segments(settings.spool)
+    plain = first.path.with_suffix("")
+    plain.write_bytes(line(1))
+    for keep_days in (None, 0):
+        with pytest.raises(SpoolError, match="plain and compressed"):
+            retain(settings.spool, {}, now=NOW, keep_days=keep_days)
+    unread: list[SpoolError] = []
+    assert list_segments(settings.spool, unread) == others
+    assert first.name in str(unread[0]) and plain.exists() and first.path.exists()
+
+    plain.rename(plain.with_name("more.jsonl"))
+    assert len(list_segments(settings.spool)) == 4
+
+
 @pytest.mark.parametrize("keep_days", [None, 0])
 def test_what_takes_its_place_is_on_disk_before_a_segment_goes(
     settings: Settings, keep_days: int | None

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +38,7 @@ from loader.whole import written
 
 OVERVIEW, CAMPAIGN = "01_overview", "02_campaign"
 CELL_SECONDS = 300
+_DIED = f"the notebook's kernel died or took over {CELL_SECONDS} s: free memory, try again."
 LONGEST_SCRATCH = 99
 """Bytes of the longest directory in which a socket may stand: macOS gives its path 103."""
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -148,12 +149,18 @@ def kernel(settings: Settings) -> Iterator[NotebookClient]:
                 # A socket in a directory of our own: nobody else on the machine can listen in.
                 **({"transport": "ipc", "ip": f"{scratch}/k"} if os.name == "posix" else {}),
             ),
+            startup_timeout=CELL_SECONDS,
             timeout=CELL_SECONDS,
             shutdown_kernel="immediate",  # it only reads; asking it to leave takes seconds
             extra_arguments=["--HistoryManager.enabled=False", "--InteractiveShell.colors=nocolor"],
         )
         environment = kernel_environment(settings, os.environ) | {"IPYTHONDIR": scratch}
-        with client.setup_kernel(cleanup_kc=True, env=environment, cwd=scratch):
+        with ExitStack() as started:
+            try:
+                starting = client.setup_kernel(cleanup_kc=True, env=environment, cwd=scratch)
+                started.enter_context(starting)
+            except RuntimeError:
+                raise ReportError(_DIED) from None
             yield client
 
 
@@ -183,9 +190,7 @@ def execute(
             "Run `loader ingest`, then try again."
         ) from None
     except (CellTimeoutError, DeadKernelError):
-        raise ReportError(
-            f"the notebook's kernel died or took over {CELL_SECONDS} s: free memory, try again."
-        ) from None
+        raise ReportError(_DIED) from None
     return client.nb
 
 

@@ -208,6 +208,16 @@ def test_what_cannot_be_made_is_one_sentence(
     assert "\n" not in str(caught.value)
 
 
+def test_a_kernel_that_does_not_start_is_one_sentence(
+    home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the notebook's kernel ends before it answers, that is said."""
+    monkeypatch.setattr("loader.kernel.make_ipkernel_cmd", lambda **_: ["false"])
+
+    with pytest.raises(ReportError, match="kernel died"):
+        report(home, None, tmp_path / "o.html")
+
+
 def test_another_database_is_one_sentence(tmp_path: Path) -> None:
     """Where LOADER_WAREHOUSE names a database that is none of this version's, that is said."""
     settings = settings_of(tmp_path)

@@ -367,7 +367,7 @@ def _commonest(row: Mapping[str, Any]) -> str:
 def codes(listed: pl.DataFrame) -> Html:
     """Show status codes with their meaning (``dsn_total``).
 
-    Columns: dsn_code, provider, bounced, bounce_rate with _lo and _hi, meaning,
+    Columns: dsn_code, provider, bounced, bounce_rate with _lo and _hi, is_small, meaning,
     commonest_dsn_status.
     """
     if listed.is_empty():
@@ -396,8 +396,8 @@ def links(listed: pl.DataFrame, *, named: bool = False) -> Html:
     """Show links with people and machines side by side (``link_report``).
 
     Columns: url, campaign_id, campaign_name, clicked, clicked_human, click_human_rate with _lo
-    and _hi, first_click_human_share. With ``named``, each row says its campaign, and whether
-    but one link of it was clicked (urls).
+    and _hi, first_click_human_share, is_small. With ``named``, each row says its campaign, and
+    whether but one link of it was clicked (urls).
     """
     if listed.is_empty():
         return note("No click is known to belong here, so no link can be listed.")

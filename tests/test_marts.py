@@ -972,13 +972,13 @@ def test_codes_by_provider(con: duckdb.DuckDBPyConnection) -> None:
 
     assert con.sql(text).fetchall() == [
         ("4.9.9", "gmail", "4.9.9 (odd)", "soft", None, 1, 0, 1, 0, 0, 0,
-         7, pytest.approx(1 / 7), 0.2, "05", "05", "transient: not registered"),
+         7, pytest.approx(1 / 7), 0.2, True, "05", "05", "transient: not registered"),
         ("5.1.1", "gmail", "5.1.1 (no such user)", "hard", "bad-mailbox", 3, 2, 1, 0, 0, 2,
-         7, pytest.approx(3 / 7), 0.6, "01", "03", "permanent: mailbox does not exist"),
+         7, pytest.approx(3 / 7), 0.6, True, "01", "03", "permanent: mailbox does not exist"),
         ("5.7.99", "gmail", "5.7.99 (odd)", "block", None, 1, 0, 0, 1, 0, 1,
-         7, pytest.approx(1 / 7), 0.2, "06", "06", "permanent: security or policy"),
+         7, pytest.approx(1 / 7), 0.2, True, "06", "06", "permanent: security or policy"),
         (None, "gmx", None, "undetermined", None, 1, 0, 0, 0, 1, 0,
-         2, 0.5, 1.0, "07", "07", "not registered"),
+         2, 0.5, 1.0, True, "07", "07", "not registered"),
     ]  # fmt: skip
     assert one(con, bounds) == pytest.approx((interval.low, interval.high))
     assert con.sql("from dsn_report order by all").fetchall() == (

@@ -249,6 +249,7 @@ def test_links(world: Any) -> None:
         ("B", "b", 1, 0, 1, 0, 0, 0),
         ("B", "c", 1, 0, 1, 0, 0, 0),
     ]
+    assert rows(world, "select distinct is_small from link_report") == [(True,)]
 
 
 def test_how_events_reach_messages(world: Any) -> None:

@@ -213,6 +213,19 @@ def test_links_that_only_machines_followed_are_nobodys(con: duckdb.DuckDBPyConne
     assert "No link was followed by a person" in finding(charts.links(links))
 
 
+def test_rates_of_few_messages_are_grey_in_every_table(con: duckdb.DuckDBPyConnection) -> None:
+    """Links of a campaign, and codes at a provider, of fewer than 200 messages are greyed out."""
+    links, codes = rows(con, "link_report"), rows(con, "dsn_total")
+    large, small = codes.filter(~pl.col("is_small")), codes.filter("is_small")
+
+    assert links["campaign_id"].unique().to_list() == ["machines"]
+    assert 'class="few' not in tables.links(links).markup
+    assert 'class="few' in tables.links(links.with_columns(is_small=pl.lit(True))).markup
+    assert small["attempted"].max() < 200 <= large["attempted"].min()
+    assert 'class="few' in tables.codes(small).markup
+    assert 'class="few' not in tables.codes(large).markup
+
+
 def test_links_say_whose_first_click_they_were(sample: duckdb.DuckDBPyConnection) -> None:
     """At the end of each link's bar stands its share of people's first clicks, on paper too."""
     listed = sample.sql("from link_report order by clicked desc").pl()

@@ -47,6 +47,7 @@ select
     wilson_lo(bounced.bounced, attempted.attempted) as bounce_rate_lo,
     wilson_hi(bounced.bounced, attempted.attempted) as bounce_rate_hi,
     rate(bounced.bounced, attempted.provider_bounced) as bounce_share,
+    attempted.attempted < threshold('small_attempted') as is_small,
     bounced.first_bounced_at,
     bounced.last_bounced_at,
 from bounced

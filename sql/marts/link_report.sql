@@ -3,12 +3,13 @@
 -- clicks = events; clicked = accepted messages that clicked it; click_rate = clicked /
 -- the campaign's accepted messages; first_clicks = accepted messages whose first click
 -- it was (of clicks in the same second the first url in the alphabet); _human:
--- unflagged clicks
+-- unflagged clicks; is_small = of a campaign of few attempted messages
 create or replace view link_report as
 with accepted as (
     select
         campaign_id,
         count(*) filter (accepted) as accepted,
+        count(*) < threshold('small_attempted') as is_small,
     from message_base
     group by campaign_id
 ),
@@ -84,6 +85,7 @@ select
         as first_click_share,
     rate(link.first_clicks_human, sum(link.first_clicks_human) over campaign_row)
         as first_click_human_share,
+    accepted.is_small,
     link.first_clicked_at,
     link.last_clicked_at,
 from link

@@ -4,12 +4,12 @@
 create or replace view event_message as
 with flagged as (
     select
-        message_event.* exclude (sender),
-        address_domain(message_event.sender) as sender_domain,
-        is_covered(message_event.window_urls, campaign.urls) as is_coverage,
-    from message_event
+        flagged_event.* exclude (sender),
+        address_domain(flagged_event.sender) as sender_domain,
+        is_covered(flagged_event.window_urls, campaign.urls) as is_coverage,
+    from flagged_event
     left join campaign
-        on message_event.campaign_id = campaign.campaign_id
+        on flagged_event.campaign_id = campaign.campaign_id
 )
 
 select

@@ -1,7 +1,7 @@
 -- grain: one row per open, click, subscription change and complaint: the message it
 -- reached (matched_by message_id, campaign or none) and its machine flags but coverage,
 -- which hangs on the campaign's number of URLs (window_urls is what decides it)
-create or replace view message_event as
+create or replace view flagged_event as
 with burst as (
     select
         message_key,

@@ -161,7 +161,7 @@ def ingest(follow: bool, rebuild: bool, as_json: bool) -> None:
             settings,
             follow=follow,
             rebuild=rebuild,
-            progress=lambda events, done, total: report(events, done / max(total, 1)),
+            progress=report,
             stop=until_told() if follow else None,
             warn=_warn,
         )
@@ -386,7 +386,7 @@ def verify(as_json: bool) -> None:
     settings = _settings()
     receipts, loaded = expired(settings.spool), published_offsets(settings)
     with shown("Verifying", unit="bytes") as report:
-        found = verify(settings, loaded, lambda done, total: report(done, done / max(total, 1)))
+        found = verify(settings, loaded, report)
     warnings = list(lacking(settings.spool, receipts, loaded))
     for sentence in warnings:
         _warn(sentence)

@@ -12,6 +12,7 @@ from loader.batch import Block, Parsed, parse
 from loader.entries import Loaded
 from loader.errors import LacksMemory, SpoolError, WarehouseError
 from loader.lake import described
+from loader.progress import Report
 from loader.retention import expired, lacking, retain
 from loader.settings import Settings
 from loader.shape import Shapes
@@ -46,8 +47,6 @@ RETAIN_SECONDS = 60.0
 RETAINING = "retain"
 """What one loader of a spool does at a time: to put segments away, or to read them all again."""
 
-Progress = Callable[[int, int, int], None]
-"""Takes the events read, the bytes done and the bytes in all."""
 Warn = Callable[[str], None]
 """Takes a sentence about what is to be mended, though loading goes on."""
 
@@ -71,7 +70,7 @@ def ingest(
     *,
     follow: bool = False,
     rebuild: bool = False,
-    progress: Progress = lambda _events, _done, _total: None,
+    progress: Report = lambda _events, _share: None,
     stop: Callable[[], bool] | None = None,
     warn: Warn = lambda _sentence: None,
 ) -> IngestResult:
@@ -109,7 +108,7 @@ class _Run:
     """One run of ``ingest``: what it has done so far."""
 
     def __init__(
-        self, settings: Settings, warehouse: Warehouse, progress: Progress, warn: Warn
+        self, settings: Settings, warehouse: Warehouse, progress: Report, warn: Warn
     ) -> None:
         self._settings, self._warehouse = settings, warehouse
         self._progress, self._warn = progress, warn
@@ -180,7 +179,7 @@ class _Run:
                 for parsed in coming:
                     self._loaded += self._warehouse.load(parsed, ready)
                     self._bytes = before + coming.taken
-                    self._progress(self._loaded.read, self._bytes, max(total, self._bytes))
+                    self._progress(self._loaded.read, self._bytes / max(total, self._bytes, 1))
                     if self._bytes >= enough:
                         return True
         except LacksMemory:

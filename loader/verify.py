@@ -4,12 +4,13 @@ Every body stands in the spool byte for byte beside the signature that admitted 
 spool can be held against the secrets again at any time.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from loader import signature, wording
 from loader.errors import SpoolError
 from loader.framing import unframe
+from loader.progress import Report
 from loader.retention import gone, is_ours, was_put_away
 from loader.settings import FIRST_WEBHOOK, WEBHOOK_NAME, Settings
 from loader.spool import LongLine, Segment, list_segments, read_block, segment_end
@@ -126,15 +127,15 @@ def _grouped(segment: str, problem: str, group: Group) -> str:
 def verify(
     settings: Settings,
     loaded: Mapping[str, int],
-    progress: Callable[[int, int], None] = lambda _done, _total: None,
+    progress: Report = lambda _bytes, _share: None,
 ) -> Verified:
     """Check every line's signature again, and every segment against the ledger.
 
     ``loaded`` maps segment names to the offsets that the ledger holds. Secrets that are retired
-    verify older lines still. ``progress`` is called with the bytes done and the bytes in all. An
-    unsigned line is a finding only in a segment of the receiver: files dropped in by hand hold
-    bare events. What it returns has no places when everything holds; raises ``SpoolError`` only
-    when there is no spool, or it cannot be listed.
+    verify older lines still. ``progress`` is told in bytes. An unsigned line is a finding only in
+    a segment of the receiver: files dropped in by hand hold bare events. What it returns has no
+    places when everything holds; raises ``SpoolError`` only when there is no spool, or it cannot
+    be listed.
     """
     if not settings.spool.exists():
         raise SpoolError(f"there is no spool at {settings.spool}: name its home in LOADER_HOME.")
@@ -156,7 +157,7 @@ def verify(
             if not (finding.whole and was_put_away(settings.spool, segment)):
                 found.add(finding)
         done += ends[segment.name]
-        progress(done, total)
+        progress(done, done / max(total, 1))
     return found
 
 

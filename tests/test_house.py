@@ -41,7 +41,7 @@ MAY_IMPORT = {
     "receiver": "settings signature strict_json framing writer metrics notices errors",
     "server": "receiver settings writer metrics notices errors",
     "retention": "spool wording errors",
-    "verify": "framing retention settings signature spool wording errors",
+    "verify": "framing progress retention settings signature spool wording errors",
     # spool line → typed frame → table
     "events": "strict_json",
     "moments": "",
@@ -67,8 +67,8 @@ MAY_IMPORT = {
     "standing target errors",
     "ties": "batch dedupe retention shape spool warehouse errors",
     "query": "lake settings spill whole wording errors",
-    "ingest": "batch entries lake retention settings shape spool target ties warehouse wording "
-    "errors",
+    "ingest": "batch entries lake progress retention settings shape spool target ties warehouse "
+    "wording errors",
     "quarantine": "batch definitions entries events lake query settings shape spool target ties "
     "warehouse wording errors",
     "maintain": "lake lake_target progress settings errors",

@@ -32,8 +32,9 @@ from loader.ingest import ingest  # noqa: E402
 from loader.objects import apply_sql  # noqa: E402
 from loader.refresh import refresh as run_refresh  # noqa: E402
 from loader.refresh import refresh_steps  # noqa: E402
+from loader.scenario import Plan  # noqa: E402
 from loader.settings import Settings, load_settings  # noqa: E402
-from loader.simulate import Plan, to_spool  # noqa: E402
+from loader.simulate import to_spool  # noqa: E402
 
 YARDSTICK = "select campaign_id, count(distinct message_key) from delivered group by campaign_id"
 CONTRACT = (

@@ -28,8 +28,9 @@ sys.path[0] = str(ROOT)  # bench/loader.py would stand before the package otherw
 from loader import query, report  # noqa: E402
 from loader.assets import asset  # noqa: E402
 from loader.ingest import ingest  # noqa: E402
+from loader.scenario import Plan  # noqa: E402
 from loader.settings import Settings, load_settings  # noqa: E402
-from loader.simulate import Plan, to_spool  # noqa: E402
+from loader.simulate import to_spool  # noqa: E402
 
 NOTEBOOK_SECONDS, REPORT_SECONDS = 15, 20
 LARGEST = 3_000_000

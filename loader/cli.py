@@ -235,8 +235,8 @@ def simulate(
 ) -> None:
     """Make believable signed traffic, deterministic from its seed. No mail is sent."""
     from loader.progress import shown
-    from loader.scenario import usual_start
-    from loader.simulate import Plan, named_in, to_spool, to_url
+    from loader.scenario import Plan, usual_start
+    from loader.simulate import named_in, to_spool, to_url
 
     if bool(url) == into_spool:
         raise click.UsageError("say where to: --to URL, or --spool.")

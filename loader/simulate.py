@@ -21,7 +21,7 @@ import polars as pl
 
 from loader import signature
 from loader.errors import LoaderError, SettingsError, WrongUsage
-from loader.framing import frame, unframe
+from loader.framing import frame
 from loader.progress import Report
 from loader.scenario import BOUNCES, LISTS, PROVIDERS, RENAMED, Campaign, Plan, campaigns
 from loader.settings import FIRST_WEBHOOK, Settings, Webhook
@@ -39,15 +39,13 @@ from loader.traffic import (
 )
 from loader.writer import Writer
 
-__all__ = ["Plan", "bodies", "named_in", "to_spool", "to_url"]
-
 CONNECTIONS = 16
 APPEND_BYTES = 4 * 1024 * 1024
 PATIENCE_SECONDS = 120.0
 """How long one event is posted again before the run gives up."""
 START_SECONDS = 10.0
 """How long a receiver may take to come up."""
-TEST_BUTTON = b'{"kind":"test","message":"This is a test of your webhook","timestamp":"%s"}'
+TEST_BUTTON = '{"kind":"test","message":"This is a test of your webhook","timestamp":"%s"}'
 _FOUR_DIGITS = pl.Series([f"{number:04x}" for number in range(0x10000)])
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -77,7 +75,7 @@ def _batches(plan: Plan) -> Iterator[tuple[pl.Series, pl.Series, int]]:
 
 
 def _test_button(plan: Plan) -> str:
-    return (TEST_BUTTON % f"{plan.start.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}".encode()).decode()
+    return TEST_BUTTON % f"{plan.start.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _texts(events: pl.DataFrame, planned: Sequence[Campaign], people: pl.DataFrame) -> pl.Series:
@@ -260,8 +258,8 @@ def to_spool(plan: Plan, settings: Settings, progress: Report = lambda _done, _s
         rotate_seconds=float("inf"),
     ) as writer:
         for arrived, texts, expected in _batches(plan):
-            for lines in _chunks(_lines(arrived, texts, secret), APPEND_BYTES):
-                clock.seconds = max(clock.seconds, _arrival(lines[0]))
+            for micro, lines in _chunks(_lines(arrived, texts, secret), APPEND_BYTES):
+                clock.seconds = max(clock.seconds, micro / 1_000_000)
                 writer.append(b"".join(lines))
                 done += len(lines)
                 progress(done, done / max(done, expected))
@@ -292,31 +290,27 @@ def _token(plan: Plan, settings: Settings) -> str:
     return f"{plain}-{taken:03}"
 
 
-def _lines(arrived: pl.Series, texts: pl.Series, secret: str) -> Iterator[bytes]:
+def _lines(arrived: pl.Series, texts: pl.Series, secret: str) -> Iterator[tuple[int, bytes]]:
+    """Yield when each body arrives, in microseconds since 1970, and its line."""
     for micro, text in zip(arrived, texts, strict=True):
         body = text.encode()
         moment = _EPOCH + timedelta(microseconds=micro)
-        yield frame(moment, FIRST_WEBHOOK, signature.sign(body, secret), "event", body)
+        yield micro, frame(moment, FIRST_WEBHOOK, signature.sign(body, secret), "event", body)
 
 
-def _arrival(line: bytes) -> float:
-    framed = unframe(line)
-    assert framed is not None  # noqa: S101 - made by frame just now
-    return datetime.fromisoformat(framed.received_at).timestamp()
-
-
-def _chunks(lines: Iterator[bytes], size: int) -> Iterator[list[bytes]]:
-    """Yield lists of lines of at least ``size`` bytes together, the last one smaller."""
+def _chunks(lines: Iterator[tuple[int, bytes]], size: int) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield lines, of ``size`` bytes together but for the last, and when the first arrives."""
     chunk: list[bytes] = []
-    held = 0
-    for line in lines:
+    first = held = 0
+    for micro, line in lines:
+        first = first if chunk else micro
         chunk.append(line)
         held += len(line)
         if held >= size:
-            yield chunk
+            yield first, chunk
             chunk, held = [], 0
     if chunk:
-        yield chunk
+        yield first, chunk
 
 
 # ── to a receiver ────────────────────────────────────────────────────────────────────────────

@@ -15,7 +15,8 @@ import duckdb
 import pytest
 
 from loader.run import stop_with
-from loader.simulate import Plan, to_url
+from loader.scenario import Plan
+from loader.simulate import to_url
 from tests.conftest import lacks, require
 
 SECRET = "a-secret-of-the-tests"

@@ -21,9 +21,9 @@ from loader import signature, spool
 from loader.assets import asset
 from loader.errors import LoaderError, SettingsError
 from loader.framing import unframe
-from loader.scenario import FIRST_SEND, campaigns, usual_start
+from loader.scenario import FIRST_SEND, Plan, campaigns, usual_start
 from loader.settings import Settings, load_settings
-from loader.simulate import Plan, bodies, to_spool, to_url
+from loader.simulate import bodies, to_spool, to_url
 from loader.strict_json import check
 
 SECRET = "simulated-secret"

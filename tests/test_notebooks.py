@@ -279,13 +279,17 @@ def _rows(spec: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_every_table_says_what_it_is_and_what_a_row_is(sample: Ran) -> None:
     """A table has a name, and each of its rows a heading, for whoever hears it cell by cell."""
+    found = 0
     for name, ran in sample.items():
         for markup in (data.get("text/html", "") for data in outputs(ran)):
             for table in re.findall(r"<table .*?</table>", markup, re.DOTALL):
                 rows = table.partition("<tbody")[2].count("<tr>")
+                found += rows > 0
 
                 assert re.match(r'<table aria-label="\w', table), name
                 assert table.count('scope="row"') == rows, name
+
+    assert found > 10
 
 
 def test_text_in_charts_stands_out_from_its_ground(sample: Ran) -> None:
@@ -501,14 +505,20 @@ def test_the_suppression_file_is_whole_private_and_no_formula(sample: Ran, home:
 
 
 def test_names_from_outside_stay_text_in_every_notebook(tmp_path: Path) -> None:
-    """No name, URL, category or status text becomes markup in any output."""
+    """No name, URL, category or status text becomes markup in any output, and all are shown."""
+    shown = set()
     for name, ran in run_all(hostile_home(tmp_path)).items():
         for data in outputs(ran):
             markup = data.get("text/html", "")
+            shown |= {(name, text) for text in ("&lt;img", "javascript:") if text in markup}
 
             assert "<img" not in markup, name
             assert "window.pwned=1</script>" not in markup, name
             assert 'href="javascript' not in markup, name
+
+    pages = {name for name, text in shown if text == "&lt;img"}
+    assert {"01_overview", "02_campaign", "03_compare", "04_bounces", "06_links"} <= pages
+    assert ("06_links", "javascript:") in shown
 
 
 def test_a_campaign_is_found_by_id_name_and_beginning(home: Settings) -> None:

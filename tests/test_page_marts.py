@@ -42,6 +42,8 @@ def test_tiles_compare_at_equal_age(con: duckdb.DuckDBPyConnection) -> None:
     measures = con.sql("from campaign_measure where difference is not null").pl()
     rates = con.sql("from measured_rate where age_hours is not null").pl()
     peers = con.sql("from campaign_peer").pl()
+
+    assert measures.height > 20
     for row in measures.iter_rows(named=True):
         own = pl.col("campaign_id") == row["campaign_id"]
         others = peers.filter(own)["peer_id"].to_list()

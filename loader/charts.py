@@ -22,15 +22,6 @@ CLASSES = ("soft", "block", "hard", "undetermined")
 _REACTION = {"open": COLOUR["opened"], "click": COLOUR["clicked"]}
 
 
-def _rates(name: str, title: str, **scale: Any) -> alt.X:
-    return alt.X(
-        name,
-        title=title,
-        scale=alt.Scale(zero=True, nice=False, **scale),
-        axis=alt.Axis(format="~%", tickCount=6),
-    )
-
-
 def _best(frame: pl.DataFrame, column: str) -> dict[str, Any]:
     return frame.sort(column, descending=True, nulls_last=True, maintain_order=True).row(
         0, named=True
@@ -459,6 +450,13 @@ def forest(rates: pl.DataFrame, measure: str, reference: str | None, age: str) -
     y = alt.Y("label:N", sort=None, title=None, axis=alt.Axis(ticks=False, labelLimit=300))
     tips = ("campaign_name", "sent_date", "numerator", "denominator", *look.bounds("rate"))
     base = alt.Chart(named).encode(y=y, tooltip=look.tips(named, *tips))
+    line = alt.Chart(named.filter(pl.col("is_reference"))).mark_rule(color=MUTED, strokeDash=[3, 3])
+    layers = alt.layer(line.encode(x="rate:Q"), *_intervals(base, measure, high), title=title)
+    return look.whole(layers.properties(width=WIDTH - 260, height=20 * known.height))
+
+
+def _intervals(base: alt.Chart, measure: str, high: Any) -> list[alt.Chart]:
+    """Rates and their intervals on an axis up to ``high``; the reference dark, small ones grey."""
     strong: Any = {
         "condition": [
             {"test": "datum.is_reference", "value": INK},
@@ -466,15 +464,14 @@ def forest(rates: pl.DataFrame, measure: str, reference: str | None, age: str) -
         ],
         "value": _REACTION[measure],
     }
-    spans = base.mark_rule(strokeWidth=2).encode(
-        _rates("rate_lo:Q", f"{look.WORD[measure]} of accepted", domainMax=high, clamp=True),
-        x2="rate_hi:Q",
-        color=strong,
+    x = alt.X(
+        "rate_lo:Q",
+        title=f"{look.WORD[measure]} of accepted",
+        scale=alt.Scale(zero=True, nice=False, domainMax=high, clamp=True),
+        axis=alt.Axis(format="~%", tickCount=6),
     )
-    dots = base.mark_circle(size=60, opacity=1).encode(x="rate:Q", color=strong)
-    line = alt.Chart(named.filter(pl.col("is_reference"))).mark_rule(color=MUTED, strokeDash=[3, 3])
-    layers = alt.layer(line.encode(x="rate:Q"), spans, dots, title=title)
-    return look.whole(layers.properties(width=WIDTH - 260, height=20 * known.height))
+    spans = base.mark_rule(strokeWidth=2).encode(x, x2="rate_hi:Q", color=strong)
+    return [spans, base.mark_circle(size=60, opacity=1).encode(x="rate:Q", color=strong)]
 
 
 def _most(told: pl.DataFrame, measure: str) -> str:

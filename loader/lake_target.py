@@ -83,15 +83,16 @@ class LakeTarget:
     alone = False
     batch_scale = 6
 
-    def __init__(self, settings: Settings) -> None:
-        """Nothing is opened yet."""
+    def __init__(self, settings: Settings, lock_timeout: str = "") -> None:
+        """Nothing is opened yet; for ``lock_timeout``, which is empty for ever, see ``attach``."""
         self._lake = lake_of(settings)
         self._home = settings.home
         self.prefix = segment_prefix(settings)
         """The name of this loader's spool: two spools may both have a segment of one name."""
         self._working = self._opened = False
         self._con: duckdb.DuckDBPyConnection | None = None
-        self.memory = self.lock_timeout = ""
+        self._lock_timeout = lock_timeout
+        self.memory = ""
         self._mine = -1
         self._own: set[int] = set()
         self._turns: psycopg.Connection[Any] | None = None
@@ -270,7 +271,7 @@ class LakeTarget:
             is_new = published_snapshot(self._side()) is None
             # The first of all makes the catalog's tables.
             turn = self._lock() if is_new else None
-            self._con = attach(self._lake, turn=turn, lock_timeout=self.lock_timeout)
+            self._con = attach(self._lake, turn=turn, lock_timeout=self._lock_timeout)
             spill_into(self._con, self._home)
             if self.memory:
                 self._con.execute(f"set memory_limit = '{self.memory}'")

@@ -52,8 +52,7 @@ def maintain(
             "only a lake is maintained: a warehouse file needs nothing, and LOADER_WAREHOUSE "
             "names one."
         )
-    target = LakeTarget(settings)
-    target.lock_timeout = _LOCK_TIMEOUT
+    target = LakeTarget(settings, _LOCK_TIMEOUT)
     with closing(target):
         target.open(lambda: None)
         before, tables = _files(target), _tables(target)

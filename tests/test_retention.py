@@ -320,9 +320,9 @@ def test_whole_spool_holds(settings: Settings) -> None:
     name = list(loaded)[-1]
     loaded[name] = len(line(100)) * 3
     retain(settings.spool, loaded, now=NOW, keep_days=None)
-    seen: list[tuple[int, int]] = []
-    assert verify(settings, loaded, lambda done, total: seen.append((done, total))).places == []
-    assert seen[-1][0] == seen[-1][1] > 0
+    seen: list[tuple[int, float]] = []
+    assert verify(settings, loaded, lambda done, share: seen.append((done, share))).places == []
+    assert seen[-1] == (sum(ends(settings.spool).values()), 1.0)
 
 
 def test_changed_byte_is_found(settings: Settings) -> None:

@@ -12,11 +12,12 @@ from typing import TypeVar
 
 import duckdb
 
+from loader.durable import sync_directory, sync_file
 from loader.errors import LacksMemory, WarehouseError
 from loader.lock import sole_loader
 from loader.memory import lacked_memory
-from loader.publication import beside, copy, private_path, publish, sync_file, wal
-from loader.spool import Segment, sync_directory
+from loader.publication import beside, copy, private_path, publish, wal
+from loader.spool import Segment
 
 WAIT_SECONDS = 10.0
 LOADING = "set threads = 1; set memory_limit = '160MB'; set disabled_compression_methods = ''"

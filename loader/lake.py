@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from loader.durable import sync_directory
 from loader.errors import SettingsError, WarehouseError
 from loader.settings import Settings, names_lake
 from loader.spill import spill_directory
-from loader.spool import sync_directory
 
 if TYPE_CHECKING:
     import psycopg

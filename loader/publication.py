@@ -11,8 +11,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from loader.durable import sync_directory
 from loader.errors import WarehouseError
-from loader.spool import sync_directory
 
 _FICLONE = 0x40049409
 _COPY_BYTES = 1024 * 1024
@@ -61,12 +61,6 @@ def copy(published: Path, private: Path) -> None:
 def wal(path: Path) -> Path:
     """Return the path of DuckDB's write-ahead log of ``path``."""
     return path.with_name(path.name + ".wal")
-
-
-def sync_file(path: Path) -> None:
-    """Make the contents of ``path`` durable."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 def _copy(source: int, target: Path, mode: int) -> None:

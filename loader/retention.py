@@ -19,6 +19,7 @@ from pathlib import Path
 
 import zstandard
 
+from loader.durable import sync_directory
 from loader.errors import SpoolError
 from loader.spool import (
     Segment,
@@ -27,7 +28,6 @@ from loader.spool import (
     list_segments,
     other_form,
     segment_end,
-    sync_directory,
 )
 from loader.wording import plural
 

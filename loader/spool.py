@@ -20,6 +20,7 @@ from typing import IO
 
 import zstandard
 
+from loader.durable import sync_directory
 from loader.errors import SpoolError
 from loader.wording import plural
 
@@ -199,15 +200,6 @@ def _disagreeing(name: str) -> SpoolError:
         f"segment {name} stands there plain and compressed, and neither is the beginning of the "
         "other: give one of them another name."
     )
-
-
-def sync_directory(path: Path) -> None:
-    """Make the entries of a directory durable: a new, renamed or removed name is on disk."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def companion_of(path: Path) -> Path:

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from loader.durable import sync_directory
 from loader.errors import SpoolError
-from loader.spool import companion_of, sync_directory
+from loader.spool import companion_of
 
 ROTATE_BYTES = 128 * 1024 * 1024
 ROTATE_SECONDS = 6 * 3600.0

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from loader import spool
 from loader import writer as writing
+from loader.durable import sync_directory
 from loader.errors import SpoolError
 from loader.framing import frame, unframe
 from loader.spool import (
@@ -118,7 +119,7 @@ def test_every_new_directory_is_on_disk(tmp_path: Path, made: bool) -> None:
 
     Those of a home that is there too: whoever made it may have died before it was synced.
     """
-    sync, synced = spool.sync_directory, dict[Path, set[str]]()
+    sync, synced = sync_directory, dict[Path, set[str]]()
 
     def noted(directory: Path) -> None:
         synced[directory] = {path.name for path in directory.iterdir()}

@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from loader.errors import LoaderError
-from loader.run import stop_with
+from loader.run import LOADER, stop_with
 from loader.scenario import MOST_EARLIER, Plan
 
 CAMPAIGN_TABLE = """
@@ -85,7 +84,7 @@ def _receiver(environ: Mapping[str, str]) -> Iterator[str]:
     log = Path(environ["LOADER_HOME"]) / "receiver.log"
     with log.open("w") as lines:
         server = subprocess.Popen(
-            [sys.executable, "-m", "loader", "serve", "--port", "0"],
+            [*LOADER, "serve", "--port", "0"],
             env=environ,
             stdout=subprocess.PIPE,
             stderr=lines,
@@ -103,7 +102,7 @@ def _receiver(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _loader(environ: Mapping[str, str], output: IO[str] | None, *arguments: str) -> None:
-    command = [sys.executable, "-m", "loader", *arguments]
+    command = [*LOADER, *arguments]
     done = subprocess.run(
         command,
         env=environ,
@@ -123,7 +122,7 @@ def _telling_campaign(environ: Mapping[str, str]) -> str:
         "campaign_id limit 1"
     )
     done = subprocess.run(
-        [sys.executable, "-m", "loader", "sql", query, "--csv"],
+        [*LOADER, "sql", query, "--csv"],
         env=environ,
         check=True,
         capture_output=True,

@@ -14,6 +14,8 @@ from typing import IO
 
 from loader.errors import LoaderError
 
+LOADER = (sys.executable, "-P", "-m", "loader")
+"""The command ``loader`` in a process of its own: no module of the working directory is taken."""
 _PR_SET_PDEATHSIG = 1
 _RETRY_SECONDS = 10.0
 _WATCH_SECONDS = 0.2
@@ -31,7 +33,7 @@ def run(serve_arguments: Sequence[str], output: IO[str] | None = None) -> None:
     tied = partial(stop_with, os.getpid())
 
     def start(*arguments: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "loader", *arguments]
+        command = [*LOADER, *arguments]
         return subprocess.Popen(command, stdout=output, preexec_fn=tied)  # noqa: PLW1509
 
     stopping = until_told()

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from typing import IO
 import duckdb
 import pytest
 
-from loader.run import stop_with
+from loader.run import LOADER, stop_with
 from loader.scenario import Plan
 from loader.simulate import to_url
 from tests.conftest import lacks, require
@@ -29,7 +28,7 @@ def running(
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Start ``loader run``; yield the process and the address of its webhook."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "loader", "run", "--port", "0"],
+        [*LOADER, "run", "--port", "0"],
         cwd=home,
         env={**os.environ, "LOADER_HOME": str(home), "LOADER_SECRETS": SECRET},
         stdout=subprocess.PIPE,
@@ -96,6 +95,14 @@ def test_what_is_posted_is_soon_in_the_warehouse(tmp_path: Path) -> None:
         assert eventually(lambda: loaded(tmp_path) == posted)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=PATIENCE) == 0
+
+
+def test_the_working_directory_holds_none_of_our_modules(tmp_path: Path) -> None:
+    """``loader run`` starts in a directory of somebody's own scripts, one of them loader.py."""
+    (tmp_path / "loader.py").write_text("raise SystemExit('another one')\n")
+
+    with running(tmp_path) as (_process, url):
+        assert url
 
 
 def test_a_dead_loader_does_not_stop_the_receiver(tmp_path: Path) -> None:

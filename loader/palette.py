@@ -1,7 +1,7 @@
 """What pages look like: one colour a meaning and one font, on charts, tables and tiles alike."""
 
 FONT = "Inter, 'Segoe UI', 'Helvetica Neue', Arial, 'Noto Sans CJK JP', sans-serif"
-INK, MUTED, FAINT, GRID = "#1d2733", "#5b6875", "#c3ccd5", "#e8ecf0"
+INK, MUTED, FAINT, GRID, LINK = "#1d2733", "#5b6875", "#c3ccd5", "#e8ecf0", "#174a7e"
 
 BETTER, WORSE = "#1b4f8a", "#a8321f"
 """Of a difference that stands out: told apart with any kind of colour blindness."""

@@ -13,7 +13,7 @@ from great_tables import GT, loc, style
 
 from loader import page, wording
 from loader.page import Html, note
-from loader.palette import COLOUR, FONT, MARKS, MUTED, SCROLLS, WORSE
+from loader.palette import COLOUR, FONT, LINK, MARKS, MUTED, SCROLLS, WORSE
 
 Cell: TypeAlias = Callable[[Mapping[str, Any]], str]
 """A row of the mart → the markup of one cell."""
@@ -131,6 +131,7 @@ _STYLE = f"""<style>
 .ld-table table.gt_table :is(td,tbody th){{font-size:13px;padding:5px 6px}}
 .ld-table table.gt_table,.ld-table table.gt_table :is(thead,tbody,tr,th,td)
 {{background-color:transparent!important}}
+.ld-table table.gt_table a{{color:{LINK}}}
 .ld-table{{max-width:780px}}
 .ld-table>div{{{SCROLLS}}}
 .ld-table td{{vertical-align:top;font-variant-numeric:tabular-nums}}

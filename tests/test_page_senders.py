@@ -315,6 +315,16 @@ def test_a_provider_keeps_its_name() -> None:
     assert written == ["La Poste", "QQ", "Free", wording.MISSING]
 
 
+def test_a_link_is_read_on_white_in_a_dark_jupyterlab_too() -> None:
+    """A link in a table has our colour: JupyterLab's for a dark ground is 2 : 1 on the white."""
+    links = {"url": "https://x.example", "clicked": 1, "clicked_human": 1}
+    shares = {"click_human_rate": 0.1, "first_click_human_share": 0.1}
+    markup = tables.links(pl.DataFrame({**links, **shares})).markup
+
+    # Two classes and two elements: one more than JupyterLab's `.jp-RenderedHTMLCommon a:link`.
+    assert ".ld-table table.gt_table a{color:#174a7e}" in markup
+
+
 def test_a_name_from_right_to_left_is_set_so() -> None:
     """In a table a name's own letters decide its direction, so that its full stop ends it."""
     names = {"campaign_id": ["a"], "campaign_name": ["\u0639\u0631\u0636!"], "urls": [2]}

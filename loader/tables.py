@@ -332,7 +332,7 @@ def advice(categories: pl.DataFrame) -> Html:
         "bounce_category": ("Category", _category),
         "bounced": ("Bounced", _count("bounced")),
         **({"top_provider": ("Most at", _most_at)} if "top_provider" in categories.columns else {}),
-        "advice": ("What to do", _said("advice")),
+        "advice": ("What to do", _text("advice")),
         "commonest_dsn_status": ("What the servers said most", _commonest),
     }
     return _table(
@@ -375,7 +375,7 @@ def codes(listed: pl.DataFrame) -> Html:
         return note("No bounce has carried a status code yet.")
     columns: dict[str, tuple[str, Cell]] = {
         "dsn_code": ("Code", lambda row: html.escape(row["dsn_code"] or "none")),
-        "meaning": ("Meaning", _said("meaning")),
+        "meaning": ("Meaning", _text("meaning")),
         "commonest_dsn_status": ("What they said most", _commonest),
         "provider": ("Provider", _provider),
         "bounced": ("Bounced", _count("bounced")),
@@ -534,7 +534,7 @@ def checks(listed: pl.DataFrame) -> Html:
     if not listed["of_all"].sum():
         return note("No event has been loaded, so there is nothing to check.")
     columns: dict[str, tuple[str, Cell]] = {
-        "check_name": ("Check", _said("check_name")),
+        "check_name": ("Check", _text("check_name")),
         "needs_attention": ("State", _mark),
         "found": ("Found", _count("found")),
         "of_all": ("Of", _count("of_all")),
@@ -545,7 +545,7 @@ def checks(listed: pl.DataFrame) -> Html:
 
 
 def _explained(row: Mapping[str, Any]) -> str:
-    return f'<span class="dim">{html.escape(row["meaning"])}</span>'
+    return f'<span class="dim text">{html.escape(row["meaning"])}</span>'
 
 
 def _mark(row: Mapping[str, Any]) -> str:

@@ -254,6 +254,7 @@ def test_a_long_category_leaves_room_for_what_to_do() -> None:
 
     assert "x" * 39 + "…" in markup
     assert "x" * 40 not in markup
+    assert '<span class="text">Stop.</span>' in markup  # on a phone, no word a line
 
 
 # ── when ─────────────────────────────────────────────────────────────────────────────────────

@@ -20,7 +20,7 @@ COLOUR = {
     "clicked": "#174a7e",
     "unsubscribed": "#b5547a",
     "soft": "#f0bd4f",
-    "block": "#dd7a2b",
+    "block": "#d06a10",
     "hard": "#b3261e",
     "bounced": "#7a5c48",
     "undetermined": "#2f353b",

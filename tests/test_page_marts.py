@@ -212,7 +212,10 @@ def test_better_and_worse_can_be_told_apart(matrix: tuple[tuple[float, ...], ...
 
 
 def test_bounce_classes_keep_their_order_in_grey() -> None:
-    """In grey, soft is lightest, then block, hard and undetermined; better is hollow, not full."""
+    """In grey, soft is lightest, then block, hard and undetermined; better is hollow, not full.
+
+    Accepted mail, on which the classes stand in bars, is in grey neither soft nor block.
+    """
     soft, block, hard, undetermined = (
         _lab(palette.COLOUR[name], NORMAL)[0] for name in charts.CLASSES
     )
@@ -220,4 +223,5 @@ def test_bounce_classes_keep_their_order_in_grey() -> None:
     assert soft > block + 10
     assert block > hard + 10
     assert hard > undetermined + 10
+    assert soft - 9 > _lab(palette.COLOUR["accepted"], NORMAL)[0] > block + 9
     assert re.findall(r'content:"[^"]*(25C.)"(?=/)', palette.MARKS) == ["25C7", "25C6"]

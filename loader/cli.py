@@ -234,9 +234,10 @@ def simulate(
     as_json: bool,
 ) -> None:
     """Make believable signed traffic, deterministic from its seed. No mail is sent."""
+    from loader.posting import named_in, to_url
     from loader.progress import shown
     from loader.scenario import Plan, usual_start
-    from loader.simulate import named_in, to_spool, to_url
+    from loader.simulate import to_spool
 
     if bool(url) == into_spool:
         raise click.UsageError("say where to: --to URL, or --spool.")

@@ -95,6 +95,7 @@ MAY_IMPORT = {
     "scenario": "errors",
     "traffic": "scenario",
     "simulate": "framing progress scenario settings signature spool traffic writer errors",
+    "posting": "progress scenario settings signature simulate errors",
     # words → one of the above
     "run": "errors",
     "demo": "run scenario errors",

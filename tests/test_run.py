@@ -14,9 +14,9 @@ from typing import IO
 import duckdb
 import pytest
 
+from loader.posting import to_url
 from loader.run import LOADER, stop_with
 from loader.scenario import Plan
-from loader.simulate import to_url
 from tests.conftest import lacks, require
 
 SECRET = "a-secret-of-the-tests"

@@ -21,9 +21,10 @@ from loader import signature, spool
 from loader.assets import asset
 from loader.errors import LoaderError, SettingsError
 from loader.framing import unframe
+from loader.posting import to_url
 from loader.scenario import FIRST_SEND, Plan, campaigns, usual_start
 from loader.settings import Settings, load_settings
-from loader.simulate import bodies, to_spool, to_url
+from loader.simulate import bodies, to_spool
 from loader.strict_json import check
 
 SECRET = "simulated-secret"
@@ -504,6 +505,6 @@ def test_what_is_no_address_is_refused(url: str) -> None:
 
 def test_a_receiver_that_is_not_there_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody listening ends the run with what to do, after a few attempts."""
-    monkeypatch.setattr("loader.simulate.START_SECONDS", 0.5)
+    monkeypatch.setattr("loader.posting.START_SECONDS", 0.5)
     with pytest.raises(LoaderError, match="cannot be reached"):
         to_url(SMALL, "http://127.0.0.1:9/", SECRET)

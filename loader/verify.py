@@ -22,7 +22,7 @@ _WEBHOOKS = 100
 """Webhooks that lines name and that are counted apart."""
 _UNSIGNED = "it carries no signature, yet stands in a segment of the receiver"
 _UNKNOWN = "it names a webhook that the settings do not have"
-_FORGED = "its signature does not verify"
+_FORGED = "its signature does not verify under any secret, active or retired"
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from loader.writer import Writer
 from tests.conftest import small_disk
 
 SECRET = "a-secret-for-tests"
+FORGED = "its signature does not verify under any secret, active or retired"
 NOW = datetime.now(UTC) + timedelta(days=2)
 
 
@@ -333,7 +334,7 @@ def test_changed_byte_is_found(settings: Settings) -> None:
     segment.path.write_bytes(b"".join(lines))
     found = verify(settings, ends(settings.spool)).places
     assert [(one.segment, one.offset, one.problem) for one in found] == [
-        (segment.name, len(b"".join(lines[:7])), "its signature does not verify")
+        (segment.name, len(b"".join(lines[:7])), FORGED)
     ]
 
 
@@ -386,8 +387,7 @@ def test_what_does_not_hold_is_told_by_segment(settings: Settings) -> None:
     found = verify(settings, {})
     last = first.path.stat().st_size - len(lines.splitlines(keepends=True)[-1])
     assert sentences(found) == [
-        f"{first.name}: its signature does not verify (10,050 lines, the first at 0, the last at "
-        f"{last})",
+        f"{first.name}: {FORGED} (10,050 lines, the first at 0, the last at {last})",
         f"{second.name} at {segment_end(second) - 3}: it carries no signature, yet stands in a "
         "segment of the receiver",
     ]

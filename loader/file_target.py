@@ -14,6 +14,7 @@ import duckdb
 
 from loader.durable import sync_directory, sync_file
 from loader.errors import LacksMemory, WarehouseError
+from loader.ledger import loaded_offsets
 from loader.lock import sole_loader
 from loader.memory import lacked_memory
 from loader.publication import beside, copy, private_path, publish, wal
@@ -212,23 +213,39 @@ class FileTarget:
             os.umask(before)
 
     def _leave(self, path: Path) -> None:
-        """Note as what file ``path`` was left, by which the next loader knows it again."""
+        """Note as what files ``path`` and the published one were left, to know them again."""
         with suppress(OSError):  # without a note it is made anew
             fd = os.open(self._left, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             with os.fdopen(fd, "wb") as file:
-                file.write(_identity(path))  # over the last one: that takes no space on a full disk
+                file.write(self._note(path))  # over the last one: a full disk has room for that
                 file.truncate()
+
+    def _note(self, path: Path) -> bytes:
+        return _identity(path) + b"\n" + _identity(self._published)
 
     def _is_trusted(self) -> bool:
         """Say whether to go on with the private file: it is as a loader left it, or all there is.
 
         A copy of it may have been made while it was written to, and DuckDB opens that without a
-        word. What it held beyond the published one the spool still has.
+        word. What it held beyond the published one the spool still has. Raises ``WarehouseError``
+        where somebody put another published one there, and each holds what the other lacks.
         """
+        left = b""
         with suppress(OSError):
-            if self._left.read_bytes() == _identity(self._path):
-                return True
-        return _is_other(self._published)
+            left = self._left.read_bytes()
+        if left == self._note(self._path):
+            return True
+        shown = _loaded(self._published)
+        if shown is None or not left.startswith(_identity(self._path) + b"\n"):
+            return shown is None
+        mine = _loaded(self._path) or {}
+        if _exceeds(shown, mine) and _exceeds(mine, shown):
+            raise WarehouseError(
+                f"{self._published} is not the one that was published last, and holds segments "
+                f"that {self._path.name} does not, which holds others: delete {self._path.name} "
+                f"to go on with {self._published.name}, or move that away to go on without it."
+            )
+        return not _exceeds(shown, mine)
 
     def _give_birth(self, prepare: Callable[[], None]) -> None:
         # A crash while DuckDB creates a file can leave one that does not open.
@@ -262,21 +279,25 @@ def _reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def _refuse_other(path: Path) -> None:
     """Raise where ``path``, which a publication would replace, is something else."""
-    if path.exists() and _is_other(path):
+    if path.exists() and _loaded(path) is None:
         raise WarehouseError(
             f"{path} is not a warehouse of this loader, and loading would replace it: name "
             "another path in LOADER_WAREHOUSE, or move it away."
         )
 
 
-def _is_other(path: Path) -> bool:
-    """Say whether ``path`` cannot be read as a warehouse of this loader, or is not there."""
+def _loaded(path: Path) -> dict[str, int] | None:
+    """Return segment → offset as ``path`` has it, None where it is no warehouse of this loader."""
     try:
         with _reading(path) as con:
-            con.execute("from ingest_ledger limit 0")
+            return loaded_offsets(con, "")
     except duckdb.Error:
-        return True
-    return False
+        return None
+
+
+def _exceeds(some: Mapping[str, int], others: Mapping[str, int]) -> bool:
+    """Say whether more of any segment is loaded in ``some`` than in ``others``."""
+    return any(size > others.get(name, 0) for name, size in some.items())
 
 
 def _identity(database: Path) -> bytes:

@@ -60,7 +60,7 @@ MAY_IMPORT = {
     "definitions": "assets errors",
     "lake": "durable settings spill errors",
     "lake_target": "lake memory settings spool errors",
-    "file_target": "durable lock memory publication spool errors",
+    "file_target": "durable ledger lock memory publication spool errors",
     "target": "file_target lake_target settings spool errors",
     "objects": "definitions errors",
     "refresh": "assets definitions objects",

@@ -731,6 +731,36 @@ def test_what_has_expired_outlives_the_private_file(
         ingest(where, rebuild=True)
 
 
+def test_a_published_file_that_holds_more_is_never_replaced(where: Settings) -> None:
+    """Where it was elsewhere meanwhile, and what it holds has expired, loading goes on with it.
+
+    Where each of the two holds what the other lacks, whoever runs it decides.
+    """
+    ingest(where)
+    private, published = private_path(Path(where.warehouse)), Path(where.warehouse)
+    elsewhere = replace(where, warehouse=str(where.home / "elsewhere.duckdb"))
+    published.rename(elsewhere.warehouse)
+    expired = drop(where, "a.jsonl", line(moment(1)))
+    ingest(elsewhere)
+    expired.unlink()
+    shutil.copy(elsewhere.warehouse, published)
+    ingest(where)
+    assert count(where) == 1
+
+    expired = drop(where, "b.jsonl", line(moment(2)))
+    ingest(elsewhere)
+    expired.unlink()
+    drop(where, "c.jsonl", line(moment(3)))
+    ingest(where)
+    published.unlink()
+    shutil.copy(elsewhere.warehouse, published)
+    with pytest.raises(WarehouseError, match=f"delete {private.name} to go on"):
+        ingest(where)
+    private.unlink()
+    ingest(where)
+    assert count(where) == 3
+
+
 @pytest.mark.parametrize(
     ("published", "private"), [("older", "new"), ("older", "broken"), ("broken", "broken")]
 )

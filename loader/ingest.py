@@ -253,8 +253,8 @@ class _Run:
         with self._warehouse.sole(RETAINING) as alone:
             if not alone:
                 raise WarehouseError(
-                    "another loader is putting segments of this spool away, which a rebuild reads: "
-                    "wait until it is done, then rebuild."
+                    "another loader is rebuilding from this spool, or putting segments of it away, "
+                    "which a rebuild reads: wait until it is done, then rebuild."
                 )
             held = {segment.name: _end(segment, unread) for segment in list_segments(spool)}
             self._refuse_to_forget(had, held, unread)

@@ -228,6 +228,25 @@ def test_what_a_rebuild_has_to_read_is_not_put_away(
         assert con.execute("select count(*) from delivered").fetchall() == [(1,)]
 
 
+def test_the_second_rebuild_is_told_of_the_first(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that begins while another loader rebuilds says so, and leaves the lake alone."""
+    settings = settings_of(tmp_path, postgres.database(), str(tmp_path / "files"))
+    load(settings, "a", [line(DELIVERED)])
+    load_all = _Run._load_all
+
+    def meanwhile(self: _Run, *arguments: Any) -> None:
+        monkeypatch.setattr(_Run, "_load_all", load_all)
+        with pytest.raises(WarehouseError, match="another loader is rebuilding"):
+            ingest(settings, rebuild=True)
+        load_all(self, *arguments)
+
+    monkeypatch.setattr(_Run, "_load_all", meanwhile)
+
+    assert ingest(settings, rebuild=True).inserted == 1
+
+
 def test_what_a_rebuild_takes_from_the_quarantine_is_not_retried(
     postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,11 +3,11 @@
 create or replace view bounce_event as
 select
     bounce.message_key,
-    message_base.recipient,
-    message_base.campaign_id,
+    message_dense.recipient,
+    message_dense.campaign_id,
     bounce.campaign_id as named_campaign_id,
     address_domain(bounce.sender) as sender_domain,
-    if(is_async(bounce.sync_type, message_base.delivered_at), 'async', 'sync')
+    if(is_async(bounce.sync_type, message_dense.delivered_at), 'async', 'sync')
         as sync_type,
     bounce_meaning.bounce_class,
     bounce.bounce_category,
@@ -15,13 +15,13 @@ select
     bounce.bounce_type,
     bounce.dsn_code,
     bounce.dsn_status,
-    message_base.delivered_at,
+    message_dense.delivered_at,
     bounce.occurred_at,
     bounce.received_at,
 from bounce
-inner join message_base
-    on bounce.message_key = message_base.message_key
-    and recipient_key(bounce.recipient) = message_base.recipient
+inner join message_dense
+    on bounce.message_key = message_dense.message_key
+    and recipient_key(bounce.recipient) = message_dense.recipient
 left join bounce_meaning
     on word_key(bounce.bounce_category) is not distinct from bounce_meaning.category
     and bounce.dsn_code is not distinct from bounce_meaning.dsn_code;

@@ -380,7 +380,7 @@ def migrate(source: Path, as_json: bool) -> None:
 def verify(as_json: bool) -> None:
     """Check every signature in the spool again, and every segment against the ledger."""
     from loader.progress import shown
-    from loader.retention import expired, lacking
+    from loader.receipts import expired, lacking
     from loader.status import published_offsets
     from loader.verify import sentences, verify
 

@@ -13,7 +13,8 @@ from loader.entries import Loaded
 from loader.errors import LacksMemory, SpoolError, WarehouseError
 from loader.lake import described
 from loader.progress import Report
-from loader.retention import expired, lacking, retain
+from loader.receipts import expired, lacking
+from loader.retention import retain
 from loader.settings import Settings
 from loader.shape import Shapes
 from loader.spool import (

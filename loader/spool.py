@@ -10,6 +10,7 @@ shortened would regrow under offsets that a reader has already consumed.
 
 import fcntl
 import os
+import re
 import threading
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -34,6 +35,7 @@ _SCAN = 1024 * 1024
 _PEEK = 4096
 _NEWLINE = ord("\n")
 _ENDINGS = (".jsonl", ".jsonl.zst")
+_OURS = re.compile(r"\d{4}-\d\d-\d\d/\d{6}\.\d{6}-[0-9a-f]+\.jsonl")
 _OF_THE_DISK = "lost+found"
 """Root's own directory at the root of an ext4: it stands in a spool that is a disk of its own."""
 _AT_ONCE = 100
@@ -150,6 +152,11 @@ def holds_more(segment: Segment, offset: int) -> bool:
 def is_active(segment: Segment) -> bool:
     """Say whether a living process is still writing ``segment``."""
     return _watermark(segment.path) is not None
+
+
+def is_ours(name: str) -> bool:
+    """Say whether a segment's name is of the form that the receiver gives."""
+    return _OURS.fullmatch(name) is not None
 
 
 def ends_whole(segment: Segment) -> bool:

@@ -13,7 +13,8 @@ from loader.events import TABLES
 from loader.lake import described, segment_prefix
 from loader.ledger import loaded_offsets
 from loader.query import published_at, reading
-from loader.retention import RECEIPTS, expired, gone, lacking, overdue, was_put_away
+from loader.receipts import RECEIPTS, expired, gone, lacking, was_put_away
+from loader.retention import overdue
 from loader.settings import Settings
 from loader.spool import LongLine, list_segments, read_block, segment_end, shorter, vanished
 from loader.wording import percent, plural

@@ -14,7 +14,7 @@ import polars as pl
 from loader.batch import Block, Lines, Parsed, parse_with_lines, ranks_of
 from loader.dedupe import first
 from loader.errors import SpoolError
-from loader.retention import was_put_away
+from loader.receipts import was_put_away
 from loader.shape import Shapes
 from loader.spool import LongLine, Segment, list_segments, read_block
 from loader.warehouse import Span, Warehouse

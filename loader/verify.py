@@ -11,9 +11,9 @@ from loader import signature, wording
 from loader.errors import SpoolError
 from loader.framing import unframe
 from loader.progress import Report
-from loader.retention import gone, is_ours, was_put_away
+from loader.receipts import gone, was_put_away
 from loader.settings import FIRST_WEBHOOK, WEBHOOK_NAME, Settings
-from loader.spool import LongLine, Segment, list_segments, read_block, segment_end
+from loader.spool import LongLine, Segment, is_ours, list_segments, read_block, segment_end
 
 PLACES = 10_000
 """So many places are kept one by one; beyond them they are counted only."""

@@ -41,8 +41,9 @@ MAY_IMPORT = {
     "metrics": "spool errors",
     "receiver": "settings signature strict_json framing writer metrics notices errors",
     "server": "receiver settings writer metrics notices errors",
-    "retention": "durable spool wording errors",
-    "verify": "framing progress retention settings signature spool wording errors",
+    "receipts": "durable spool wording errors",
+    "retention": "durable receipts spool wording errors",
+    "verify": "framing progress receipts settings signature spool wording errors",
     # spool line → typed frame → table
     "events": "strict_json",
     "moments": "",
@@ -66,15 +67,16 @@ MAY_IMPORT = {
     "refresh": "assets definitions objects",
     "warehouse": "batch dedupe definitions entries events ledger memory objects refresh spool "
     "standing target errors",
-    "ties": "batch dedupe retention shape spool warehouse errors",
+    "ties": "batch dedupe receipts shape spool warehouse errors",
     "query": "lake settings spill whole wording errors",
-    "ingest": "batch entries lake progress retention settings shape spool target ties warehouse "
-    "wording errors",
+    "ingest": "batch entries lake progress receipts retention settings shape spool target ties "
+    "warehouse wording errors",
     "quarantine": "batch definitions entries events lake query settings shape spool target ties "
     "warehouse wording errors",
     "maintain": "lake lake_target progress settings errors",
     "migrate": "lake lake_target progress settings warehouse errors",
-    "status": "definitions events lake ledger query retention settings spool wording errors",
+    "status": "definitions events lake ledger query receipts retention settings spool wording "
+    "errors",
     # table → view → chart → page
     "palette": "",
     "page": "palette wording",

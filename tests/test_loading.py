@@ -36,7 +36,7 @@ from loader.metrics import Metrics
 from loader.publication import beside, private_path, publish, wal
 from loader.quarantine import retry, summary
 from loader.quarantine import sentences as told_quarantine
-from loader.retention import expired
+from loader.receipts import expired
 from loader.settings import LARGEST_BODY, Settings
 from loader.spool import BEGINNING, LONGEST_LINE, Segment
 from loader.status import published_offsets, sentences, status

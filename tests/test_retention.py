@@ -16,7 +16,8 @@ from loader import retention, spool, status
 from loader.errors import SpoolError
 from loader.framing import frame
 from loader.ingest import ingest
-from loader.retention import RECEIPTS, expired, lacking, retain
+from loader.receipts import RECEIPTS, expired, lacking
+from loader.retention import retain
 from loader.settings import Settings, load_settings
 from loader.signature import sign
 from loader.spool import Segment, list_segments, read_block, segment_end
@@ -423,7 +424,7 @@ def test_expired_segments_are_not_missed(settings: Settings) -> None:
     loaded = ends(settings.spool)
     later = datetime.now(UTC) + timedelta(days=9)
     for _ in range(2):
-        with (settings.spool / retention.RECEIPTS).open("ab") as file:
+        with (settings.spool / RECEIPTS).open("ab") as file:
             file.write(b'{"torn')
         retain(settings.spool, loaded, now=later, keep_days=1)
     assert expired(settings.spool) == loaded

@@ -67,6 +67,19 @@ numbers. What is missing, and a row marked ``data-last``, stays last.
 
 SORT = f"<script>{SORTING}</script>"
 
+_OPTIONS: dict[str, Any] = {
+    "table_font_names": FONT,
+    "table_font_size": "13px",
+    "table_width": "100%",
+    "table_margin_left": "0",
+    "data_row_padding": "5px",
+    "column_labels_padding": "5px",
+    "table_border_top_style": "none",
+    "table_border_bottom_style": "none",
+    "table_body_hlines_color": "#eef1f4",
+    "stub_border_style": "none",
+}
+
 
 def _table(
     frame: pl.DataFrame,
@@ -95,18 +108,7 @@ def _table(
         .cols_align("right")
         .cols_align("left", columns=list(left))
         .tab_style(style.text(size="12px", color=MUTED), [loc.column_labels(), loc.stubhead()])
-        .tab_options(
-            table_font_names=FONT,
-            table_font_size="13px",
-            table_width="100%",
-            table_margin_left="0",
-            data_row_padding="5px",
-            column_labels_padding="5px",
-            table_border_top_style="none",
-            table_border_bottom_style="none",
-            table_body_hlines_color="#eef1f4",
-            stub_border_style="none",
-        )
+        .tab_options(**_OPTIONS)
         .as_raw_html()
     )
     kind, hint = ("ld-table ld-sortable", _HINT + SORT) if sorts else ("ld-table", "")

@@ -25,8 +25,12 @@ def sole_loader(path: Path, purpose: str, wait_seconds: float = 0.0) -> Iterator
     fd = _open(path)
     try:
         _acquire(fd, time.monotonic() + wait_seconds)
-        _sign(fd, purpose)
-        yield
+        try:
+            _sign(fd, purpose)
+            yield
+        finally:
+            with suppress(OSError):  # until the next one has signed, this name would pass for its
+                os.ftruncate(fd, 0)
     finally:
         os.close(fd)
 

@@ -503,9 +503,15 @@ def test_one_that_follows_is_not_waited_for(where: Settings) -> None:
 
 
 def test_a_lock_without_a_name_holds(where: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever has only just taken the lock, or could not sign it on a full disk, has it."""
+    """Whoever has only just taken the lock, or could not sign it on a full disk, has it.
+
+    And nobody is told of the one before, which has ended.
+    """
     monkeypatch.setattr(file_target, "WAIT_SECONDS", 0.1)
-    with beside(Path(where.warehouse), "lock").open("wb") as file:
+    lock = beside(Path(where.warehouse), "lock")
+    with sole_loader(lock, "loader ingest --follow"):
+        pass
+    with lock.open("r+b") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(WarehouseBusy, match="process unknown"):
             ingest(where)

@@ -1,6 +1,6 @@
 """Spool and published warehouse → how far loading is, and what to know before believing a rate."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -43,26 +43,32 @@ def status(settings: Settings) -> dict[str, Any]:
         lost = lacking(settings.spool, receipts, {})
         return found | {"spool": spool, "warnings": [nothing, *alarms, *lost]}
     with reading(settings) as con, of_this_version():
-        offsets = loaded_offsets(con, segment_prefix(settings))
-        spool, alarms = _spool(settings, offsets)
-        return found | {
-            "spool": spool,
-            "published_at": published,
-            "last_load": _row(con, _LAST_LOAD),
-            "match_rate": _match_rate(con),
-            "tables": {table: _value(con, f"select count(*) from {table}") for table in TABLES},
-            "events": _row(con, f"select {_COUNTS} from ingest_ledger"),
-            "quarantine": _reasons(con),
-            "warnings": [
-                *other_version(con),
-                *alarms,
-                *lacking(settings.spool, receipts, offsets),
-                *_overdue(settings, offsets),
-                *_zone(settings, con),
-                *_said(con, "severity <> 'note'"),
-            ],
-            "notes": _said(con, "severity = 'note'"),
-        }
+        return found | {"published_at": published} | _loaded(settings, con, receipts)
+
+
+def _loaded(
+    settings: Settings, con: duckdb.DuckDBPyConnection, receipts: Mapping[str, int]
+) -> dict[str, Any]:
+    """Return what the published warehouse tells, and the spool beside it."""
+    offsets = loaded_offsets(con, segment_prefix(settings))
+    spool, alarms = _spool(settings, offsets)
+    return {
+        "spool": spool,
+        "last_load": _row(con, _LAST_LOAD),
+        "match_rate": _match_rate(con),
+        "tables": {table: _value(con, f"select count(*) from {table}") for table in TABLES},
+        "events": _row(con, f"select {_COUNTS} from ingest_ledger"),
+        "quarantine": _reasons(con),
+        "warnings": [
+            *other_version(con),
+            *alarms,
+            *lacking(settings.spool, receipts, offsets),
+            *_overdue(settings, offsets),
+            *_zone(settings, con),
+            *_said(con, "severity <> 'note'"),
+        ],
+        "notes": _said(con, "severity = 'note'"),
+    }
 
 
 def published_offsets(settings: Settings) -> dict[str, int]:

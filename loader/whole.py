@@ -16,8 +16,8 @@ def written(path: Path) -> Iterator[IO[bytes]]:
     A link is followed. Where anything fails, ``path`` stays as it was and nothing is left behind.
     Raises ``OSError``, also where ``path`` is there and no file: a device, a pipe, a directory.
     """
-    path = path.resolve()
-    if path.exists() and not path.is_file():
+    path = path.resolve()  # from Python 3.13 on a link in a circle stays one
+    if path.is_symlink() or (path.exists() and not path.is_file()):
         raise OSError(errno.EINVAL, "it is no file", str(path))
     descriptor, aside = tempfile.mkstemp(dir=path.parent, prefix=".written-")
     try:

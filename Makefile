@@ -5,8 +5,9 @@ PIP := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
 	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 SOURCES := pyproject.toml constraints.txt
 
-.PHONY: demo test test-duckdb2 lint format torture clean wheel \
-	bench-receiver bench-loader bench-marts bench-notebooks bench-lake bench-calibration
+BENCHES := bench-receiver bench-loader bench-marts bench-notebooks bench-lake bench-calibration
+
+.PHONY: demo test test-duckdb2 lint format torture clean wheel $(BENCHES)
 
 demo: .venv/.run
 	$(BIN)/loader demo
@@ -30,7 +31,7 @@ format: .venv/.dev
 torture: .venv/.dev
 	$(BIN)/python -m tests.torture
 
-bench-%: .venv/.bench
+$(BENCHES): bench-%: .venv/.bench
 	$(BIN)/python bench/$*.py
 
 wheel: .venv/.dev

@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import statistics
+import subprocess
 import tomllib
 from importlib.metadata import distributions
 from itertools import pairwise
@@ -244,3 +245,17 @@ def test_what_is_pinned_runs_on_every_python_that_is_named() -> None:
 def number(version: str) -> tuple[int, ...]:
     """A version as numbers, by which it is ordered."""
     return tuple(map(int, version.split(".")))
+
+
+def test_every_target_that_is_named_runs_something() -> None:
+    """What README and docs say to make is not 'nothing to be done', even where a file stands."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    words = " ".join(page.read_text("utf-8") for page in pages)
+    named = set(re.findall(r"\bmake ([a-z][a-z0-9]*(?:-[a-z0-9]+)*)`|`(bench-[a-z]+)`", words))
+    targets = sorted({first or second for first, second in named})
+    asked = ["make", "--dry-run", "--always-make", *targets]
+    said = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert len(targets) >= 9
+    assert "Nothing to be done" not in said
+    assert said.count("bench/") == sum(target.startswith("bench-") for target in targets)

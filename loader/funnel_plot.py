@@ -61,7 +61,7 @@ def funnel_plot(campaigns: pl.DataFrame, limits: pl.DataFrame, measure: str) -> 
     band = pl.when(small).then(pl.lit(_FEW)).otherwise(pl.col("outside").replace_strict(_BAND))
     named = drawn.with_columns(band=band, height=pl.min_horizontal("rate", pl.lit(top)))
     x = _size(limits, "attempted" if measure == "bounce" else "accepted")
-    lines = _limit_lines(limits, first["pooled_rate"], x)
+    lines = _limit_lines(limits, first["pooled_rate"], x, top)
     layers = [*lines, _dots(named, x, word, top), *_names(known, odd, x)]
     return look.whole(alt.layer(*layers, title=title).properties(width=WIDTH - 90, height=270))
 
@@ -145,8 +145,11 @@ _DASH = {"95": [4, 3], "998": [1, 0]}
 _SHARE = {"95": "95%", "998": "99.8%"}
 
 
-def _limit_lines(limits: pl.DataFrame, pooled: float, x: alt.X) -> list[alt.Chart]:
-    """The pooled rate and the four limits; the upper two say at their end what they are."""
+def _limit_lines(limits: pl.DataFrame, pooled: float, x: alt.X, top: float) -> list[alt.Chart]:
+    """The pooled rate and the four limits; the upper two say at their end what they are.
+
+    Above ``top``, where the axis ends, nothing is drawn of them.
+    """
     base = alt.Chart(limits).encode(x)
     lines = [
         base.mark_line(color=_LIMIT, strokeWidth=1.2, strokeDash=dash, clip=True).encode(
@@ -163,6 +166,7 @@ def _limit_lines(limits: pl.DataFrame, pooled: float, x: alt.X) -> list[alt.Char
         .mark_text(**style, dy=dy)
         .encode(y=f"limit_hi_{name}:Q", text=alt.value(_SHARE[name]))
         for name, dy in (("998", -6), ("95", 7))
+        if last[f"limit_hi_{name}"][0] <= top
     ]
     rule = alt.Chart(pl.DataFrame({"rate": [pooled]})).mark_rule(color=MUTED).encode(y="rate:Q")
     return [*lines, *ends, rule]
@@ -173,14 +177,13 @@ _LIMIT = "#97a3af"
 
 
 def _top_of(known: pl.DataFrame, limits: pl.DataFrame) -> float:
-    """The top of the axis: above every campaign that can be judged, and where the limits end.
+    """The top of the axis: above every campaign that can be judged, and a limit to judge it by.
 
     Campaigns too small to judge do not stretch it, and lie on its edge.
     """
     judged = known.filter(~pl.col("is_small") | (pl.col("outside") != "no"))
     highest = (judged if judged["rate"].max() else known)["rate"].max()
-    limit = limits.sort("size")["limit_hi_998"].last()
-    return min(1.05, max(1.3 * float(highest), 1.05 * float(limit)))  # type: ignore[arg-type]
+    return min(1.05, max(1.3 * float(highest), 1.05 * float(limits["limit_hi_95"].min())))  # type: ignore[arg-type]
 
 
 def _dots(named: pl.DataFrame, x: alt.X, word: str, top: float) -> alt.Chart:

@@ -351,8 +351,11 @@ def test_no_words_under_a_title_are_missing(sample: Ran) -> None:
 
 
 def test_a_funnel_plot_names_its_sizes_and_lines(sample: Ran) -> None:
-    """Its axis has four ticks and more, says log scale and unit; the limits say what they are."""
-    plots = specs(sample["01_overview"])[1:]
+    """Its axis has four ticks and more, says log scale and unit; the limits say what they are.
+
+    One that ends above the axis has no end there to be named at.
+    """
+    plots, named = specs(sample["01_overview"])[1:], set[str]()
     for plot in plots:
         (axis,) = [
             layer["encoding"]["x"] for layer in plot["layer"] if layer["mark"]["type"] == "circle"
@@ -363,8 +366,9 @@ def test_a_funnel_plot_names_its_sizes_and_lines(sample: Ran) -> None:
         assert len(axis["axis"]["values"]) >= 4
         assert low <= min(axis["axis"]["values"]) <= max(axis["axis"]["values"]) <= high
         assert re.fullmatch(r"(attempted|accepted) messages .* \(log scale\)", axis["title"])
-        assert {"95%", "99.8%"} <= texts
-    assert len(plots) == 2
+        assert "95%" in texts
+        named |= texts
+    assert (len(plots), named) == (2, {"95%", "99.8%", "None"})
 
 
 def test_hours_are_a_whole_week_beside_the_deliveries(sample: Ran) -> None:

@@ -41,7 +41,8 @@ def main() -> None:
     except click.Abort:
         _fail("stopped.")
     except LoaderError as error:
-        _fail(str(error), 2 if isinstance(error, WrongUsage) else 1)
+        said = "stopped." if _was_interrupted(error) else str(error)
+        _fail(said, 2 if isinstance(error, WrongUsage) else 1)
     except PermissionError as error:
         place = error.filename or "what this needs"
         _fail(
@@ -52,11 +53,18 @@ def main() -> None:
     except RuntimeError as error:
         if isinstance(error.__context__, OSError):  # so Python 3.11 tells of links in a circle
             _fail_at(error.__context__)
-        if not isinstance(error.__cause__, KeyboardInterrupt):  # so DuckDB tells of Ctrl-C
+        if not _was_interrupted(error):
             raise
         _fail("stopped.")
     finally:
         _let_go_of_the_unsaid()
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Say whether Ctrl-C is behind an error: so DuckDB tells of it, and asyncio while it ends."""
+    while error and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _speak_utf8() -> None:

@@ -103,11 +103,7 @@ class FileTarget:
 
     def ask_shown(self, query: Query[T]) -> T | None:
         """Return what ``query`` finds in the published file, if that can be read."""
-        try:
-            with _reading(self._published) as con:
-                return query(con)
-        except duckdb.Error:
-            return None
+        return _asked(self._published, query)
 
     def has_moved(self) -> bool:
         """Return that it has not: nobody else loads."""
@@ -288,9 +284,14 @@ def _refuse_other(path: Path) -> None:
 
 def _loaded(path: Path) -> dict[str, int] | None:
     """Return segment → offset as ``path`` has it, None where it is no warehouse of this loader."""
+    return _asked(path, lambda con: loaded_offsets(con, ""))
+
+
+def _asked(path: Path, query: Query[T]) -> T | None:
+    """Return what ``query`` finds in a closed or published file, None where it cannot be read."""
     try:
         with _reading(path) as con:
-            return loaded_offsets(con, "")
+            return query(con)
     except duckdb.Error:
         return None
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import require, small_disk
-from tests.torture import crash, fuzz, probes, server
+from tests.torture import crash, fuzz, probes, server, soak
 from tests.torture.client import Receiver
 
 
@@ -42,12 +42,15 @@ def test_drain_leaves_nothing_unanswered(tmp_path: Path) -> None:
     assert out.acknowledged > 50
 
 
-def test_workers_do_not_grow(tmp_path: Path) -> None:
-    """Under a long load the workers keep their memory and their open files."""
-    out = server.soak(tmp_path / "home", 5000)
-    assert (out.acknowledged, out.lost) == (5000, 0)
+def test_what_is_acknowledged_is_in_the_warehouse_once(tmp_path: Path) -> None:
+    """Killed and out of disk, ``loader run`` loads what it acknowledged once, and stays small."""
+    with small_disk(tmp_path / "disk", "1g") as disk:
+        out = soak.soak(disk / "home", 3000, 3)
+    assert out.acknowledged >= 3000 and out.disturbances >= 3
+    assert (out.lost, out.twice) == (0, 0)
     assert out.memory[1] < out.memory[0] * 1.3
     assert out.descriptors[1] - out.descriptors[0] < 20
+    assert out.peak < 1024**2
 
 
 def test_full_disk_recovers(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.torture import crash, fuzz, loading, probes, proxy, server
+from tests.torture import crash, fuzz, loading, probes, proxy, server, soak
 from tests.torture.client import Receiver
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,14 +78,14 @@ def _loading(share: float) -> list[Row]:
 def _kill(share: float) -> list[Row]:
     with tempfile.TemporaryDirectory() as home:
         out = server.kill(
-            Path(home, "h"), max(5, int(200 * share)), 1, least=max(2_000, int(200_000 * share))
+            Path(home, "h"), max(5, int(1000 * share)), 1, least=max(2_000, int(1e6 * share))
         )
     return [_disturbed("kill -9 under 32 clients", "kills", out, out.lost == 0)]
 
 
 def _drain(share: float) -> list[Row]:
     with tempfile.TemporaryDirectory() as home:
-        out = server.drain(Path(home, "h"), max(3, int(100 * share)))
+        out = server.drain(Path(home, "h"), max(3, int(200 * share)))
     return [
         _disturbed("SIGTERM under 32 clients", "restarts", out, not (out.lost or out.unanswered))
     ]
@@ -172,15 +172,21 @@ def _slow(share: float) -> list[Row]:
 
 
 def _soak(share: float) -> list[Row]:
-    with tempfile.TemporaryDirectory() as home:
-        out = server.soak(Path(home, "h"), max(10_000, int(200_000 * share)))
+    requests, disturbances = max(4_000, int(1e6 * share)), max(3, int(200 * share))
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        server.SmallDisk(Path(directory, "disk"), "10g" if share == 1 else "1g") as disk,
+    ):
+        out = soak.soak(disk / "h", requests, disturbances)
     growth = out.memory[1] / out.memory[0] - 1
+    files = out.descriptors[1] - out.descriptors[0]
     result = (
-        f"{out.lost} lost, memory {growth:+.0%} and open files "
-        f"{out.descriptors[1] - out.descriptors[0]:+d} since a tenth of it"
+        f"{out.lost} lost, {out.twice} twice in the warehouse; left alone, memory {growth:+.0%}, "
+        f"open files {files:+d}, loader's peak {out.peak // 1024} MiB"
     )
-    holds = out.lost == 0 and growth < 0.2 and out.descriptors[1] - out.descriptors[0] < 10
-    return [Row("soak", f"{out.acknowledged:,} acknowledged", result, holds)]
+    holds = not (out.lost or out.twice) and growth < 0.2 and files < 10 and out.peak < 1024**2
+    size = f"{out.acknowledged * soak.EACH:,} acknowledged, {out.disturbances} disturbances"
+    return [Row("soak", size, result, holds)]
 
 
 def _readers(share: float) -> list[Row]:

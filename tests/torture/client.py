@@ -29,12 +29,7 @@ class Receiver:
         self.home = home
         self._port = port
         self._command = command or [sys.executable, "-m", "loader", "serve"]
-        self._variables = {
-            "LOADER_HOME": str(home),
-            "LOADER_SECRETS": " ".join(SECRETS),
-            "LOADER_CONFIG": "",
-            **variables,
-        }
+        self._variables = variables
 
     def start(self) -> "Receiver":
         """Start it and wait until it says where it listens."""
@@ -43,7 +38,7 @@ class Receiver:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*self._command, "--port", str(self._port)],
-                env={**_environment(), **self._variables},
+                env={**environment(self.home), **self._variables},
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -87,8 +82,11 @@ class Receiver:
             self.stop()
 
 
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("LOADER_")}
+def environment(home: Path) -> dict[str, str]:
+    """Return the environment of a ``loader`` that has ``home`` and the secrets of the clients."""
+    others = {name: value for name, value in os.environ.items() if not name.startswith("LOADER_")}
+    own = {"LOADER_HOME": str(home), "LOADER_SECRETS": " ".join(SECRETS), "LOADER_CONFIG": ""}
+    return others | own
 
 
 def signed(body: bytes) -> bytes:

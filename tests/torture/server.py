@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count
 from pathlib import Path
 
 from loader.framing import unframe
@@ -124,54 +124,6 @@ def _disturbed(
         driven.answers,
         driven.seconds,
     )
-
-
-@dataclass
-class Soaked:
-    """How the workers stood after a tenth of a long load, and at its end."""
-
-    acknowledged: int
-    lost: int
-    memory: tuple[int, int]
-    """Resident KiB of all workers."""
-    descriptors: tuple[int, int]
-    """Open files of all workers."""
-
-
-def soak(home: Path, events: int) -> Soaked:
-    """Post ``events`` events on end, with segments that rotate, and watch the workers."""
-    told: set[str] = set()
-    with Receiver(home) as receiver:
-
-        def post(prefix: str, number: int) -> None:
-            drive(
-                lambda: receiver.port,
-                CONNECTIONS,
-                islice(requests(prefix), number),
-                answered=lambda name, status: told.add(name) if status == 200 else None,
-            )
-
-        post("early.", events // 10)
-        early = _settled(receiver.workers())
-        post("late.", events - events // 10)
-        late = _settled(receiver.workers())
-    lost = len(told - set(stored(home)))
-    return Soaked(len(told), lost, (early[0], late[0]), (early[1], late[1]))
-
-
-def _settled(pids: list[int]) -> tuple[int, int]:
-    """Return the use once the connections of a moment ago have been closed on this side too."""
-    samples = []
-    for _ in range(15):
-        time.sleep(0.2)
-        samples.append(_use(pids))
-    return samples[-1][0], min(files for _, files in samples)
-
-
-def _use(pids: list[int]) -> tuple[int, int]:
-    statuses = [Path(f"/proc/{pid}/status").read_text() for pid in pids]
-    memory = sum(int(text.split("VmRSS:")[1].split()[0]) for text in statuses)
-    return memory, sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids)
 
 
 @dataclass

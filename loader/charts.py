@@ -286,7 +286,7 @@ def links(clicked: pl.DataFrame) -> Drawn:
         return note("No click is known to belong here, so no link can be ranked.")
     top = _best(clicked, "clicked_human")
     title = look.title(
-        f"{wording.short(_ends_of(_bare(top['url'])), 48)} drew the most people: "
+        f"{wording.short(wording.both_ends(_bare(top['url']), 48), 48)} drew the most people: "
         f"{wording.count(top['clicked_human'])}"
         if top["clicked_human"]
         else "No link was followed by a person, as far as timing shows machines",
@@ -297,7 +297,7 @@ def links(clicked: pl.DataFrame) -> Drawn:
     bare = [_bare(url) for url in clicked["url"]]
     named = clicked.with_columns(
         link=pl.Series(_distinct(bare)),
-        label=pl.Series(_distinct([*map(_ends_of, bare)])),
+        label=pl.Series(_distinct([wording.both_ends(link, 48) for link in bare])),
         first=pl.Series([wording.percent(share) for share in clicked["first_click_human_share"]]),
     )
     counted = ("link", "clicked_human", "clicked", "accepted", *look.bounds("click_human_rate"))
@@ -329,11 +329,6 @@ def _bare(url: str) -> str:
     """A URL without its scheme and tracking parameters, in letters, for a label."""
     plain = unquote(url.split("://", 1)[-1].split("?", 1)[0].rstrip("/"))
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in plain)
-
-
-def _ends_of(link: str) -> str:
-    """Both ends of a long link, for links of one site begin alike."""
-    return link if len(link) <= 48 else f"{link[:24]}…{link[-23:]}"
 
 
 _OUTCOMES = ("accepted", *CLASSES, "unattributed")

@@ -11,12 +11,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import IO
 
 from loader.errors import LoaderError
-from loader.run import LOADER, stop_with
+from loader.run import LOADER, tied
 from loader.scenario import MOST_EARLIER, Plan
 
 CAMPAIGN_TABLE = """
@@ -89,7 +88,7 @@ def _receiver(environ: Mapping[str, str]) -> Iterator[str]:
             stdout=subprocess.PIPE,
             stderr=lines,
             text=True,
-            preexec_fn=partial(stop_with, os.getpid()),  # noqa: PLW1509
+            preexec_fn=tied(),  # noqa: PLW1509
         )
     try:
         found = re.search(r"http://[^\s/]+", server.stdout.readline() if server.stdout else "")
@@ -108,7 +107,7 @@ def _loader(environ: Mapping[str, str], output: IO[str] | None, *arguments: str)
         env=environ,
         stdout=output,
         check=False,
-        preexec_fn=partial(stop_with, os.getpid()),
+        preexec_fn=tied(),
     )
     if done.returncode:
         raise LoaderError(f"loader {arguments[0]} failed: its line above says why.")

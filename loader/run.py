@@ -30,11 +30,9 @@ def run(serve_arguments: Sequence[str], output: IO[str] | None = None) -> None:
     Raises ``LoaderError`` when the receiver itself stops.
     """
 
-    tied = partial(stop_with, os.getpid())
-
     def start(*arguments: str) -> subprocess.Popen[bytes]:
         command = [*LOADER, *arguments]
-        return subprocess.Popen(command, stdout=output, preexec_fn=tied)  # noqa: PLW1509
+        return subprocess.Popen(command, stdout=output, preexec_fn=tied())  # noqa: PLW1509
 
     stopping = until_told()
     receiver = start("serve", *serve_arguments)
@@ -74,11 +72,16 @@ def _ended(code: int) -> str:
     return f"the receiver stopped with exit code {code}: its line above says why."
 
 
-def stop_with(parent: int) -> None:
-    """Let the process that runs this be told to stop when its ``parent`` dies, on Linux.
+def tied() -> Callable[[], None]:
+    """Return what a child of this process runs to be told to stop when this one dies, on Linux.
 
-    For a child that is about to become another program.
+    For one that is about to become another program (``preexec_fn``).
     """
+    return partial(stop_with, os.getpid())
+
+
+def stop_with(parent: int) -> None:
+    """Have this process told to stop when its ``parent`` dies, which may have been before."""
     if sys.platform == "linux":
         signal.signal(signal.SIGTERM, signal.SIG_DFL)  # what this program does ends with it
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

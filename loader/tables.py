@@ -422,7 +422,7 @@ def links(listed: pl.DataFrame, *, named: bool = False) -> Html:
 
 def _link(row: Mapping[str, Any]) -> str:
     url = str(row["url"])
-    parts = re.split(r"(?<=[^/][/?&#=_-])(?=[^/])", wording.short(url, 90))
+    parts = re.split(r"(?<=[^/][/?&#=_-])(?=[^/])", wording.short(wording.both_ends(url, 90), 90))
     shown = "<wbr>".join(map(html.escape, parts))
     if not url.startswith(("https://", "http://")):
         return f'<span class="link">{shown}</span>'

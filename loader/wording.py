@@ -91,6 +91,12 @@ def short(text: str | None, length: int = 48) -> str:
     return f"\u2068{line}\u2069" if any(map(_is_leftward, line)) else line
 
 
+def both_ends(link: str, length: int) -> str:
+    """Cut a link to ``length`` letters in its middle, for those of one site begin alike."""
+    half = length // 2
+    return link if len(link) <= length else f"{link[:half]}…{link[half + 1 - length :]}"
+
+
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]+")
 """Control characters, and those that turn the direction of whatever follows them."""
 

@@ -239,7 +239,7 @@ def test_links_say_whose_first_click_they_were(sample: duckdb.DuckDBPyConnection
 
 
 def test_links_of_one_site_are_told_apart() -> None:
-    """Long links that begin alike are labelled with both ends, and told whole by the numbers."""
+    """Long links that begin alike are written with both ends, and told whole by the numbers."""
     urls = [f"https://shop.example/{'a-long-path/' * 6}{page}" for page in ("shoes", "hats")]
     counts = {"clicked": 9, "clicked_human": 8, "accepted": 90, "first_click_human_share": 0.5}
     rates = dict.fromkeys(("click_human_rate", "click_human_rate_lo", "click_human_rate_hi"), 0.1)
@@ -251,6 +251,9 @@ def test_links_of_one_site_are_told_apart() -> None:
     assert max(len(row["label"]) for row in shown) == 48
     assert [row["link"] for row in shown] == [url.removeprefix("https://") for url in urls]
     assert "shoes drew the most people: 8" in finding(drawn)
+
+    table = tables.links(pl.DataFrame([{"url": url, **counts, **rates} for url in urls]))
+    assert all(f"{page}</a>" in table.markup for page in ("shoes", "hats"))
 
 
 def test_a_tile_reconciles(sample: duckdb.DuckDBPyConnection) -> None:

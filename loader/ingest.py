@@ -44,6 +44,9 @@ PARSERS = 2
 COPIES_APART, REFRESHES_APART = 20, 9
 """While following, at least so many times the seconds of the last copying, and of the last
 refresh of what marts keep, lie between two publications."""
+ON_THE_WAY_SECONDS = 60.0
+"""So long apart, at least, is published while there is much to load: a loader that is killed goes
+on from what is published."""
 RETAIN_SECONDS = 60.0
 RETAINING = "retain"
 """What one loader of a spool does at a time: to put segments away, or to read them all again."""
@@ -120,6 +123,7 @@ class _Run:
         self._shapes = Shapes()
         self._copies = 0
         self._pause = 0.0
+        self._published_at = self._started
         self._retained_at = -float("inf")
         self._is_tidy = True
         self._gone: list[SpoolError] = []
@@ -136,8 +140,14 @@ class _Run:
         )
 
     def once(self) -> None:
-        """Load everything that is new."""
-        self._load(self._look())
+        """Load everything that is new; publish on the way where that takes long."""
+        while self._load(self._look(), self._is_long) and self._is_long():
+            self.publish()
+
+    def _is_long(self) -> bool:
+        """Say whether nothing was published for long; where many load, each load is to be seen."""
+        apart = max(ON_THE_WAY_SECONDS, self._pause)
+        return not self._warehouse.takes_turns and time.monotonic() - self._published_at >= apart
 
     def _look(self) -> dict[Segment, int]:
         """Return the segments that have to be read, and how many bytes of each were not loaded."""
@@ -150,21 +160,22 @@ class _Run:
                 found[segment] = max(more, 0)
         return found
 
-    def _load(self, found: Mapping[Segment, int]) -> bool:
-        """Load what is new in some segments; say whether there was anything."""
+    def _load(self, found: Mapping[Segment, int], enough: Callable[[], bool]) -> bool:
+        """Load what is new in some segments, or until ``enough()``; say whether there was any."""
         before = self._bytes
         self._warehouse.with_memory(
-            lambda: self._load_found(found), again=lambda: self._load_found(self._look())
+            lambda: self._load_found(found, enough),
+            again=lambda: self._load_found(self._look(), enough),
         )
         return self._bytes > before
 
-    def _load_found(self, found: Mapping[Segment, int]) -> None:
+    def _load_found(self, found: Mapping[Segment, int], enough: Callable[[], bool]) -> None:
         self._unread = []
         total = self._bytes + sum(found.values())
         batches = self._batches(found)
         try:
             with _Ahead(batches, lambda some: parse(some, self._shapes)) as coming:
-                while self._load_some(coming, total):
+                while self._load_some(coming, total) and not enough():
                     pass
         finally:
             self._warehouse.release()
@@ -196,17 +207,17 @@ class _Run:
         row in the ledger.
         """
         self.publish()
-        published_at, waiting = time.monotonic(), False
+        waiting = False
         while not stop():
             started = time.monotonic()
-            due = started - published_at >= self._pause
+            due = started - self._published_at >= self._pause
             found = self._look()
             looked = time.monotonic() - started
             if found and (due or sum(found.values()) >= self._batch_bytes):
-                waiting = self._load(found) or waiting
+                waiting = self._load(found, self._is_long) or waiting
             if waiting and due:
                 self.publish()
-                published_at, waiting = time.monotonic(), False
+                waiting = False
             self._warn_of_what_is_unread()
             if not waiting:
                 self.retain()
@@ -220,7 +231,8 @@ class _Run:
         started = time.monotonic()
         settle_ties(self._warehouse, self._settings.spool)
         copying = self._warehouse.publish()
-        refreshing = time.monotonic() - started - copying
+        self._published_at = time.monotonic()
+        refreshing = self._published_at - started - copying
         self._pause = max(APART_SECONDS, COPIES_APART * copying, REFRESHES_APART * refreshing)
         self._copies += 1
 
@@ -263,7 +275,7 @@ class _Run:
 
     def _load_all(self, had: Mapping[str, int]) -> None:
         self._loaded, self._bytes = Loaded(), 0
-        self.once()
+        self._load(self._look(), enough=lambda: False)
         if not self._warehouse.takes_turns:  # else another loader may be at a segment still
             self._refuse_to_forget(had, self._warehouse.offsets(), self._unread)
         settle_ties(self._warehouse, self._settings.spool)

@@ -285,12 +285,14 @@ class Loading(RuleBasedStateMachine):
         self.loaded = list(self.lines)
         check(self.where, self.loaded)
 
-    @rule(after=st.integers(0, 3))
-    def crash(self, after: int) -> None:
-        """The loader dies between two transactions, before it has published."""
+    @rule(after=st.integers(0, 3), together=st.sampled_from([400, ingesting.TOGETHER_BYTES]))
+    def crash(self, after: int, together: int) -> None:
+        """The loader dies between two loads, before it has published, or some of it."""
         self.loaded = None  # who knows how much
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(ingesting, "BATCH_BYTES", 400)
+            patch.setattr(ingesting, "TOGETHER_BYTES", together)
+            patch.setattr(ingesting, "ON_THE_WAY_SECONDS", 0.0)
             patch.setattr(Warehouse, "load", dying(Warehouse.load, after))
             with pytest.raises(KeyboardInterrupt):
                 ingest(self.where)

@@ -363,6 +363,37 @@ def test_readers_and_a_killed_loader_never_meet(where: Settings) -> None:
     assert count(where) == 240
 
 
+DIES_ON_THE_WAY = """
+import os
+import loader.ingest as ingesting
+from loader import cli, warehouse
+
+ingesting.ON_THE_WAY_SECONDS = ingesting.APART_SECONDS = 0
+ingesting.COPIES_APART = ingesting.REFRESHES_APART = 0
+ingesting.BATCH_BYTES = ingesting.TOGETHER_BYTES = 10_000
+load, lives = warehouse.Warehouse.load, [1, 1, 1]
+warehouse.Warehouse.load = lambda *some: load(*some) if lives and lives.pop() else os.abort()
+cli.cli(["ingest"])
+"""
+
+
+def test_a_long_backlog_is_published_on_the_way(where: Settings) -> None:
+    """A loader that dies in a backlog has published a part of it, and the next goes on there."""
+    ingest(where)
+    drop(where, "a.jsonl", *(line(moment(number)) for number in range(600)))
+    died = subprocess.run(
+        [sys.executable, "-c", DIES_ON_THE_WAY],
+        env={**os.environ, "LOADER_HOME": str(where.home)},
+        check=False,
+    )
+    assert died.returncode == -signal.SIGABRT
+    before = count(where)
+    assert 0 < before < 600
+
+    assert ingest(where).read == 600 - before
+    assert count(where) == 600
+
+
 def test_following_loads_when_it_publishes(
     where: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

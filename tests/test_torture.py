@@ -45,7 +45,7 @@ def test_drain_leaves_nothing_unanswered(tmp_path: Path) -> None:
 def test_what_is_acknowledged_is_in_the_warehouse_once(tmp_path: Path) -> None:
     """Killed and out of disk, ``loader run`` loads what it acknowledged once, and stays small."""
     with small_disk(tmp_path / "disk", "1g") as disk:
-        out = soak.soak(disk / "home", 3000, 3)
+        out = soak.soak(disk / "home", 1000, 3, 1.5)
     assert out.acknowledged >= 3000 and out.disturbances >= 3
     assert (out.lost, out.twice) == (0, 0)
     assert out.memory[1] < out.memory[0] * 1.3

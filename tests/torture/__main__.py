@@ -172,12 +172,12 @@ def _slow(share: float) -> list[Row]:
 
 
 def _soak(share: float) -> list[Row]:
-    requests, disturbances = max(4_000, int(1e6 * share)), max(3, int(200 * share))
+    requests, disturbances = max(4_000, int(1e6 * share)), max(3, int(50 * share))
     with (
         tempfile.TemporaryDirectory() as directory,
-        server.SmallDisk(Path(directory, "disk"), "10g" if share == 1 else "1g") as disk,
+        server.SmallDisk(Path(directory, "disk"), "10g") as disk,
     ):
-        out = soak.soak(disk / "h", requests, disturbances)
+        out = soak.soak(disk / "h", requests, disturbances, apart=10.0 if share == 1 else 2.0)
     growth = out.memory[1] / out.memory[0] - 1
     files = out.descriptors[1] - out.descriptors[0]
     result = (
@@ -185,7 +185,7 @@ def _soak(share: float) -> list[Row]:
         f"open files {files:+d}, loader's peak {out.peak // 1024} MiB"
     )
     holds = not (out.lost or out.twice) and growth < 0.2 and files < 10 and out.peak < 1024**2
-    size = f"{out.acknowledged * soak.EACH:,} acknowledged, {out.disturbances} disturbances"
+    size = f"{out.acknowledged:,} acknowledged, {out.disturbances} disturbances"
     return [Row("soak", size, result, holds)]
 
 

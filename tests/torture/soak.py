@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
@@ -19,8 +19,8 @@ import polars as pl
 from tests.torture.client import Receiver, drive, environment, event, signed
 
 CONNECTIONS = 32
-EACH = 10
-"""Events of a request: a signed array."""
+MANY = 19
+"""Events of every second request, a signed array; the others have one."""
 FULL_SECONDS = 2.0
 
 
@@ -29,7 +29,7 @@ class Soaked:
     """What came of the acknowledged requests, and how the processes stood."""
 
     acknowledged: int
-    """Requests."""
+    """Events."""
     disturbances: int
     lost: int
     """Acknowledged events that are not in the warehouse."""
@@ -43,15 +43,15 @@ class Soaked:
     """KiB that the last loader took at most."""
 
 
-def soak(home: Path, requests: int, disturbances: int, *, seed: int = 1) -> Soaked:
+def soak(home: Path, requests: int, disturbances: int, apart: float, *, seed: int = 1) -> Soaked:
     """Have ``loader run`` acknowledge ``requests`` requests; disturb it in the first half of them.
 
-    ``home`` stands on a small disk, which is filled to the last byte now and then. The first half
-    lasts until there were ``disturbances``, too.
+    ``home`` stands on a small disk, which is filled to the last byte now and then. Disturbances
+    are ``apart`` seconds apart in the mean, and the first half lasts until there were so many.
     """
     told: set[str] = set()
     running = Receiver(home, command=[sys.executable, "-m", "loader", "run"]).start()
-    disturber = _Disturber(home, running, random.Random(seed))
+    disturber = _Disturber(home, running, random.Random(seed), apart)
     try:
         disturber.start()
         _post(disturber, told, "d", lambda: disturber.done < disturbances, requests // 2)
@@ -67,21 +67,22 @@ def soak(home: Path, requests: int, disturbances: int, *, seed: int = 1) -> Soak
     _load_the_rest(home)
     lost, twice = _compared(home, told)
     memory, descriptors = zip(early, late, strict=True)
-    return Soaked(len(told), disturber.done, lost, twice, memory, descriptors, peak)
+    return Soaked(_events(told), disturber.done, lost, twice, memory, descriptors, peak)
 
 
 class _Disturber(threading.Thread):
     """Kills a part of ``loader run``, or fills its disk, again and again."""
 
-    def __init__(self, home: Path, running: Receiver, random_: random.Random) -> None:
+    def __init__(self, home: Path, running: Receiver, random_: random.Random, apart: float) -> None:
         super().__init__()
         self.running, self.done = running, 0
         self._home, self._random, self._over = home, random_, threading.Event()
+        self._apart = apart
         self._failed: list[BaseException] = []
 
     def run(self) -> None:
         try:
-            while not self._over.wait(self._random.uniform(0.5, 5.0)):
+            while not self._over.wait(self._random.uniform(0, 2 * self._apart)):
                 self._random.choice(
                     [self._kill_all, self._kill_loader, self._kill_worker, self._fill]
                 )()
@@ -149,12 +150,16 @@ def _children(pid: int) -> list[int]:
     return []
 
 
-def _arrays(prefix: str) -> Iterator[tuple[str, bytes]]:
-    """Give names and signed requests of ``EACH`` events without end."""
+def _requests(prefix: str) -> Iterator[tuple[str, bytes]]:
+    """Give names and signed requests of one or ``MANY`` events without end."""
     for number in count():
-        name = f"{prefix}{number}"
-        body = b"[" + b", ".join(event(f"{name}.{one}") for one in range(EACH)) + b"]"
-        yield name, signed(body)
+        one, many = f"{prefix}{number}", f"{prefix}{number}-{MANY}"
+        yield one, signed(event(one))
+        yield many, signed(b"[%b]" % b", ".join(event(f"{many}.{at}") for at in range(MANY)))
+
+
+def _events(names: Collection[str]) -> int:
+    return sum(MANY if "-" in name else 1 for name in names)
 
 
 def _post(
@@ -164,7 +169,7 @@ def _post(
     drive(
         lambda: disturber.running.port,
         CONNECTIONS,
-        _arrays(prefix),
+        _requests(prefix),
         answered=lambda name, status: told.add(name) if status == 200 else None,
         meanwhile=lambda: goes_on() or len(told) < enough,
     )
@@ -201,9 +206,9 @@ def _compared(home: Path, told: set[str]) -> tuple[int, int]:
     """Return how many acknowledged events the warehouse lacks, and how many it has twice."""
     with duckdb.connect(home / "warehouse.duckdb", read_only=True) as con:
         there = con.sql(
-            "select split_part(recipient, '.', 1) as name, count(*) as events,"
+            "select split_part(split_part(recipient, '@', 1), '.', 1) as name, count(*) as events,"
             " count(distinct recipient) as different from open group by all"
         ).pl()
     asked = pl.DataFrame({"name": list(told)}, schema={"name": pl.String})
-    found = asked.join(there, on="name", how="left")["different"].fill_null(0).sum()
-    return EACH * len(told) - found, (there["events"] - there["different"]).sum()
+    found = asked.join(there, on="name")["different"].sum()
+    return _events(told) - found, (there["events"] - there["different"]).sum()

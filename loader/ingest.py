@@ -175,15 +175,15 @@ class _Run:
         batches = self._batches(found)
         try:
             with _Ahead(batches, lambda some: parse(some, self._shapes)) as coming:
-                while self._load_some(coming, total) and not enough():
+                while self._load_some(coming, total, enough) and not enough():
                     pass
         finally:
             self._warehouse.release()
 
-    def _load_some(self, coming: "_Ahead", total: int) -> bool:
+    def _load_some(self, coming: "_Ahead", total: int, enough: Callable[[], bool]) -> bool:
         """Load as much of ``coming`` as one transaction holds; say whether more may be left."""
         before = self._bytes - coming.taken
-        enough = self._bytes + TOGETHER_BYTES
+        full = self._bytes + TOGETHER_BYTES
         ready = coming.ready if self._warehouse.takes_turns else tuple  # which takes memory
         done = self._loaded, self._bytes
         try:
@@ -192,7 +192,7 @@ class _Run:
                     self._loaded += self._warehouse.load(parsed, ready)
                     self._bytes = before + coming.taken
                     self._progress(self._loaded.read, self._bytes / max(total, self._bytes, 1))
-                    if self._bytes >= enough:
+                    if self._bytes >= full or enough():
                         return True
         except LacksMemory:
             if not self._warehouse.takes_turns:  # else each load was a transaction of its own

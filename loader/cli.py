@@ -170,7 +170,7 @@ def ingest(follow: bool, rebuild: bool, as_json: bool) -> None:
             follow=follow,
             rebuild=rebuild,
             progress=report,
-            stop=until_told() if follow else None,
+            stop=until_told() if follow else lambda: False,
             warn=_warn,
         )
     sentence = (

@@ -47,6 +47,8 @@ refresh of what marts keep, lie between two publications."""
 ON_THE_WAY_SECONDS = 60.0
 """So long apart, at least, is published while there is much to load: a loader that is killed goes
 on from what is published."""
+LAST_SECONDS = 10.0
+"""Told to stop following, it loads what has come meanwhile for so long at most."""
 RETAIN_SECONDS = 60.0
 RETAINING = "retain"
 """What one loader of a spool does at a time: to put segments away, or to read them all again."""
@@ -75,13 +77,14 @@ def ingest(
     follow: bool = False,
     rebuild: bool = False,
     progress: Report = lambda _events, _share: None,
-    stop: Callable[[], bool] | None = None,
+    stop: Callable[[], bool] = lambda: False,
     warn: Warn = lambda _sentence: None,
 ) -> IngestResult:
     """Load what is new in the spool and publish the warehouse.
 
-    ``follow`` goes on until ``stop()`` is true, then loads and publishes once more. ``rebuild``
-    builds the warehouse anew from the whole spool, aside, before it takes the old one's place.
+    ``follow`` goes on until ``stop()`` is true, then loads what it can in ten seconds and publishes
+    once more. ``rebuild`` builds the warehouse anew from the whole spool, aside, before it takes
+    the old one's place; stopped in that it raises ``KeyboardInterrupt``.
     What ends no loading, such as a segment that cannot be put away, ``warn`` is told once; while
     following, what cannot be read too: the end, which raises it, may be months away.
 
@@ -94,14 +97,14 @@ def ingest(
     warehouse = Warehouse(target, settings.timezone)
     purpose = "loader ingest" + " --rebuild" * rebuild + " --follow" * follow
     with told(described(settings)), target.turn(purpose), closing(warehouse):
-        run = _Run(settings, warehouse, progress, warn)
+        run = _Run(settings, warehouse, progress, stop, warn)
         if rebuild:
             run.rebuild()
         warehouse.open()
         run.warn_of_what_is_lacking()
         run.once()
         if follow:
-            run.on_and_on(stop or (lambda: False))
+            run.on_and_on()
         if warehouse.is_last():
             run.publish(anyway=rebuild)
         run.retain()
@@ -112,10 +115,15 @@ class _Run:
     """One run of ``ingest``: what it has done so far."""
 
     def __init__(
-        self, settings: Settings, warehouse: Warehouse, progress: Report, warn: Warn
+        self,
+        settings: Settings,
+        warehouse: Warehouse,
+        progress: Report,
+        stop: Callable[[], bool],
+        warn: Warn,
     ) -> None:
         self._settings, self._warehouse = settings, warehouse
-        self._progress, self._warn = progress, warn
+        self._progress, self._stop, self._warn = progress, stop, warn
         self._batch_bytes = BATCH_BYTES * warehouse.batch_scale
         self._started = time.monotonic()
         self._loaded = Loaded()
@@ -140,9 +148,12 @@ class _Run:
         )
 
     def once(self) -> None:
-        """Load everything that is new; publish on the way where that takes long."""
-        while self._load(self._look(), self._is_long) and self._is_long():
+        """Load everything that is new, unless told to stop; publish on the way where it is long."""
+        while self._load(self._look(), self._is_time) and self._is_long() and not self._stop():
             self.publish()
+
+    def _is_time(self) -> bool:
+        return self._is_long() or self._stop()
 
     def _is_long(self) -> bool:
         """Say whether nothing was published for long; where many load, each load is to be seen."""
@@ -200,29 +211,30 @@ class _Run:
             raise
         return False
 
-    def on_and_on(self, stop: Callable[[], bool]) -> None:
-        """Load and publish what comes until ``stop()``.
+    def on_and_on(self) -> None:
+        """Load and publish what comes until told to stop.
 
         What would not be published yet is not loaded yet, unless it is much: each load has its
         row in the ledger.
         """
         self.publish()
         waiting = False
-        while not stop():
+        while not self._stop():
             started = time.monotonic()
             due = started - self._published_at >= self._pause
             found = self._look()
             looked = time.monotonic() - started
             if found and (due or sum(found.values()) >= self._batch_bytes):
-                waiting = self._load(found, self._is_long) or waiting
+                waiting = self._load(found, self._is_time) or waiting
             if waiting and due:
                 self.publish()
                 waiting = False
             self._warn_of_what_is_unread()
             if not waiting:
                 self.retain()
-            _rest(max(POLL_SECONDS, LOOKS_APART * looked), stop)
-        self.once()
+            _rest(max(POLL_SECONDS, LOOKS_APART * looked), self._stop)
+        until = time.monotonic() + LAST_SECONDS
+        self._load(self._look(), lambda: time.monotonic() >= until)
 
     def publish(self, anyway: bool = False) -> None:
         """Publish the warehouse, unless the same is published already."""
@@ -275,7 +287,9 @@ class _Run:
 
     def _load_all(self, had: Mapping[str, int]) -> None:
         self._loaded, self._bytes = Loaded(), 0
-        self._load(self._look(), enough=lambda: False)
+        self._load(self._look(), self._stop)
+        if self._stop():
+            raise KeyboardInterrupt
         if not self._warehouse.takes_turns:  # else another loader may be at a segment still
             self._refuse_to_forget(had, self._warehouse.offsets(), self._unread)
         settle_ties(self._warehouse, self._settings.spool)

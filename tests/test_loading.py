@@ -394,6 +394,37 @@ def test_a_long_backlog_is_published_on_the_way(where: Settings) -> None:
     assert count(where) == 600
 
 
+def test_following_ends_soon_in_a_backlog(where: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told to stop in a long backlog, it publishes what it has loaded; the next goes on there."""
+    monkeypatch.setattr("loader.ingest.BATCH_BYTES", 10_000)
+    monkeypatch.setattr("loader.ingest.LAST_SECONDS", 0.0)
+    drop(where, "a.jsonl", *(line(moment(number)) for number in range(600)))
+    asked = iter(range(2))
+
+    result = ingest(where, follow=True, stop=lambda: next(asked, None) is None)
+
+    assert 0 < result.read < 600
+    assert count(where) == result.read
+    assert ingest(where).read == 600 - result.read
+    assert count(where) == 600
+
+
+def test_a_rebuild_that_is_stopped_changes_nothing(
+    where: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped while it builds a warehouse anew, also one that would follow, it leaves the old."""
+    drop(where, "a.jsonl", *(line(moment(number)) for number in range(600)))
+    ingest(where)
+    before = Path(where.warehouse).read_bytes()
+    monkeypatch.setattr("loader.ingest.BATCH_BYTES", 10_000)
+
+    with pytest.raises(KeyboardInterrupt):
+        ingest(where, follow=True, rebuild=True, stop=lambda: True)
+
+    assert Path(where.warehouse).read_bytes() == before
+    assert ingest(where).read == 0
+
+
 def test_following_loads_when_it_publishes(
     where: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -617,6 +648,7 @@ def test_following_tells_at_once_what_cannot_be_read(
     monkeypatch.setattr("loader.ingest.APART_SECONDS", 0.1)
     monkeypatch.setattr("loader.ingest.POLL_SECONDS", 0.02)
     path = drop(where, "a.jsonl", line(moment(1)), line(moment(2)))
+    ingest(where)
     told: list[str] = []
     deadline = time.monotonic() + 30
 

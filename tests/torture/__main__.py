@@ -197,7 +197,7 @@ def _readers(share: float) -> list[Row]:
 
 
 def _states(share: float) -> list[Row]:
-    ways, steps = max(1, int(20 * share)), 50
+    ways, steps = max(1, int(200 * share)), 50
     test = "tests/test_exactly_once.py::test_any_way_leads_to_the_same_tables"
     size = f"{ways} ways of {steps} steps"
     return [_suite("any way to the same tables", size, test, EXAMPLES=ways, STEPS=steps)]

@@ -97,7 +97,7 @@ def ingest(
     warehouse = Warehouse(target, settings.timezone)
     purpose = "loader ingest" + " --rebuild" * rebuild + " --follow" * follow
     with told(described(settings)), target.turn(purpose), closing(warehouse):
-        run = _Run(settings, warehouse, progress, stop, warn)
+        run = _Run(settings, warehouse, progress, warn, stop)
         if rebuild:
             run.rebuild()
         warehouse.open()
@@ -119,11 +119,11 @@ class _Run:
         settings: Settings,
         warehouse: Warehouse,
         progress: Report,
-        stop: Callable[[], bool],
         warn: Warn,
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self._settings, self._warehouse = settings, warehouse
-        self._progress, self._stop, self._warn = progress, stop, warn
+        self._progress, self._warn, self._stop = progress, warn, stop
         self._batch_bytes = BATCH_BYTES * warehouse.batch_scale
         self._started = time.monotonic()
         self._loaded = Loaded()

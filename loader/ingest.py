@@ -49,7 +49,8 @@ ON_THE_WAY_SECONDS = 60.0
 on from what is published."""
 LAST_SECONDS = 10.0
 """Told to stop following, it loads what has come meanwhile for so long at most."""
-RETAIN_SECONDS = 60.0
+RETAIN_SECONDS, PUTTING_AWAY_SECONDS = 60.0, 5.0
+"""While following, between two rounds of retention, and of one, save for its last segment."""
 RETAINING = "retain"
 """What one loader of a spool does at a time: to put segments away, or to read them all again."""
 
@@ -107,7 +108,7 @@ def ingest(
             run.on_and_on()
         if warehouse.is_last():
             run.publish(anyway=rebuild)
-        run.retain()
+        run.retain(stop)
     return run.result()
 
 
@@ -231,7 +232,7 @@ class _Run:
                 waiting = False
             self._warn_of_what_is_unread()
             if not waiting:
-                self.retain()
+                self._retain_some()
             _rest(max(POLL_SECONDS, LOOKS_APART * looked), self._stop)
         until = time.monotonic() + LAST_SECONDS
         self._load(self._look(), lambda: time.monotonic() >= until)
@@ -248,8 +249,15 @@ class _Run:
         self._pause = max(APART_SECONDS, COPIES_APART * copying, REFRESHES_APART * refreshing)
         self._copies += 1
 
-    def retain(self) -> None:
-        """Compress and expire what has been loaded to its end and published, now and then."""
+    def _retain_some(self) -> None:
+        until = time.monotonic() + PUTTING_AWAY_SECONDS
+        self.retain(lambda: self._stop() or time.monotonic() >= until)
+
+    def retain(self, enough: Callable[[], bool]) -> None:
+        """Compress and expire what has been loaded to its end and published, now and then.
+
+        Whatever ``enough()`` says, one segment is.
+        """
         if time.monotonic() - self._retained_at < RETAIN_SECONDS or self._gone or self._unread:
             return
         self._retained_at = time.monotonic()
@@ -258,14 +266,14 @@ class _Run:
             loaded = self._warehouse.offsets()
             # Unless it is published its ties are not settled, which is done from these very lines.
             if alone and self._warehouse.is_published():
-                self._put_away(loaded)
+                self._put_away(loaded, enough)
 
-    def _put_away(self, loaded: Mapping[str, int]) -> None:
+    def _put_away(self, loaded: Mapping[str, int], enough: Callable[[], bool]) -> None:
         """Do a round of retention; where something cannot be put away, that is told once."""
         spool, keep_days = self._settings.spool, self._settings.retain_days
         was_tidy, self._is_tidy = self._is_tidy, False
         try:
-            retain(spool, loaded, now=datetime.now(UTC), keep_days=keep_days)
+            retain(spool, loaded, now=datetime.now(UTC), keep_days=keep_days, enough=enough)
             self._is_tidy = True
         except SpoolError as error:
             if was_tidy:

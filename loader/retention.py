@@ -8,7 +8,7 @@ import fcntl
 import hashlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -45,13 +45,15 @@ def retain(
     *,
     now: datetime,
     keep_days: int | None,
+    enough: Callable[[], bool] = lambda: False,
 ) -> None:
     """Compress and expire the segments under ``spool`` that need not stay as they are.
 
     ``loaded`` maps a segment's name to the offset up to which its lines are committed in the
     warehouse. A segment is compressed once it is sealed, whole, loaded to its end and a day old;
     it is removed when ``keep_days`` have passed since it was last written (None: never).
-    ``now`` is aware. A crash at any moment leaves every line in place, plain or compressed; what
+    ``now`` is aware. After a segment ``enough()`` leaves the others to the next round. A crash at
+    any moment leaves every line in place, plain or compressed; what
     it left half made goes in the next round. Raises ``SpoolError`` when a segment is shorter than
     what was loaded from it, before anything is touched; and when something could not be put away,
     after everything else was. While another process is at it nothing is done.
@@ -59,7 +61,7 @@ def retain(
     problems: list[SpoolError] = []
     with _turn(spool) as mine:
         if mine:
-            _put_away(spool, loaded, now, keep_days, problems)
+            _put_away(spool, loaded, now, keep_days, enough, problems)
     if problems:
         more = f" (and {len(problems) - 1} more like it)" * (len(problems) > 1)
         raise SpoolError(f"{str(problems[0]).removesuffix('.')}{more}.")
@@ -70,6 +72,7 @@ def _put_away(
     loaded: Mapping[str, int],
     now: datetime,
     keep_days: int | None,
+    enough: Callable[[], bool],
     problems: list[SpoolError],
 ) -> None:
     _remove_half_made(spool)
@@ -82,6 +85,10 @@ def _put_away(
                 _expire(spool, segment, now)
             elif age > COMPRESS_AFTER and _is_plain(segment):
                 _compress(segment)
+            else:
+                continue
+        if enough():
+            break
 
 
 @contextmanager

@@ -96,6 +96,33 @@ def test_only_what_is_loaded_to_its_end(settings: Settings) -> None:
     assert [one.path for one in list_segments(settings.spool)] == [second.path, third.path]
 
 
+def test_a_round_ends_after_a_segment(settings: Settings) -> None:
+    """However much there is to put away, whoever has to load or to stop waits for one segment."""
+    loaded = ends(settings.spool)
+    for left in (2, 1, 0):
+        retain(settings.spool, loaded, now=NOW, keep_days=None, enough=lambda: True)
+        assert forms(settings.spool).count(".jsonl") == left
+
+
+def test_a_loader_that_follows_puts_away_in_parts(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While following, a round of retention ends when its time is over, and the next goes on."""
+    monkeypatch.setattr("loader.ingest.RETAIN_SECONDS", 0.0)
+    monkeypatch.setattr("loader.ingest.PUTTING_AWAY_SECONDS", 0.0)
+    for segment in list_segments(settings.spool):
+        os.utime(segment.path, (0, 0))
+    seen: list[int] = []
+
+    def stop() -> bool:
+        seen.append(forms(settings.spool).count(".jsonl"))
+        return len(seen) > 40 or not seen[-1]
+
+    ingest(settings, follow=True, stop=stop)
+
+    assert sorted(set(seen), reverse=True) == [3, 2, 1, 0]
+
+
 def test_active_segment_stays(settings: Settings) -> None:
     """A segment that is still being written is never put away."""
     with Writer(settings.spool) as writer:

@@ -47,7 +47,7 @@ refresh of what marts keep, lie between two publications."""
 ON_THE_WAY_SECONDS = 60.0
 """So long apart, at least, is published while there is much to load: a loader that is killed goes
 on from what is published."""
-LAST_SECONDS = 10.0
+LAST_SECONDS = 5.0
 """Told to stop following, it loads what has come meanwhile for so long at most."""
 RETAIN_SECONDS, PUTTING_AWAY_SECONDS = 60.0, 5.0
 """While following, between two rounds of retention, and of one, save for its last segment."""
@@ -83,9 +83,9 @@ def ingest(
 ) -> IngestResult:
     """Load what is new in the spool and publish the warehouse.
 
-    ``follow`` goes on until ``stop()`` is true, then loads what it can in ten seconds and publishes
-    once more. ``rebuild`` builds the warehouse anew from the whole spool, aside, before it takes
-    the old one's place; stopped in that it raises ``KeyboardInterrupt``.
+    ``follow`` goes on until ``stop()`` is true, then loads what it can in five seconds and
+    publishes once more. ``rebuild`` builds the warehouse anew from the whole spool, aside, before
+    it takes the old one's place; stopped in that it raises ``KeyboardInterrupt``.
     What ends no loading, such as a segment that cannot be put away, ``warn`` is told once; while
     following, what cannot be read too: the end, which raises it, may be months away.
 
@@ -104,7 +104,7 @@ def ingest(
         warehouse.open()
         run.warn_of_what_is_lacking()
         run.once()
-        if follow:
+        if follow and not stop():
             run.on_and_on()
         if warehouse.is_last():
             run.publish(anyway=rebuild)

@@ -467,6 +467,7 @@ def test_what_is_not_published_is_not_put_away(
 ) -> None:
     """A segment that is loaded goes only once it is published, also while the loader follows."""
     where = replace(where, retain_days=0)
+    ingest(where)
     for name, value in (("APART_SECONDS", 3.0), ("POLL_SECONDS", 0.02), ("RETAIN_SECONDS", 0.0)):
         monkeypatch.setattr(f"loader.ingest.{name}", value)
     monkeypatch.setattr("loader.ingest.BATCH_BYTES", 100)  # so it is loaded at once

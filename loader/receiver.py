@@ -8,6 +8,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from hmac import compare_digest
 from ipaddress import ip_address
@@ -27,6 +28,8 @@ from loader.strict_json import form
 from loader.writer import Writer
 
 RETRY_AFTER_SECONDS = 5
+_REST, _PIECE = 8 * 2**20, 2**16
+"""Bytes of a refused body that are taken all the same, and at a time."""
 _FORWARDED = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_VIA")
 _log = logging.getLogger("loader.receiver")
 
@@ -89,6 +92,7 @@ def create_app(
     @app.errorhandler(Exception)
     def answer(error: Exception) -> Response:
         refusal = _refusal(error)
+        _take_the_rest(request.environ)
         if request.path.startswith("/webhooks/"):
             counted.answered(refusal.status)
             _tell(refusal, notices.due(refusal.status))
@@ -170,6 +174,14 @@ def _drain(stream: IO[bytes], size: int) -> bytes:
     except Exception:
         # Whatever a server raises on a malformed chunk or a broken connection quotes the body.
         raise Refusal(400, "the body could not be read to its end.") from None
+
+
+def _take_the_rest(environ: dict[str, Any]) -> None:
+    """Take what is left of a refused body: Caddy, answered while it sends one, may answer 503."""
+    with suppress(Exception):  # a broken connection, which the answer meets too
+        pieces = _REST // _PIECE if _declared_length(environ) <= _REST else 0
+        while pieces and environ["wsgi.input"].read(_PIECE):
+            pieces -= 1
 
 
 def _check_api_key(webhook: Webhook, environ: dict[str, Any]) -> None:

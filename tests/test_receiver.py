@@ -265,13 +265,30 @@ def test_body_over_the_limit_without_a_length(client: FlaskClient, declared: str
 
 
 def test_declared_length_over_the_limit_is_not_read(client: FlaskClient) -> None:
-    """A declared length over the limit is refused before a byte is read."""
+    """A declared length far over the limit is refused before a byte is read."""
     stream = mock.Mock(read=mock.Mock(side_effect=AssertionError("it was read")))
     answer = client.post(
         "/webhooks/inboxroad",
         environ_overrides={"CONTENT_LENGTH": "999999999999", "wsgi.input": stream},
     )
     refused(answer, 413)
+    stream.read.assert_not_called()
+
+
+@pytest.mark.parametrize("declared", ["", "5000"])
+def test_a_refused_body_is_taken_to_its_end(client: FlaskClient, declared: str) -> None:
+    """Whoever still sends a body that is refused can read why: a proxy may not be able to."""
+    stream = io.BytesIO(b"x" * 5000)
+    answer = client.post(
+        "/webhooks/inboxroad",
+        environ_overrides={
+            "CONTENT_LENGTH": declared,
+            "wsgi.input": stream,
+            "wsgi.input_terminated": True,
+        },
+    )
+    refused(answer, 413)
+    assert stream.read() == b""
 
 
 def test_body_that_ends_early_is_refused(client: FlaskClient, settings: Settings) -> None:

@@ -292,6 +292,7 @@ class _Run:
             held = {segment.name: _end(segment, unread) for segment in list_segments(spool)}
             self._refuse_to_forget(had, held, unread)
             self._warehouse.rebuild(lambda: self._load_all(had))
+        self._published_at = time.monotonic()  # as good as: it is published in any case
 
     def _load_all(self, had: Mapping[str, int]) -> None:
         self._loaded, self._bytes = Loaded(), 0

@@ -52,8 +52,7 @@ class Receiver:
 
     def workers(self) -> list[int]:
         """Return the process ids of the workers."""
-        task = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return [int(pid) for pid in task.read_text().split()]
+        return children(self.process.pid)
 
     def kill(self) -> None:
         """Kill -9 the server and its workers at once."""
@@ -80,6 +79,18 @@ class Receiver:
     ) -> None:
         if self.process.poll() is None:
             self.stop()
+
+
+def children(parent: int, command: str = "") -> list[int]:
+    """Return the process ids of what ``parent`` has started with such a command."""
+    found = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [int(pid) for pid in found if command in _command_line(pid)]
+
+
+def _command_line(pid: str) -> str:
+    with suppress(OSError):  # it is gone
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode().replace("\0", " ")
+    return ""
 
 
 def environment(home: Path) -> dict[str, str]:

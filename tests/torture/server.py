@@ -199,7 +199,7 @@ def fill_disk(home: Path, *, rounds: int) -> DiskOutcome:
             ballast.write_bytes(bytes(shutil.disk_usage(home).free // 2))
             post(f"{turn}.filling.", lambda seen: seen.answers.get(503, 0) > 200, 60)
             # To the last byte, past the receiver's own reserve.
-            _fill(home / "rest")
+            fill(home / "rest")
             post(f"{turn}.full.", lambda seen: seen.answers.get(503, 0) > 100, 60)
             retry_after = _names_a_time(receiver.port)
             ballast.unlink()
@@ -219,7 +219,8 @@ def fill_disk(home: Path, *, rounds: int) -> DiskOutcome:
     )
 
 
-def _fill(path: Path) -> None:
+def fill(path: Path) -> None:
+    """Write into a file until its disk is full to the last byte."""
     with path.open("wb", buffering=0) as file:
         try:
             while file.write(bytes(4096)):

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,9 +17,9 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from tests.torture.client import Receiver, drive, environment, event, signed
+from tests.torture.client import Receiver, children, drive, environment, event, signed
+from tests.torture.server import CONNECTIONS, fill
 
-CONNECTIONS = 32
 MANY = 19
 """Events of every second request, a signed array; the others have one."""
 FULL_SECONDS = 2.0
@@ -50,8 +51,7 @@ def soak(home: Path, requests: int, disturbances: int, apart: float, *, seed: in
     are ``apart`` seconds apart in the mean, and the first half lasts until there were so many.
     """
     told: set[str] = set()
-    running = Receiver(home, command=[sys.executable, "-m", "loader", "run"]).start()
-    disturber = _Disturber(home, running, random.Random(seed), apart)
+    disturber = _Disturber(home, _start(home), random.Random(seed), apart)
     try:
         disturber.start()
         _post(disturber, told, "d", lambda: disturber.done < disturbances, requests // 2)
@@ -68,6 +68,10 @@ def soak(home: Path, requests: int, disturbances: int, apart: float, *, seed: in
     lost, twice = _compared(home, told)
     memory, descriptors = zip(early, late, strict=True)
     return Soaked(_events(told), disturber.done, lost, twice, memory, descriptors, peak)
+
+
+def _start(home: Path, port: int = 0) -> Receiver:
+    return Receiver(home, port=port, command=[sys.executable, "-m", "loader", "run"]).start()
 
 
 class _Disturber(threading.Thread):
@@ -87,7 +91,7 @@ class _Disturber(threading.Thread):
                     [self._kill_all, self._kill_loader, self._kill_worker, self._fill]
                 )()
                 if self.running.process.poll() is not None:
-                    self.running = self._again()
+                    self.running = _start(self._home, self.running.port)
                 self.done += 1
         except BaseException as error:
             self._failed.append(error)
@@ -101,23 +105,18 @@ class _Disturber(threading.Thread):
 
     def loader(self) -> int:
         """Return the process id of the following loader; waits while there is none."""
-        return self._child("ingest")
+        return self._child(" ingest ")
 
     def workers(self) -> list[int]:
         """Return the process ids of the receiver's workers."""
-        return _children(self._child("serve"))
+        return children(self._child(" serve "))
 
     def _child(self, command: str) -> int:
         for _ in range(300):
-            for pid in _children(self.running.process.pid):
-                if command.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
-                    return pid
+            for pid in children(self.running.process.pid, command):
+                return pid
             time.sleep(0.1)
-        raise AssertionError(f"loader run has no {command}")
-
-    def _again(self) -> Receiver:
-        command = [sys.executable, "-m", "loader", "run"]
-        return Receiver(self._home, port=self.running.port, command=command).start()
+        raise AssertionError(f"loader run has no{command}")
 
     def _kill_all(self) -> None:
         self.running.kill()
@@ -129,25 +128,18 @@ class _Disturber(threading.Thread):
         _kill(self._random.choice(self.workers()))
 
     def _fill(self) -> None:
-        ballast = self._home.parent / "ballast"
-        with ballast.open("wb") as file, suppress(OSError):
-            free = os.statvfs(self._home)
-            os.posix_fallocate(file.fileno(), 0, max(1, (free.f_bavail - 8) * free.f_frsize))
-            while True:
-                file.write(bytes(4096))
-                file.flush()
+        ballast, rest = (self._home.parent / name for name in ("ballast", "rest"))
+        with ballast.open("wb") as file, suppress(OSError):  # it may be full before
+            free = shutil.disk_usage(self._home).free
+            os.posix_fallocate(file.fileno(), 0, max(1, free - 2**15))
+        fill(rest)
         self._over.wait(FULL_SECONDS)
         ballast.unlink()
+        rest.unlink()
 
 
 def _kill(pid: int) -> None:
     subprocess.run(["kill", "-9", str(pid)], check=False)
-
-
-def _children(pid: int) -> list[int]:
-    with suppress(OSError):
-        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return []
 
 
 def _requests(prefix: str) -> Iterator[tuple[str, bytes]]:
